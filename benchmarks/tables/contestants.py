@@ -218,6 +218,9 @@ CONTESTANTS: dict[str, Callable[[Path, dict[str, Any], float], Predict]] = {
     "yisheng network": lambda folder, table, _: fit_yisheng(folder, table, boosting=False, model="tabm"),
     "yisheng boosting": lambda folder, table, _: fit_yisheng(folder, table, model="boosting"),
     "yisheng budget": lambda folder, table, seconds: fit_yisheng(folder, table, budget=seconds),
+    "yisheng distilled": lambda folder, table, seconds: fit_yisheng(
+        folder, table, model="ensemble", budget=seconds, distill=True
+    ),
     "HistGradientBoosting": fit_sklearn,
     "LightGBM": fit_lightgbm,
     "TabM": fit_tabm,

@@ -28,7 +28,7 @@ from contestants import CONTESTANTS
 from tables import TABLES, Table
 
 RESAMPLES = 2000
-YISHENG_CONTESTANTS = ("yisheng network", "yisheng boosting", "yisheng budget")
+YISHENG_CONTESTANTS = ("yisheng network", "yisheng boosting", "yisheng budget", "yisheng distilled")
 NEEDS_DATA = ("house-prices", "california", "titanic", "pima", "ohlc")
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,7 @@ def test_networks_and_neighbors_are_members_too(tmp_path, target):
     names = ("linear", "tabm", "embedded-mlp", "neighbors", "random-forest")
     run = train(tmp_path, target, candidates=names, bag_folds=2)
     assert {candidate["status"] for candidate in read_leaderboard(run)["candidates"]} == {"trained"}
+    assert not [finding.id for finding in run.findings.findings if finding.severity == "error"]
     rows = draw_frame(30, seed=1).drop(columns=["price", "sold"] + ["town"] * (target == "town"))
     np.testing.assert_array_equal(
         yisheng.load(run.path).predictor.predict_outputs(rows), run.predictor.predict_outputs(rows)
@@ -103,11 +105,13 @@ def test_a_stopped_run_ends_as_if_it_had_not_stopped(tmp_path, step):
 
 
 def without_times(folder):
-    """Return the tensors of a model; how long its candidates took is not part of them here."""
+    """Return the tensors of a model; how long anything took is not part of them here."""
     tensors = load_file(folder / RunFolder.WEIGHTS)
     plain = json.loads(tensors["description"].tobytes())
     for entry in plain["tried"]:
         entry.pop("seconds")
+    plain.pop("rows_per_second")
+    plain.get("student", {"about": {}})["about"].pop("rows_per_second", None)
     return {**tensors, "description": np.array(json.dumps(plain))}
 
 
@@ -123,6 +127,13 @@ def test_no_candidate_begins_when_the_time_is_over(tmp_path):
     assert candidates[-1]["status"] == "skipped: no time was left"
 
 
+@pytest.mark.usefixtures("without_reports")
+def test_without_lightgbm_the_trees_are_those_of_scikit_learn(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    run = train(tmp_path, candidates=("boosting-small",), bag_folds=2)
+    assert [candidate["model"] for candidate in read_leaderboard(run)["candidates"]] == ["boosting"]
+
+
 def test_a_plain_budget_trains_an_ensemble_and_reports_it(tmp_path):
     frame = draw_table("price", 60)
     run = yisheng.train(data=frame, target="price", budget="4s", out=tmp_path, quiet=True)
@@ -135,13 +146,16 @@ def test_a_plain_budget_trains_an_ensemble_and_reports_it(tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_reports")
 @pytest.mark.parametrize("target", ["price", "sold"])
-def test_shuffled_targets_are_not_predicted(tmp_path, target):
+@pytest.mark.parametrize(
+    "names", [SMALL_ENSEMBLE["candidates"], ("boosting", "boosting-extra")], ids=["others", "trees"]
+)
+def test_shuffled_targets_are_not_predicted(tmp_path, target, names):
     """Neither weights, temperature nor offsets find anything where there is nothing: on rows that nobody saw."""
     gains = []
     for seed in range(3):
         frame = draw_table(target, 400, seed)
         frame[target] = np.random.default_rng(seed).permutation(frame[target])
-        run = train(tmp_path / str(seed), target, frame=frame, test=0.5, seed=seed)
+        run = train(tmp_path / str(seed), target, frame=frame, test=0.5, seed=seed, candidates=names)
         test, baseline = run.scores["test"], run.scores["baseline"]
         name, sign = ("rmse", -1) if target == "price" else ("log_loss", -1)
         gains.append(sign * (test[name].value - baseline[name].value) / baseline[name].value)

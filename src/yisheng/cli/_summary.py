@@ -10,8 +10,10 @@ from typing import Any
 from yisheng.cli._arguments import Arguments
 from yisheng.cli._values import format_value
 from yisheng.core import files
+from yisheng.core.messages import Message, translate
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.text_tables import format_number, format_scores, format_table
+from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
+from yisheng.core.types import Score
 
 MAX_TRIALS = 10
 
@@ -34,7 +36,8 @@ def print_summary(folder: Path, arguments: Arguments) -> None:
         print(json.dumps({"run": str(folder), **results}))
         return
     if not arguments.quiet:
-        print(f"\n{text}\nreport: {folder / RunFolder.REPORT}")
+        report = translate(Message("report: {path}", path=folder / RunFolder.REPORT))
+        print(f"\n{text}\n{report}")
     print(folder)
 
 
@@ -42,9 +45,15 @@ def _summarize_run(run: RunFolder) -> tuple[dict[str, Any], str]:
     trained = run.read_run()
     best = trained.best
     score = str(best["score"]).replace("_", "-")
-    value = "" if best["value"] is None else f" (validation {score} {format_number(best['value'])})"
-    weights = f"best weights: epoch {best['epoch']}" if best["epoch"] else "not trained here (epochs=0)"
-    text = f"{weights}{value}\n\n{format_scores(trained.scores)}\n"
+    values = {"epoch": best["epoch"], "score": score}
+    if not best["epoch"]:
+        weights = Message("not trained here (epochs=0)")
+    elif best["value"] is None:
+        weights = Message("best weights: epoch {epoch}", **values)
+    else:
+        value = format_number(best["value"])
+        weights = Message("best weights: epoch {epoch} (validation {score} {value})", **values, value=value)
+    text = f"{translate(weights)}\n\n{format_scores(trained.scores)}\n"
     results = {"best": dict(best), "scores": files.read_json(run.file(RunFolder.SCORES))}
     if run.file(RunFolder.LEADERBOARD).is_file():
         board = files.read_json(run.file(RunFolder.LEADERBOARD))
@@ -55,7 +64,9 @@ def _summarize_run(run: RunFolder) -> tuple[dict[str, Any], str]:
 
 def _format_leaderboard(board: Mapping[str, Any]) -> str:
     """Return what an ensemble tried, in the order of the trials."""
-    rows = [["candidate", f"{board['score'].replace('_', '-')} out of fold", "95% interval", "seconds", "weight"]]
+    score = Message("{score} out of fold", score=board["score"].replace("_", "-"))
+    model, interval = Message("model"), Message("95% interval")
+    rows: list[list[str]] = [[Message("candidate"), model, score, interval, Message("seconds"), Message("weight")]]
     for candidate in [*board["candidates"], {"name": "ensemble", "seconds": None, **(board["ensemble"] or {})}]:
         value, low, high = (candidate.get(key) for key in ("value", "low", "high"))
         seconds, weight = candidate.get("seconds"), candidate.get("weight")
@@ -63,23 +74,40 @@ def _format_leaderboard(board: Mapping[str, Any]) -> str:
         rows.append(
             [
                 candidate["name"],
+                candidate.get("model", ""),
                 format_number(value) if value is not None else "" if status == "trained" else status,
-                "" if low is None or high is None else f"{format_number(low)} to {format_number(high)}",
+                format_interval(Score(value or 0.0, low, high)),
                 "" if seconds is None else f"{seconds:.1f}",
                 "" if not weight else f"{weight:.2f}",
             ]
         )
-    return format_table(rows)
+    return f"{format_table(rows)}\n\n{_describe_rates(board)}".rstrip()
+
+
+def _describe_rates(board: Mapping[str, Any]) -> str:
+    """Return how many rows the ensemble predicts in a second, and what is known of a model that imitates it."""
+    rate, student = board.get("rows_per_second"), board.get("student")
+    lines = [translate(Message("the ensemble predicts {rate} rows a second", rate=f"{rate:,}"))] if rate else []
+    if student:
+        values = {"name": student["name"], "rate": f"{student['rows_per_second']:,}"}
+        lines.append(translate(Message("distilled into {name}: {rate} rows a second", **values)))
+        if student["value"] is not None:
+            score, value = board["score"].replace("_", "-"), format_number(student["value"])
+            lines.append(
+                translate(Message("its {score} on a fold that it does not know: {value}", score=score, value=value))
+            )
+    return "\n".join(lines)
 
 
 def _summarize_cross_validation(run: RunFolder) -> tuple[dict[str, Any], str]:
     trained = run.read_run()
     folds = files.read_json(run.file(RunFolder.CROSS_VALIDATION))
-    models = f"{len(folds['models'])} models, {folds['folds']} folds"
-    text = (
-        f"{models}: validation is the mean over the folds, test the mean of the models\n\n"
-        f"{format_scores(trained.scores)}\n"
+    about = Message(
+        "{models} models, {folds} folds: validation is the mean over the folds, test the mean of the models",
+        models=len(folds["models"]),
+        folds=folds["folds"],
     )
+    text = f"{translate(about)}\n\n{format_scores(trained.scores)}\n"
     return {"folds": folds, "scores": files.read_json(run.file(RunFolder.SCORES))}, text
 
 
@@ -94,10 +122,10 @@ def _summarize_search(run: RunFolder) -> tuple[dict[str, Any], str]:
         "chosen": trials[table["chosen"]],
         "scores": files.read_json(chosen_run.file(RunFolder.SCORES)),
     }
-    text = (
-        f"{_format_trials(table)}\n\nthe chosen setting's model:\n\n{format_scores(chosen_run.read_run().scores)}\n\n"
-        f"all trials: {run.file(RunFolder.TRIALS_TABLE)}"
-    )
+    head = translate(Message("the chosen setting's model:"))
+    trials_table = translate(Message("all trials: {path}", path=run.file(RunFolder.TRIALS_TABLE)))
+    scores = format_scores(chosen_run.read_run().scores)
+    text = f"{_format_trials(table)}\n\n{head}\n\n{scores}\n\n{trials_table}"
     return results, text
 
 
@@ -105,11 +133,12 @@ def _format_trials(table: Mapping[str, Any]) -> str:
     """Return the best trials and the chosen one as a table."""
     sign = -1 if table["higher"] else 1
     trials = sorted((t for t in table["trials"] if t["mean"] is not None), key=lambda t: sign * t["mean"])
-    marks = {table["best"]: "best", table["chosen"]: "chosen"}
+    marks = {table["best"]: Message("best"), table["chosen"]: Message("chosen")}
     if table["best"] == table["chosen"]:
-        marks = {table["best"]: "best, chosen"}
+        marks = {table["best"]: Message("best, chosen")}
     axes = [axis["name"] for axis in table["axes"]]
-    rows = [["trial", *axes, table["score"].replace("_", "-"), "± sd", "parameters", ""]]
+    score = table["score"].replace("_", "-")
+    rows = [[Message("trial"), *axes, score, Message("± sd"), Message("parameters"), ""]]
     for rank, trial in enumerate(trials):
         if rank >= MAX_TRIALS and trial["number"] not in marks:
             continue

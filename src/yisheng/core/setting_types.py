@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         "forest",
         "googlenet",
         "lenet",
+        "lightgbm",
         "linear",
         "logistic",
         "mlp",
@@ -305,7 +306,7 @@ if TYPE_CHECKING:
                 "embedded-mlp",
                 "random-forest",
                 "neighbors",
-                "boosting-2",
+                "boosting-extra",
                 "tabm-2",
             ]
         ]
@@ -323,7 +324,7 @@ if TYPE_CHECKING:
         """gray or rgb; auto is gray if all images are (data=folder, data=labels)."""
         column_fraction: float | None
         """Fraction of the columns, drawn again at each split, that may be split; a third if not given, and at least
-        three columns (model=boosting, model=forest)."""
+        three columns (model=boosting, model=forest, model=lightgbm)."""
         columns: Sequence[str]
         """The columns or keys to learn from; all others by default (data=in-memory)."""
         contrast: Sequence[float]
@@ -338,6 +339,9 @@ if TYPE_CHECKING:
         standardized target (loss=huber)."""
         depth: int
         """Convolutions in each group (model=airbench)."""
+        distill: bool
+        """Replace the ensemble in the end by one model that imitates it: boosted trees or a network. It is a little
+        less good, and predicts many times as fast (model=ensemble)."""
         drop: Sequence[str]
         """Columns to leave out, with commas between them (data=table, data=in-memory)."""
         dropout: float | Sequence[float]
@@ -353,6 +357,8 @@ if TYPE_CHECKING:
         (data=labels, data=table)."""
         eps: float
         """Keeps the quotient finite if gradients vanish (optimizer=adam, optimizer=adamw, optimizer=rmsprop)."""
+        extra_trees: bool
+        """One random threshold for each column and node, instead of the best one (model=lightgbm)."""
         factor: float
         """What each step multiplies the rate by; a tenth is usual (schedule=step)."""
         fill: Literal["random", "mean", "zero"]
@@ -410,17 +416,18 @@ if TYPE_CHECKING:
         kinds: Mapping[str, str] | Sequence[str]
         """Kinds of the columns of rows, as for a table (data=arrays, data=table, data=in-memory)."""
         l2: float | None
-        """Penalty λ/2 |value|² of the leaves (model=boosting, model=logistic, model=ridge)."""
+        """Penalty λ/2 |value|² of the leaves (model=boosting, model=lightgbm, model=logistic and 1 others)."""
         labels: Sequence[str] | Literal["fine", "coarse", "breed", "species"]
         """Forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
         casefold, blanks, separators, unquote, nfkc; or old:new to rename one (data=cifar100, data=folder, data=labels
         and 2 others)."""
-        leaf_rows: int
-        """Fewest training rows in a leaf (model=boosting, model=forest)."""
+        leaf_rows: int | None
+        """Fewest training rows in a leaf (model=boosting, model=forest, model=lightgbm)."""
         learning_rate: float
         """The same as ``lr``."""
         leaves: int | None
-        """Largest number of leaves of a tree; one for about 150 rows if not given, from 8 to 31 (model=boosting)."""
+        """Largest number of leaves of a tree; one for about 150 rows if not given, from 8 to 31 (model=boosting,
+        model=lightgbm)."""
         lr: float
         """Learning rate, in units of the weights; 0.001 is the paper's, and is suitable for most networks
         (optimizer=adam, optimizer=adamw, optimizer=lbfgs and 5 others)."""
@@ -452,7 +459,7 @@ if TYPE_CHECKING:
         optimizer=muon, optimizer=nesterov)."""
         monotone: Mapping[str, str] | Sequence[str]
         """Columns of numbers that the prediction may only rise or only fall with, as in area:up,age:down; of two
-        classes it is the probability of the second one (model=boosting)."""
+        classes it is the probability of the second one (model=boosting, model=lightgbm)."""
         names: Sequence[str]
         """Names of the columns of rows (data=arrays, data=table)."""
         noise: float
@@ -492,7 +499,9 @@ if TYPE_CHECKING:
         """What the channels of the convolutions are divided by; 4 makes them about 16 times cheaper, and is the
         textbook's choice for Fashion-MNIST (model=vgg11, model=vgg11-bn, model=vgg13 and 7 others)."""
         rounds: int | None
-        """Number of rounds in all; 600 if not given, fewer for many outputs (model=boosting)."""
+        """Number of rounds in all; 600 if not given, fewer for many outputs (model=boosting, model=lightgbm)."""
+        row_fraction: float
+        """Fraction of the rows, drawn for each tree, that it is fitted to (model=lightgbm)."""
         sample_weight: Any
         """A column or key, or an array with the weight of each training row (data=in-memory)."""
         saturation: Sequence[float]
@@ -667,7 +676,7 @@ if TYPE_CHECKING:
                     "embedded-mlp",
                     "random-forest",
                     "neighbors",
-                    "boosting-2",
+                    "boosting-extra",
                     "tabm-2",
                 ]
             ]
@@ -683,12 +692,14 @@ if TYPE_CHECKING:
         degree: Varied[int]
         delta: Varied[float]
         depth: Varied[int]
+        distill: Varied[bool]
         drop: Varied[Sequence[str]]
         dropout: Varied[float | Sequence[float]]
         embedding_size: Varied[int | None]
         embeddings: Varied[Literal["piecewise-linear", "periodic", "none"]]
         encoding: Varied[str]
         eps: Varied[float]
+        extra_trees: Varied[bool]
         factor: Varied[float]
         fill: Varied[Literal["random", "mean", "zero"]]
         fit: Varied[Literal["crop", "squash", "pad"]]
@@ -713,7 +724,7 @@ if TYPE_CHECKING:
         kinds: Varied[Mapping[str, str] | Sequence[str]]
         l2: Varied[float | None]
         labels: Varied[Sequence[str] | Literal["fine", "coarse", "breed", "species"]]
-        leaf_rows: Varied[int]
+        leaf_rows: Varied[int | None]
         learning_rate: Varied[float]
         leaves: Varied[int | None]
         low: Varied[float]
@@ -743,6 +754,7 @@ if TYPE_CHECKING:
         rate: Varied[float]
         ratio: Varied[int | Sequence[float]]
         rounds: Varied[int | None]
+        row_fraction: Varied[float]
         sample_weight: Varied[Any]
         saturation: Varied[Sequence[float]]
         seconds: Varied[float | None]
@@ -872,12 +884,14 @@ COMMON_SETTINGS: Final = (
     "degree",
     "delta",
     "depth",
+    "distill",
     "drop",
     "dropout",
     "embedding_size",
     "embeddings",
     "encoding",
     "eps",
+    "extra_trees",
     "factor",
     "fill",
     "fit",
@@ -930,6 +944,7 @@ COMMON_SETTINGS: Final = (
     "rate",
     "ratio",
     "rounds",
+    "row_fraction",
     "sample_weight",
     "saturation",
     "seconds",
@@ -1039,12 +1054,14 @@ if TYPE_CHECKING:
         degree: Any = ...,
         delta: Any = ...,
         depth: Any = ...,
+        distill: Any = ...,
         drop: Any = ...,
         dropout: Any = ...,
         embedding_size: Any = ...,
         embeddings: Any = ...,
         encoding: Any = ...,
         eps: Any = ...,
+        extra_trees: Any = ...,
         factor: Any = ...,
         fill: Any = ...,
         fit: Any = ...,
@@ -1097,6 +1114,7 @@ if TYPE_CHECKING:
         rate: Any = ...,
         ratio: Any = ...,
         rounds: Any = ...,
+        row_fraction: Any = ...,
         sample_weight: Any = ...,
         saturation: Any = ...,
         seconds: Any = ...,
@@ -1211,12 +1229,14 @@ SETTINGS: Final = (
     "degree",
     "delta",
     "depth",
+    "distill",
     "drop",
     "dropout",
     "embedding_size",
     "embeddings",
     "encoding",
     "eps",
+    "extra_trees",
     "factor",
     "fill",
     "fit",
@@ -1272,6 +1292,7 @@ SETTINGS: Final = (
     "rate",
     "ratio",
     "rounds",
+    "row_fraction",
     "sample_weight",
     "saturation",
     "seconds",
@@ -1382,12 +1403,14 @@ if TYPE_CHECKING:
         degree: Any = ...,
         delta: Any = ...,
         depth: Any = ...,
+        distill: Any = ...,
         drop: Any = ...,
         dropout: Any = ...,
         embedding_size: Any = ...,
         embeddings: Any = ...,
         encoding: Any = ...,
         eps: Any = ...,
+        extra_trees: Any = ...,
         factor: Any = ...,
         fill: Any = ...,
         fit: Any = ...,
@@ -1443,6 +1466,7 @@ if TYPE_CHECKING:
         rate: Any = ...,
         ratio: Any = ...,
         rounds: Any = ...,
+        row_fraction: Any = ...,
         sample_weight: Any = ...,
         saturation: Any = ...,
         seconds: Any = ...,
@@ -1556,12 +1580,14 @@ SEARCH_SETTINGS: Final = (
     "degree",
     "delta",
     "depth",
+    "distill",
     "drop",
     "dropout",
     "embedding_size",
     "embeddings",
     "encoding",
     "eps",
+    "extra_trees",
     "factor",
     "fill",
     "fit",
@@ -1616,6 +1642,7 @@ SEARCH_SETTINGS: Final = (
     "rate",
     "ratio",
     "rounds",
+    "row_fraction",
     "sample_weight",
     "saturation",
     "seconds",
@@ -1725,12 +1752,14 @@ if TYPE_CHECKING:
         degree: Any = ...,
         delta: Any = ...,
         depth: Any = ...,
+        distill: Any = ...,
         drop: Any = ...,
         dropout: Any = ...,
         embedding_size: Any = ...,
         embeddings: Any = ...,
         encoding: Any = ...,
         eps: Any = ...,
+        extra_trees: Any = ...,
         factor: Any = ...,
         fill: Any = ...,
         fit: Any = ...,
@@ -1785,6 +1814,7 @@ if TYPE_CHECKING:
         rate: Any = ...,
         ratio: Any = ...,
         rounds: Any = ...,
+        row_fraction: Any = ...,
         sample_weight: Any = ...,
         saturation: Any = ...,
         seconds: Any = ...,

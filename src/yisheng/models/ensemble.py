@@ -28,7 +28,7 @@ Name = Literal[
     "embedded-mlp",
     "random-forest",
     "neighbors",
-    "boosting-2",
+    "boosting-extra",
     "tabm-2",
 ]
 CANDIDATES: tuple[Name, ...] = get_args(Name)
@@ -50,6 +50,7 @@ def ensemble(
     candidates: tuple[Name, ...] = CANDIDATES,
     bag_folds: Annotated[int, Interval(ge=2, le=20)] = 5,
     seconds: Annotated[float, Interval(ge=1, le=1e7)] | None = None,
+    distill: bool = False,
 ) -> FittedModel:
     """Build an ensemble: f(x) = Σ_m w_m mean_k f_mk(x), with models m that are trained without fold k of the rows.
 
@@ -62,6 +63,8 @@ def ensemble(
         candidates: what is tried; all by default, in an order that depends on the number of rows.
         bag_folds: number of folds of the training part; each candidate is trained without each of them once.
         seconds: time for all candidates; those for which none is left are not tried. By default all are.
+        distill: replace the ensemble in the end by one model that imitates it: boosted trees or a network. It is a
+            little less good, and predicts many times as fast.
 
     Raises:
         UsageError: there are no candidates.
@@ -74,7 +77,7 @@ def ensemble(
     """
     if not candidates:
         raise UsageError("an ensemble needs a candidate or more, got none", "leave candidates out")
-    return Ensemble(spec, tuple(dict.fromkeys(candidates)), bag_folds, seconds)
+    return Ensemble(spec, tuple(dict.fromkeys(candidates)), bag_folds, seconds, distill=distill)
 
 
 class Member(nn.Module):
@@ -93,6 +96,7 @@ class Member(nn.Module):
         self.spec = inner.with_outputs(int(plain["outputs"]))
         choice = plain["model"]
         self.model: nn.Module = registry.find("models", str(choice["name"])).build(self.spec, **choice["options"])
+        self.requires_grad_(False)  # it is trained before it becomes a member
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return probabilities ``(B, C)`` or ``(B, L)``, or numbers ``(B, T)`` in their original units; float64."""
@@ -127,6 +131,11 @@ class FoldModels(nn.Module):
         self.register_buffer("out_of_fold", torch.zeros(0, width))
         self.weights = _normalize([float(member["weight"]) for member in plain["members"]])
 
+    def keep_members(self, count: int) -> None:
+        """Drop all models but the first ones."""
+        self.members = self.members[:count]
+        self.weights = _normalize(self.weights[:count])
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean prediction ``(B, V)`` of the models, float64."""
         total = torch.zeros((), dtype=torch.float64, device=x.device)
@@ -146,16 +155,20 @@ class Ensemble(FittedModel):
         names: of the candidates.
         folds: number of folds.
         seconds: time for all candidates, or None.
+        distill: whether a student replaces the candidates in the end.
     """
 
     description: torch.Tensor
     out_of_fold_errors: torch.Tensor
     """Of a regression: absolute errors of the out-of-fold predictions, ascending ``(N, T)``, for intervals."""
 
-    def __init__(self, spec: Spec, names: Sequence[str], folds: int, seconds: float | None) -> None:
+    def __init__(
+        self, spec: Spec, names: Sequence[str], folds: int, seconds: float | None, *, distill: bool = False
+    ) -> None:
         super().__init__()
-        self.spec, self.names, self.folds, self.seconds = spec, tuple(names), folds, seconds
-        self.stages = len(self.names) * folds
+        self.spec, self.names, self.folds, self.seconds, self.distill = spec, tuple(names), folds, seconds, distill
+        self.stages = len(self.names) * folds + distill
+        self.student: Member | None = None
         self.width = max(2, len(spec.classes)) if spec.task == "classification" else spec.outputs
         self.candidates = nn.ModuleList()
         self.register_buffer("description", torch.zeros(0, dtype=torch.uint8))
@@ -172,7 +185,8 @@ class Ensemble(FittedModel):
 
         Args:
             plain: ``candidates`` (``name``, ``weight`` and ``members`` of each), ``tried`` (the leaderboard),
-                ``temperature``, ``offsets`` (one for each class, or none) and ``finished``.
+                ``temperature``, ``offsets`` (one for each class, or none), ``finished``, and later ``score``,
+                ``rows_per_second`` and ``student``.
         """
         self.plain = dict(plain)
         content = json.dumps(self.plain, allow_nan=False).encode()
@@ -188,6 +202,16 @@ class Ensemble(FittedModel):
         candidate.members.append(member)
         candidate.weights = _normalize([float(m["weight"]) for m in self.plain["candidates"][number]["members"]])
 
+    def set_student(self, student: Member, plain: Mapping[str, Any]) -> None:
+        """Predict by one model that imitates the ensemble.
+
+        Args:
+            student: the model.
+            plain: what it is built from, and ``about`` it: name, score and rate of prediction.
+        """
+        self.student = student
+        self.describe({**self.plain, "student": dict(plain)})
+
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Build the models that ``description`` names, and load their tensors.
 
@@ -199,7 +223,9 @@ class Ensemble(FittedModel):
         plain = json.loads(content)
         with isolated_generators():  # the initial weights are random, and replaced
             candidates = [FoldModels(self.spec, candidate, self.width) for candidate in plain["candidates"]]
+            student = Member(self.spec, plain["student"]) if "student" in plain else None
         self.candidates = nn.ModuleList(candidates).to(self.description.device)
+        self.student = None if student is None else student.to(self.description.device)
         self.describe(plain)
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
@@ -230,6 +256,8 @@ class Ensemble(FittedModel):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map scaled rows ``(B, D)`` to outputs ``(B, O)``: logits, or numbers in their original units."""
+        if self.student is not None:
+            return self.to_outputs(self.student(x)).to(x.dtype)
         total = torch.zeros(x.shape[0], self.width, dtype=torch.float64, device=x.device)
         for candidate, weight in zip(self.fold_models, self.candidate_weights, strict=True):
             if weight > 0:

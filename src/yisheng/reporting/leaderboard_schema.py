@@ -24,15 +24,29 @@ class Candidate(Interval):
 
     Args:
         name: its name.
+        model: the model whose settings it has.
         status: ``trained``, or why it was not.
         seconds: time that it took.
         weight: its weight in the ensemble.
     """
 
     name: str
+    model: str = ""
     status: str
     seconds: float
     weight: float | None = 0.0
+
+
+class Student(Interval):
+    """A model that imitates the ensemble, and its score on a fold that it does not know.
+
+    Args:
+        name: its name.
+        rows_per_second: how many rows it predicts.
+    """
+
+    name: str
+    rows_per_second: float
 
 
 class Leaderboard(_Schema):
@@ -44,6 +58,8 @@ class Leaderboard(_Schema):
         candidates: what was tried.
         temperature: divides the logits of the weighted mean.
         offsets: added to the classes' logits; empty without.
+        rows_per_second: how many rows the ensemble predicts.
+        student: the model that replaced it, if it was distilled.
     """
 
     score: str
@@ -51,6 +67,8 @@ class Leaderboard(_Schema):
     candidates: list[Candidate] = []
     temperature: float = 1.0
     offsets: list[float] = []
+    rows_per_second: float | None = None
+    student: Student | None = None
 
     def sort(self) -> list[Candidate]:
         """Return the candidates, the best first, those without a score last."""

@@ -16,17 +16,21 @@ MAX_FOREST_NODES = 400_000
 """Nodes of the trees of a fold's forest at most: with many rows the leaves become larger."""
 SMALL_ROWS = 3000
 """Up to so many rows small trees and networks come early, with more rows large trees."""
-TREE_PATIENCE, NETWORK_PATIENCE = 4, 20
+TREE_PATIENCE, NETWORK_PATIENCE = 3, 20
 MAX_EPOCHS = 500
-NETWORK_FRACTION = 0.6
-"""Fraction of the time that is left which a network may use: what is quicker comes after it."""
+MIN_UPDATES, MIN_EPOCHS = 300, 15
+"""A network with fewer updates is half trained; that many epochs are enough in any case."""
+STAGE_FRACTION = 0.03
+"""A stage of a model that is fitted in stages should take at most this fraction of the time."""
+MIN_ROWS = 1000
+"""A candidate is trained on at least so many rows, however short the time."""
 ORDER_OF_FEW = (
-    *("boosting", "linear", "extra-trees", "boosting-small", "tabm", "random-forest", "boosting-deep", "embedded-mlp"),
-    *("neighbors", "tabm-2", "boosting-2"),
+    *("boosting", "linear", "boosting-extra", "tabm", "boosting-small", "extra-trees", "embedded-mlp"),
+    *("random-forest", "boosting-deep", "tabm-2", "neighbors"),
 )
 ORDER_OF_MANY = (
-    *("boosting", "linear", "boosting-deep", "extra-trees", "tabm", "boosting-2", "random-forest", "boosting-small"),
-    *("embedded-mlp", "tabm-2", "neighbors"),
+    *("boosting", "linear", "boosting-extra", "boosting-deep", "tabm", "extra-trees", "embedded-mlp"),
+    *("random-forest", "boosting-small", "tabm-2", "neighbors"),
 )
 
 
@@ -42,6 +46,8 @@ class Candidate:
         min_epochs: epochs that must fit into the time; with fewer the model would be half trained.
         max_rows: rows up to which it is tried, or None.
         max_fraction: fraction of the time that is left that it may use.
+        values_per_second: values of the rows that an epoch can take in a second on a slow machine: of more it is
+            trained on a random part.
     """
 
     name: str
@@ -50,7 +56,8 @@ class Candidate:
     settings: Mapping[str, Any] = field(default_factory=dict)
     min_epochs: int = 1
     max_rows: int | None = None
-    max_fraction: float = 1.0
+    max_fraction: float = 0.4
+    values_per_second: float = 3e6
 
     def make_config(self, base: Config) -> Config:
         """Return the config of its trainings.
@@ -73,6 +80,16 @@ class Candidate:
             **self.settings,
         )
 
+    def count_rows(self, columns: int, seconds: float | None) -> int | None:
+        """Return the number of rows that it is trained on at most within a time; None for any number.
+
+        >>> Candidate("linear", "ridge", values_per_second=1e6).count_rows(columns=10, seconds=60)
+        180000
+        """
+        if seconds is None:
+            return None
+        return max(MIN_ROWS, int(STAGE_FRACTION * seconds * self.values_per_second / max(1, columns)))
+
 
 def order_candidates(names: Sequence[str], rows: int) -> list[str]:
     """Return names in the order of the expected gain for each second.
@@ -84,53 +101,80 @@ def order_candidates(names: Sequence[str], rows: int) -> list[str]:
     return sorted(names, key=order.index)
 
 
-def make_candidate(name: str, spec: Spec, rows: int) -> Candidate:
+def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) -> Candidate:
     """Return a candidate's settings for some data.
 
     Args:
         name: one of `yisheng.models.ensemble.CANDIDATES`.
         spec: the contract of the data.
         rows: number of training rows.
+        lightgbm: whether LightGBM is installed; without it scikit-learn grows the boosted trees.
 
     >>> make_candidate("linear", Spec("regression", (3,)), 100).model
     'ridge'
     """
     kind = name.removesuffix("-2")
     if kind.startswith("boosting"):
-        return Candidate(name, "boosting", _boosting_options(kind), {"patience": TREE_PATIENCE}, min_epochs=8)
+        return _make_lightgbm(name) if lightgbm else _make_boosting(name)
     if kind == "linear":
         model = "ridge" if spec.task == "regression" else "logistic"
-        return Candidate(name, model, settings={"patience": 3}, min_epochs=9)  # the strongest penalties come first
+        # The strongest penalties come first.
+        return Candidate(name, model, settings={"patience": 3}, min_epochs=9, max_fraction=0.15, values_per_second=5e5)
     if kind in ("extra-trees", "random-forest"):
         return _make_forest(name, rows)
     if kind == "neighbors":
-        return Candidate(name, "neighbors", settings={"patience": TREE_PATIENCE}, max_rows=MAX_NEIGHBOR_ROWS)
+        settings = {"patience": TREE_PATIENCE}
+        return Candidate(name, "neighbors", settings=settings, max_rows=MAX_NEIGHBOR_ROWS, max_fraction=0.2)
     return _make_network(name, kind, rows)
 
 
-def _boosting_options(kind: str) -> dict[str, Any]:
-    if kind == "boosting-small":  # few leaves: hardly more than sums of single columns
-        return {"leaves": 5, "leaf_rows": 10, "learning_rate": 0.08, "l2": 1.0}
-    if kind == "boosting-deep":
-        return {"leaves": 48, "leaf_rows": 8, "learning_rate": 0.04, "column_fraction": 0.4, "l2": 1.0}
-    return {}
+def _make_boosting(name: str) -> Candidate:
+    """Return scikit-learn's boosted trees."""
+    options = {
+        "boosting": {},
+        # Few leaves: hardly more than sums of single columns.
+        "boosting-small": {"leaves": 5, "leaf_rows": 10, "learning_rate": 0.08, "l2": 1.0},
+        "boosting-deep": {"leaves": 48, "leaf_rows": 8, "learning_rate": 0.04, "column_fraction": 0.4, "l2": 1.0},
+        "boosting-extra": {"leaves": 16, "leaf_rows": 20, "learning_rate": 0.05, "column_fraction": 0.2},
+    }[name]
+    return _make_trees(name, "boosting", options, 8e5)
+
+
+def _make_lightgbm(name: str) -> Candidate:
+    """Return LightGBM's boosted trees; all but the deep ones have small trees, as many columns are hardly of use."""
+    options = {
+        "boosting": {"leaves": 24, "learning_rate": 0.05, "leaf_rows": 10, "column_fraction": 0.5, "l2": 1.0},
+        "boosting-small": {"leaves": 6, "learning_rate": 0.06, "leaf_rows": 10, "column_fraction": 0.5, "l2": 1.0},
+        "boosting-deep": {"leaves": 128, "learning_rate": 0.03, "leaf_rows": 5, "column_fraction": 0.5},
+        "boosting-extra": {"leaves": 31, "learning_rate": 0.05, "leaf_rows": 5, "extra_trees": True},
+    }[name]
+    return _make_trees(name, "lightgbm", options, 2e6)
+
+
+def _make_trees(name: str, model: str, options: Mapping[str, Any], values_per_second: float) -> Candidate:
+    settings = {"patience": TREE_PATIENCE}
+    return Candidate(name, model, options, settings, 3, max_fraction=0.3, values_per_second=values_per_second)
 
 
 def _make_forest(name: str, rows: int) -> Candidate:
     trees = 100
     leaf_rows = max(1, round(2 * rows * trees / MAX_FOREST_NODES / 2))
     options = {"method": "extra" if name == "extra-trees" else "random", "trees": trees, "leaf_rows": leaf_rows}
-    return Candidate(name, "forest", options, {"patience": 0}, min_epochs=5, max_rows=MAX_FOREST_ROWS)
+    settings = {"patience": 0}
+    return Candidate(name, "forest", options, settings, 2, MAX_FOREST_ROWS, values_per_second=4e5)
 
 
 def _make_network(name: str, kind: str, rows: int) -> Candidate:
     optimizer = Choice(name="adamw", options={"lr": 2e-3 if kind == "tabm" else 1e-3, "weight_decay": 3e-4})
+    batch = 256 if rows > 1000 else 64
     settings = {
         "optimizer": optimizer,
         "schedule": Choice(name="constant"),
-        "batch": 256 if rows > 1000 else 64,
+        "batch": batch,
         "epochs": MAX_EPOCHS,
         "patience": NETWORK_PATIENCE,
     }
     options = {"embeddings": "periodic"} if kind == "embedded-mlp" else {}
-    return Candidate(name, kind, options, settings, min_epochs=15, max_fraction=NETWORK_FRACTION)
+    min_epochs = max(1, min(MIN_EPOCHS, MIN_UPDATES * batch // max(1, rows)))
+    fraction = 0.6 if rows <= SMALL_ROWS else 0.8
+    return Candidate(name, kind, options, settings, min_epochs, max_fraction=fraction, values_per_second=3e6)

@@ -29,7 +29,7 @@ class Limits:
     """The time of a training.
 
     Args:
-        deadline: the clock's value at which it is stopped after the present epoch; the best epoch so far counts.
+        deadline: the clock's value at which it is stopped; an epoch that would end after it is not begun.
         min_epochs: epochs that must fit before ``end``, or `TooSlow` is raised after the first one.
         end: the clock's value at which all folds of the candidate must have ended.
         folds: number of folds that are to be trained, with this one.
@@ -69,6 +69,8 @@ def fit_member(
 ) -> FittedMember:
     """Train a fold until its last epoch, its patience or its deadline ends it.
 
+    The best epoch is kept. If not even the first one ended before the deadline, the weights at that time are.
+
     Args:
         config: of the candidate.
         data: all training rows, scaled.
@@ -87,13 +89,17 @@ def fit_member(
     state = assembly.state
     start = limits.clock()
     for event in fit(assembly):
-        if not isinstance(event, EpochEnd):
-            continue
         seconds = limits.clock()
+        if not isinstance(event, EpochEnd):
+            if seconds > limits.deadline:  # in the middle of an epoch
+                break
+            continue
         if event.epoch == 1:
             _require_speed(seconds - start, seconds, assembly.config.epochs, limits)
-        if seconds > limits.deadline:
+        if 2 * seconds - start > limits.deadline:  # the next epoch takes about as long as this one
             break
+        start = seconds
+    weights = state.best.weights or state.model.state_dict()
     choice = assembly.config.model
     target = assembly.transforms["target"]
     plain = {
@@ -104,7 +110,7 @@ def fit_member(
         "weight": float(len(split.train)),
     }
     member = Member(spec, plain)  # built as it will be read, without what the training keeps
-    member.model.load_state_dict(state.best.weights)
+    member.model.load_state_dict(weights)
     member.to(device)
     out_of_fold = predict_rows(member, data.x, split.validation, device)
     if not bool(out_of_fold.isfinite().all()):

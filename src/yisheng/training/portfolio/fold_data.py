@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Split
 from yisheng.data.split import make_folds
 from yisheng.training.setup import Assembly
 
 ROWS_PER_CHUNK = 65_536
 MIN_ROWS_PER_FOLD = 5
+MAX_FOLD_ROWS = 10_000
+"""Rows of a fold that are predicted at most: more would take time and change no weight."""
+MIN_CLASS_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -62,4 +66,34 @@ def make_fold_data(assembly: Assembly, folds: int) -> FoldData:
     if group is not None:
         count = max(2, min(count, len(np.unique(group))))
     config = assembly.config
-    return FoldData(data, make_folds(data, count, test=0, seed=config.seed, method=config.split))
+    made = make_folds(data, count, test=0, seed=config.seed, method=config.split)
+    if time is not None and config.split in ("auto", "time"):
+        made.reverse()  # the last rows first: they are predicted from most of the others, and are most like later ones
+    return FoldData(data, [_limit_validation(fold, config.seed) for fold in made])
+
+
+def draw_rows(rows: np.ndarray, count: int, seed: int, classes: np.ndarray | None = None) -> np.ndarray:
+    """Return some of the rows at random, ascending, with up to 20 of each class.
+
+    Args:
+        rows: row numbers.
+        count: how many are drawn.
+        seed: of the draw.
+        classes: class of each row number, or None.
+
+    >>> draw_rows(np.arange(1000), 3, seed=0).shape
+    (3,)
+    """
+    order = np.random.default_rng(seed % 2**32).permutation(rows)
+    if classes is None:
+        return np.sort(order[:count])
+    firsts = [order[classes[order] == label][:MIN_CLASS_ROWS] for label in np.unique(classes[order])]
+    first = np.concatenate(firsts)[:count]
+    others = order[~np.isin(order, first)]
+    return np.sort(np.concatenate([first, others[: count - len(first)]]))
+
+
+def _limit_validation(fold: Split, seed: int) -> Split:
+    if len(fold.validation) <= MAX_FOLD_ROWS:
+        return fold
+    return replace(fold, validation=draw_rows(fold.validation, MAX_FOLD_ROWS, derive(seed, "fold rows")))

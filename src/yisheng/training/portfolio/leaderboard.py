@@ -70,8 +70,10 @@ def make_leaderboard(plain: Mapping[str, Any], score: str, spec: Spec) -> dict[s
         "ensemble": plain.get("score"),
         "temperature": plain["temperature"],
         "offsets": plain["offsets"],
+        "rows_per_second": plain.get("rows_per_second"),
+        "student": plain["student"]["about"] if "student" in plain else None,
         "candidates": [
-            {key: entry.get(key) for key in ("name", "status", "value", "low", "high", "seconds", "weight")}
+            {key: entry.get(key) for key in ("name", "model", "status", "value", "low", "high", "seconds", "weight")}
             for entry in plain["tried"]
         ],
     }

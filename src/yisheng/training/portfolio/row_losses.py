@@ -43,7 +43,10 @@ class Problem:
     def row_losses(self, weights: np.ndarray) -> np.ndarray:
         """Return the weighted loss of each row ``(N,)`` of the mean with these weights ``(M,)``."""
         used = np.flatnonzero(weights)
-        parts = np.tensordot(weights[used], self.parts[used], axes=1)
+        return self.losses_of(np.tensordot(weights[used], self.parts[used], axes=1))
+
+    def losses_of(self, parts: np.ndarray) -> np.ndarray:
+        """Return the weighted loss of each row ``(N,)`` from the parts ``(N, V)`` of a prediction."""
         return self.loss(parts, np.arange(len(self.weight))) * self.weight
 
 

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from yisheng.core.config import Config
-from yisheng.core.durations import format_duration
 from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
 from yisheng.core.logging import logger
 from yisheng.core.seeds import derive, isolated_generators
-from yisheng.core.types import Batch
+from yisheng.core.types import Batch, Split
+from yisheng.models import lightgbm
 from yisheng.models.ensemble import Ensemble
 from yisheng.training.loop import Loss, Step
-from yisheng.training.portfolio.calibration import choose_offsets, choose_temperature, scale_probabilities
 from yisheng.training.portfolio.candidates import Candidate, make_candidate, order_candidates
-from yisheng.training.portfolio.fit_member import Fit, Limits, TooSlow, fit_member
-from yisheng.training.portfolio.fold_data import FoldData, make_fold_data
+from yisheng.training.portfolio.distill import Distillation, add_student
+from yisheng.training.portfolio.fit_member import Fit, TooSlow, fit_member
+from yisheng.training.portfolio.fold_data import FoldData, draw_rows, make_fold_data
 from yisheng.training.portfolio.leaderboard import describe_candidate, score_predictions
-from yisheng.training.portfolio.row_losses import Problem, make_problem
-from yisheng.training.portfolio.weights import choose_weights, select_greedily, take_random_rows
+from yisheng.training.portfolio.outcome import Outcome
+from yisheng.training.portfolio.timetable import DISTILLATION_FRACTION, Timetable, count_required_folds
 from yisheng.training.setup import Assembly
 from yisheng.training.state import State
-
-USED_FRACTION = 0.93
-"""Fraction of the time in which candidates are trained; then follow weights, evaluation and report."""
-MIN_START_FRACTION = 0.03
-"""A candidate is not begun if less than this fraction of the time is left."""
-DECISION_SCORES = ("accuracy", "f1")
-"""Scores of decisions, for which the classes' offsets are tried."""
 
 
 def make_portfolio_step(assembly: Assembly, fit: Fit) -> Step:
@@ -69,8 +61,7 @@ class Portfolio:
     assembly: Assembly
     fit: Fit
     _rows: FoldData | None = field(default=None, init=False)
-    _start: float | None = field(default=None, init=False)
-    _end: float = field(default=math.inf, init=False)
+    _timetable: Timetable | None = field(default=None, init=False)
 
     def run_stage(self, ensemble: Ensemble, state: State) -> float:
         """Train the fold of a stage, and at the last stage choose the weights; return the ensemble's loss so far.
@@ -78,14 +69,18 @@ class Portfolio:
         Raises:
             NonFiniteError: all candidates failed.
         """
-        if self._start is None:
-            self._start = time.perf_counter() - state.seconds  # a resumed run has used some of its time
+        if self._timetable is None:  # a resumed run has used some of its time
+            self._timetable = Timetable(
+                ensemble.seconds,
+                time.perf_counter() - state.seconds,
+                DISTILLATION_FRACTION if ensemble.distill else 0.0,
+            )
         if not ensemble.plain["finished"]:
             number, fold = divmod(state.epoch, ensemble.folds)
             self._train(ensemble, number, fold)
             if state.epoch + 1 >= self.assembly.config.epochs:
                 self._finish(ensemble)
-        return float(ensemble.plain["loss"] if "loss" in ensemble.plain else self._baseline_loss())
+        return float(ensemble.plain["loss"] if "loss" in ensemble.plain else self._outcome.compute_baseline_loss())
 
     @property
     def rows(self) -> FoldData:
@@ -97,69 +92,87 @@ class Portfolio:
         return self._rows
 
     @property
+    def timetable(self) -> Timetable:
+        """Return how the time is divided."""
+        assert self._timetable is not None
+        return self._timetable
+
+    @property
     def _config(self) -> Config:
         return self.assembly.config
 
-    def _elapsed(self) -> float:
-        assert self._start is not None
-        return time.perf_counter() - self._start
+    @property
+    def _outcome(self) -> Outcome:
+        return Outcome(self._config, self.assembly.spec, self.rows)
 
-    # Candidates
+    @property
+    def _required_folds(self) -> int:
+        return count_required_folds([len(rows) for rows in self.rows.validation_rows])
+
+    def _make_candidate(self, name: str) -> Candidate:
+        return make_candidate(name, self.assembly.spec, len(self.rows.data), lightgbm=lightgbm.is_installed())
 
     def _train(self, ensemble: Ensemble, number: int, fold: int) -> None:
-        plain = dict(ensemble.plain)
         order = order_candidates(ensemble.names, len(self.rows.data))
         if number >= len(order):  # more epochs than stages were asked for
             return
+        candidate = self._make_candidate(order[number])
         if fold == 0:
-            tried = {"name": order[number], "status": self._choose_status(ensemble, order[number]), "seconds": 0.0}
-            ensemble.describe({**plain, "tried": [*plain["tried"], tried]})
+            status = self._choose_status(ensemble, candidate)
+            tried = {"name": candidate.name, "model": candidate.model, "status": status, "seconds": 0.0}
+            ensemble.describe({**ensemble.plain, "tried": [*ensemble.plain["tried"], tried]})
         entry = ensemble.plain["tried"][-1]
         if entry["status"] != "training" or fold >= len(self.rows.folds):
             return
-        start = time.perf_counter()
-        try:
-            self._train_fold(ensemble, order[number], fold)
-        except StoppedError:
-            raise
-        except (TooSlow, YishengError, ValueError) as error:  # scikit-learn's solvers raise ValueErrors
-            reason = error.problem if isinstance(error, YishengError) else " ".join(str(error).split())[:200]
-            self._drop(ensemble, "skipped" if isinstance(error, TooSlow) else "failed", reason)
-        seconds = time.perf_counter() - start
-        self._update_entry(ensemble, seconds=round(ensemble.plain["tried"][-1]["seconds"] + seconds, 3))
+        if self._is_trained(entry, fold):
+            start = time.perf_counter()
+            try:
+                self._train_fold(ensemble, candidate, fold)
+            except StoppedError:
+                raise
+            except (TooSlow, YishengError, ValueError) as error:  # scikit-learn's solvers raise ValueErrors
+                reason = error.problem if isinstance(error, YishengError) else " ".join(str(error).split())[:200]
+                self._drop(ensemble, "skipped" if isinstance(error, TooSlow) else "failed", reason)
+            seconds = ensemble.plain["tried"][-1]["seconds"] + time.perf_counter() - start
+            self._update_entry(ensemble, seconds=round(seconds, 3))
         if fold + 1 == len(self.rows.folds) and ensemble.plain["tried"][-1]["status"] == "training":
             self._complete(ensemble)
 
-    def _choose_status(self, ensemble: Ensemble, name: str) -> str:
+    def _is_trained(self, entry: dict[str, Any], fold: int) -> bool:
+        """Return whether a fold is trained: one that is required, or further ones without a gap while there is time."""
+        if fold < self._required_folds:
+            return True
+        trained = entry.get("folds", 0)
+        return bool(trained == fold and self.timetable.has_time_for_fold(entry["seconds"] / max(1, fold)))
+
+    def _choose_status(self, ensemble: Ensemble, candidate: Candidate) -> str:
         """Return ``training``, or why a candidate is not tried."""
-        candidate = make_candidate(name, self.assembly.spec, len(self.rows.data))
         if candidate.max_rows is not None and len(self.rows.data) > candidate.max_rows:
             return f"skipped: it is for {candidate.max_rows:,} rows or fewer"
-        if ensemble.seconds is None or not len(ensemble.candidates):
-            return "training"
-        remaining = USED_FRACTION * ensemble.seconds - self._elapsed()
-        return "training" if remaining > MIN_START_FRACTION * ensemble.seconds else "skipped: no time was left"
+        may_begin = not len(ensemble.candidates) or self.timetable.may_begin()
+        return "training" if may_begin else "skipped: no time was left"
 
-    def _train_fold(self, ensemble: Ensemble, name: str, fold: int) -> None:
+    def _train_fold(self, ensemble: Ensemble, candidate: Candidate, fold: int) -> None:
         rows, spec = self.rows, self.assembly.spec
-        candidate = make_candidate(name, spec, len(rows.data))
         is_new = fold == 0
         is_first = not len(ensemble.candidates) or (len(ensemble.candidates) == 1 and not is_new)
+        limits = self.timetable.limit_fold(candidate, fold, self._required_folds, is_first=is_first)
         fitted = fit_member(
             candidate.make_config(self._config),
             rows.data,
-            rows.folds[fold],
+            self._limit_rows(candidate, rows.folds[fold], ensemble.seconds),
             spec,
             self.assembly.train.device,
             self.fit,
-            self._limit(ensemble, candidate, fold, is_first=is_first),
+            limits,
         )
         plain = {**ensemble.plain, "candidates": [dict(entry) for entry in ensemble.plain["candidates"]]}
         if is_new:
-            plain["candidates"].append({"name": name, "weight": 0.0, "members": []})
+            plain["candidates"].append({"name": candidate.name, "weight": 0.0, "members": []})
         entry = plain["candidates"][-1]
         entry["members"] = [*entry["members"], dict(fitted.plain)]
         ensemble.describe(plain)
+        self._update_entry(ensemble, folds=fold + 1)
         number = len(plain["candidates"]) - 1
         ensemble.add_member(number, fitted.member)
         models = ensemble.fold_models[number]
@@ -168,30 +181,30 @@ class Portfolio:
         index = torch.from_numpy(rows.folds[fold].validation)
         models.out_of_fold[index] = fitted.out_of_fold.to(models.out_of_fold.device)
 
-    def _limit(self, ensemble: Ensemble, candidate: Candidate, fold: int, *, is_first: bool) -> Limits:
-        """Return the time of a fold: its part of what is left; the first candidate ends in any case."""
-        if ensemble.seconds is None:
-            return Limits(math.inf, candidate.min_epochs, math.inf, 1)
-        folds = len(self.rows.folds) - fold
-        assert self._start is not None
-        seconds, end = time.perf_counter(), self._start + USED_FRACTION * ensemble.seconds
-        if fold == 0:
-            self._end = seconds + candidate.max_fraction * max(0.0, end - seconds)
-        end = min(end, self._end)
-        deadline = seconds + max(0.0, end - seconds) / folds
-        is_bound = fold == 0 and not is_first
-        return Limits(deadline, candidate.min_epochs, end if is_bound else math.inf, folds)
+    def _limit_rows(self, candidate: Candidate, fold: Split, seconds: float | None) -> Split:
+        """Return a fold with as many training rows as the candidate can take in the time."""
+        data = self.rows.data
+        count = candidate.count_rows(data.x.shape[1], seconds)
+        if count is None or count >= len(fold.train):
+            return fold
+        classes = data.y if data.spec.task == "classification" else None
+        rows = draw_rows(fold.train, count, derive(self._config.seed, "rows", candidate.name), classes)
+        logger.info(f"{candidate.name}  trains on {count:,} random rows of {len(fold.train):,}: more take too long")
+        return replace(fold, train=rows)
 
     def _drop(self, ensemble: Ensemble, status: str, reason: str) -> None:
-        """Remove a candidate whose folds are not all trained."""
-        name = ensemble.plain["tried"][-1]["name"]
+        """Remove a candidate that lacks a fold that it needs; one that has enough of them stays."""
+        entry = ensemble.plain["tried"][-1]
+        if entry.get("folds", 0) >= self._required_folds:
+            self._complete(ensemble)
+            return
         plain = {**ensemble.plain, "candidates": list(ensemble.plain["candidates"])}
-        if plain["candidates"] and plain["candidates"][-1]["name"] == name:
+        if plain["candidates"] and plain["candidates"][-1]["name"] == entry["name"]:
             plain["candidates"].pop()
             ensemble.candidates = ensemble.candidates[:-1]
         ensemble.describe(plain)
         self._update_entry(ensemble, status=f"{status}: {reason}")
-        logger.info(f"{name}  {status}: {reason}")
+        logger.info(f"{entry['name']}  {status}: {reason}")
 
     def _update_entry(self, ensemble: Ensemble, **values: Any) -> None:
         tried = [*ensemble.plain["tried"][:-1], {**ensemble.plain["tried"][-1], **values}]
@@ -199,57 +212,14 @@ class Portfolio:
 
     def _complete(self, ensemble: Ensemble) -> None:
         """Score a candidate whose folds are all trained, and weight all candidates so far."""
-        predictions = self._read_out_of_fold(ensemble)
-        value, low, high = score_predictions(self._config, self._truth, predictions[-1])
+        outcome = self._outcome
+        predictions, rows = outcome.read_out_of_fold(ensemble)
+        truth: np.ndarray = self.rows.data.y[rows]
+        value, low, high = score_predictions(self._config, truth, predictions[-1])
         self._update_entry(ensemble, status="trained", value=value, low=low, high=high)
-        weights = select_greedily(take_random_rows(self._make_problem(predictions), self._config.seed)[0])
-        self._set_weights(ensemble, weights, predictions)
+        outcome.weight_greedily(ensemble, predictions, rows)
         entry = ensemble.plain["tried"][-1]
         logger.info(describe_candidate(entry, self._config.score, ensemble.plain["score"]))
-
-    # Weights
-
-    @property
-    def _scored_rows(self) -> np.ndarray:
-        """Return the rows that are in a fold: in time, the first ones are in none."""
-        return np.sort(np.concatenate(self.rows.validation_rows))
-
-    @property
-    def _truth(self) -> np.ndarray:
-        truth: np.ndarray = self.rows.data.y[self._scored_rows]
-        return truth
-
-    def _read_out_of_fold(self, ensemble: Ensemble) -> list[np.ndarray]:
-        rows = self._scored_rows
-        return [candidate.out_of_fold.cpu().numpy()[rows] for candidate in ensemble.fold_models]
-
-    def _make_problem(self, predictions: list[np.ndarray]) -> Problem:
-        weight = self.rows.data.weight
-        weight = None if weight is None else weight[self._scored_rows]
-        return make_problem(self.assembly.spec, predictions, self._truth, weight, self._config.score)
-
-    def _baseline_loss(self) -> float:
-        """Return the loss of the same prediction for all rows, which every candidate should beat."""
-        y, spec = self._truth, self.assembly.spec
-        if spec.task == "classification":
-            constant = np.bincount(y, minlength=max(2, len(spec.classes))) / len(y)
-        else:
-            constant = y.reshape(len(y), -1).mean(0)
-        mean = np.broadcast_to(constant, (len(y), len(constant)))
-        return float(self._make_problem([mean]).row_losses(np.ones(1)).mean())
-
-    def _set_weights(self, ensemble: Ensemble, weights: np.ndarray, predictions: list[np.ndarray]) -> np.ndarray:
-        """Record weights, and score and loss of the weighted mean; return its predictions."""
-        candidates = [
-            {**candidate, "weight": float(weight)}
-            for candidate, weight in zip(ensemble.plain["candidates"], weights, strict=True)
-        ]
-        mean: np.ndarray = sum(w * p.astype(np.float64) for w, p in zip(weights, predictions, strict=True))
-        value, low, high = score_predictions(self._config, self._truth, mean)
-        loss = float(self._make_problem([mean]).row_losses(np.ones(1)).mean())
-        score = {"value": value, "low": low, "high": high}
-        ensemble.describe({**ensemble.plain, "candidates": candidates, "score": score, "loss": loss})
-        return mean
 
     def _finish(self, ensemble: Ensemble) -> None:
         """Choose the final weights, calibrate, and drop what is not needed for prediction."""
@@ -258,42 +228,9 @@ class Portfolio:
         if not len(ensemble.candidates):
             reasons = "; ".join(f"{entry['name']} {entry['status']}" for entry in ensemble.plain["tried"])
             raise NonFiniteError(f"no candidate of the ensemble could be trained: {reasons}", "name one with model=")
-        predictions = self._read_out_of_fold(ensemble)
-        rows = self._scored_rows
-        folds = [np.searchsorted(rows, np.sort(fold)) for fold in self.rows.validation_rows]
-        weights = choose_weights(self._make_problem(predictions), folds, derive(self._config.seed, "weights"))
-        mean = self._set_weights(ensemble, weights, predictions)
-        if self.assembly.spec.task == "regression":
-            errors = np.sort(np.abs(self._truth.reshape(mean.shape) - mean), axis=0)
-            ensemble.out_of_fold_errors = torch.from_numpy(errors).to(ensemble.description.device)
-        calibration = self._calibrate(mean, folds)
-        by_name = {entry["name"]: entry["weight"] for entry in ensemble.plain["candidates"]}
-        tried = [{**entry, "weight": by_name.get(entry["name"], 0.0)} for entry in ensemble.plain["tried"]]
-        used = [number for number, weight in enumerate(weights) if weight > 0]
-        ensemble.candidates = torch.nn.ModuleList([ensemble.candidates[number] for number in used])
-        for candidate in ensemble.fold_models:
-            candidate.out_of_fold = torch.zeros(0, ensemble.width)
-        candidates = [ensemble.plain["candidates"][number] for number in used]
-        ensemble.describe({**ensemble.plain, **calibration, "candidates": candidates, "tried": tried, "finished": True})
-        logger.info(
-            f"ensemble of {len(used)} of {len(tried)} candidates in {format_duration(self._elapsed())}: "
-            + ", ".join(f"{entry['name']} {entry['weight']:.2f}" for entry in candidates)
-        )
-
-    def _calibrate(self, mean: np.ndarray, folds: list[np.ndarray]) -> Mapping[str, Any]:
-        """Return temperature and offsets for the mean predictions, and the score with them."""
-        spec, y = self.assembly.spec, self._truth
-        if spec.task == "regression":
-            return {}
-        temperature = choose_temperature(mean, y, folds)
-        offsets: list[float] = []
-        probabilities = scale_probabilities(mean, temperature, exclusive=y.ndim == 1)
-        if spec.task == "classification" and self._config.score in DECISION_SCORES:
-            metric = self._config.find_metric(self._config.score)
-            offsets = choose_offsets(probabilities, y, folds, lambda y, p: float(metric.build(y, p)))
-            if offsets:
-                logits = np.log(probabilities.clip(1e-9)) + np.array(offsets)
-                probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        value, low, high = score_predictions(self._config, y, probabilities)
-        score = {"value": value, "low": low, "high": high}
-        return {"temperature": temperature, "offsets": offsets, "score": score}
+        evaluated = len(self.assembly.test.rows) + len(self.assembly.validation.rows)
+        outcome = self._outcome
+        outcome.choose(ensemble, evaluated, self.timetable)
+        if ensemble.distill:
+            add_student(Distillation(outcome, ensemble, self.fit, self.timetable.last_end))
+        outcome.release(ensemble)

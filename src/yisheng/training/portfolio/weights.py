@@ -17,7 +17,7 @@ MIN_T = 0.3
 """A model is added if the paired gain over the rows is more than this many standard errors."""
 MIN_WEIGHT = 0.02
 """A model with less weight costs time and changes nothing."""
-MAX_ROWS = 20_000
+MAX_ROWS = 10_000
 """Rows that the selection reads, drawn at random from more."""
 
 
@@ -59,23 +59,26 @@ def take_random_rows(problem: Problem, seed: int) -> tuple[Problem, np.ndarray]:
 
 def choose_best(problem: Problem) -> int:
     """Return the number of the model with the smallest mean loss."""
-    losses = [problem.row_losses(_one_hot(problem.count, m)).mean() for m in range(problem.count)]
+    losses = [problem.losses_of(part).mean() for part in problem.parts]
     return int(np.nanargmin(losses))
 
 
 def select_greedily(problem: Problem) -> np.ndarray:
     """Return the fractions ``(M,)`` in which models were added, starting with the best one."""
-    counts = FIRST_COPIES * _one_hot(problem.count, choose_best(problem))
-    current = problem.row_losses(counts / counts.sum())
+    best = choose_best(problem)
+    counts = FIRST_COPIES * _one_hot(problem.count, best)
+    total = FIRST_COPIES * problem.parts[best]
+    current = problem.losses_of(problem.parts[best])
     for _ in range(ROUNDS):
-        trials = [counts + _one_hot(problem.count, m) for m in range(problem.count)]
-        losses = [problem.row_losses(trial / trial.sum()) for trial in trials]
+        size = counts.sum() + 1
+        losses = [problem.losses_of((total + part) / size) for part in problem.parts]
         best = int(np.argmin([loss.mean() for loss in losses]))
         gain = current - losses[best]
         standard_error = gain.std() / np.sqrt(len(gain))
         if gain.mean() <= 0 or gain.mean() <= MIN_T * standard_error:
             break
-        counts, current = trials[best], losses[best]
+        counts[best] += 1
+        total, current = total + problem.parts[best], losses[best]
     return counts / counts.sum()
 
 

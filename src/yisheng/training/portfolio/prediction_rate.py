@@ -1,0 +1,33 @@
+"""How many rows a model predicts in a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+MIN_TIMED_ROWS, MAX_TIMED_ROWS = 256, 20_000
+MIN_SECONDS = 0.05
+
+
+def measure_rate(predict: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> float:
+    """Return the number of rows that a function predicts in a second, in blocks as a bulk prediction has them.
+
+    Args:
+        predict: of rows ``(n, D)``.
+        x: rows to predict, repeated if they are few.
+
+    >>> measure_rate(lambda rows: rows, np.zeros((10, 2))) > 1000
+    True
+    """
+    predict(x[:16])  # the first call prepares the trees
+    count = MIN_TIMED_ROWS
+    while True:
+        rows = np.resize(x, (count, *x.shape[1:]))
+        start = time.perf_counter()
+        predict(rows)
+        seconds = time.perf_counter() - start
+        if seconds > MIN_SECONDS or count >= MAX_TIMED_ROWS:
+            return count / max(seconds, 1e-9)
+        count *= 4
