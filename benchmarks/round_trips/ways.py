@@ -201,7 +201,10 @@ def _read_bulk(path: Path, predictor: Predictor, rows: Sequence[int]) -> Reading
     try:
         tally = Tally()
         source = bulk_rows.open_table(path, predictor.spec)
-        x = np.concatenate([chunk.x for chunk in source.chunks(tally)])
+        chunks = list(source.chunks(tally))
+        for chunk in chunks:
+            tally.count_chunk(chunk)
+        x = np.concatenate([chunk.x for chunk in chunks])
         return Reading(x, (*source.notes, *tally.describe()), rows)
     finally:
         bulk_rows.ROWS_PER_CHUNK = rows_per_chunk

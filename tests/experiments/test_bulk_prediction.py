@@ -1,6 +1,7 @@
 """Predictions piece by piece equal those of the complete file, continue after a kill, and need little memory."""
 
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -20,15 +21,17 @@ from PIL import Image
 import yisheng
 from tests.experiments.conftest import skip_reports
 from yisheng.cli import main
+from yisheng.core import machine
 from yisheng.core.errors import DataError, MissingPartError, StoppedError, UsageError
 from yisheng.core.types import Column, Spec
 from yisheng.experiments import bulk_prediction
 from yisheng.experiments.submission import submit
+from yisheng.inference import predictor
 from yisheng.inference import rows as complete
 from yisheng.inference.bulk import chunk as chunks
 from yisheng.inference.bulk import partial_output
 from yisheng.inference.bulk import rows as stream_rows
-from yisheng.inference.bulk.chunk import Tally
+from yisheng.inference.bulk.chunk import OtherColumnsError, Tally
 from yisheng.inference.bulk.images import ImageFiles
 from yisheng.inference.predictor import Predictor
 
@@ -118,6 +121,8 @@ def test_a_table_in_chunks_equals_the_complete_table(tmp_path_factory, table, id
         patch.setattr(stream_rows, "ROWS_PER_CHUNK", 3)
         source, tally = stream_rows.open_table(path, SPEC, id_column), Tally()
         parts = list(source.chunks(tally))
+    for part in parts:
+        tally.count_chunk(part)
     np.testing.assert_array_equal(np.concatenate([part.x for part in parts]), rows.x)
     ids = [id for part in parts for id in part.ids or ()]
     assert (tuple(ids) or None, source.id_name) == (rows.ids, rows.id_name)
@@ -472,8 +477,76 @@ def test_the_column_of_row_names_is_searched_within_a_memory_limit(tmp_path, sma
     assert stream_rows.open_table(path, SPEC, "Id").id_name == "Id"
 
 
+@pytest.mark.parametrize("checked", [1, 4])
+@pytest.mark.parametrize("late", ["12,size", "x,a\n", "NA,b\n1_0,a\n"])
+def test_columns_that_change_late_give_the_file_of_a_complete_reading(runs, tmp_path, small_chunks, late, checked):
+    path = write_table(tmp_path / "rows.csv", 50)
+    with path.open("a") as file:
+        file.writelines(f"{50 + n:06d},{line}\n" for n, line in enumerate(late.splitlines()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_rows, "CHECKED_CHUNKS", checked)
+        errors = []
+        for chunk_rows in (4, 1000):
+            patch.setattr(stream_rows, "ROWS_PER_CHUNK", chunk_rows)
+            try:
+                submit(runs["table"], [path], tmp_path / f"{chunk_rows}.csv")
+                errors.append("")
+            except DataError as error:
+                errors.append(str(error))
+    assert errors[0] == errors[1]
+    if not errors[0]:
+        assert (tmp_path / "4.csv").read_bytes() == (tmp_path / "1000.csv").read_bytes()
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_late_text_among_numbers_begins_the_predictions_again(tmp_path, small_chunks, monkeypatch):
+    monkeypatch.setattr(stream_rows, "CHECKED_CHUNKS", 1)
+    path, columns = tmp_path / "rows.csv", (Column("a", source="a", missing_words=("lost",)), Column("b", source="b"))
+    path.write_text("a,b\n" + "1,2\n" * 21 + "lost,3\n" + "4,5\n" * 3)
+    spec = Spec("regression", (2,), columns=columns)
+    source = stream_rows.open_table(path, spec)
+    parts = source.chunks(Tally())
+    read = list(itertools.islice(parts, 5))
+    assert sum(len(part.x) for part in read) == 20
+    with pytest.raises(OtherColumnsError):
+        next(parts)
+    x = np.concatenate([part.x for part in source.chunks(Tally())])
+    np.testing.assert_array_equal(x, complete.read_rows(path, spec).x)
+    np.testing.assert_array_equal(np.concatenate([part.x for part in source.chunks(Tally(rows=8))]), x[8:])
+
+
+def test_a_file_whose_columns_change_late_is_predicted_completely(runs, tmp_path, small_chunks, monkeypatch):
+    monkeypatch.setattr(stream_rows, "CHECKED_CHUNKS", 1)
+    path = tmp_path / "rows.csv"
+    path.write_text("size,town\n" + "1,a\n2.50,b\n" * 10 + " 3 ,a\n" + "٣,b\n")
+    begun = []
+    with pytest.MonkeyPatch.context() as patch:
+        chunks_of = stream_rows.TextRows.chunks
+        patch.setattr(stream_rows.TextRows, "chunks", lambda self, tally: begun.append(1) or chunks_of(self, tally))
+        assert submit(runs["table"], [path], tmp_path / "a.csv").rows == 22
+    assert len(begun) == 2
+    expected = [prediction.prediction for prediction in Predictor(runs["table"]).predict(path)]
+    assert [row[1] for row in read(tmp_path / "a.csv")[1:]] == expected
+
+
+@pytest.mark.parametrize("end", ["\n", "", "\r\n"])
+def test_a_plain_file_is_parsed_alike_by_one_thread_and_several(tmp_path, small_chunks, monkeypatch, end):
+    path = tmp_path / "rows.csv"
+    lines = ["size,town,price,day,garden", *(f"{n / 7},Bonn,${n},0{n % 9 + 1}/02/2020,yes" for n in range(30)), ",,,,"]
+    path.write_text("\n".join(lines) + end, newline="")
+    blocks = []
+    for cores in (1, 2, 3):
+        monkeypatch.setattr(machine, "count_cores", lambda cores=cores: cores)
+        parts = list(stream_rows.open_table(path, SPEC).chunks(Tally()))
+        assert [len(part.x) for part in parts] == [4] * 7 + [3]
+        blocks.append(np.concatenate([part.x for part in parts]))
+    for block in blocks[1:]:
+        np.testing.assert_array_equal(block, blocks[0])
+
+
 def test_a_chunk_is_a_multiple_of_the_predictors_batch():
-    assert chunks.ROWS_PER_CHUNK % 256 == 0
+    for size in (predictor.BATCH, predictor.ROW_BATCH, predictor.FITTED_BATCH):
+        assert chunks.ROWS_PER_CHUNK % size == 0
 
 
 KILLED = """

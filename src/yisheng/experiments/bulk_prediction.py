@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -12,17 +13,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, NamedTuple, TextIO, cast
 
-import torch
+import numpy as np
 from filelock import FileLock, Timeout
 
 from yisheng.core import files, machine, provenance
 from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.core.logging import logger, progress_stream
 from yisheng.core.signals import collect_signals
+from yisheng.evaluation.conformal import IntervalBounds
 from yisheng.inference.bulk import parquet
-from yisheng.inference.bulk.chunk import Chunk, Source, Tally
+from yisheng.inference.bulk.chunk import Chunk, OtherColumnsError, Source, Tally
 from yisheng.inference.bulk.partial_output import PartialOutput
 from yisheng.inference.ood import THRESHOLD
 from yisheng.inference.prediction import Prediction
@@ -88,18 +90,38 @@ def predict_to_file(
         StorageError: the file cannot be written; the part stays.
     """
     level = predictor.check_level(interval)
-    writer = _Writer(predictor, source, out, format, excel_safe=excel_safe, level=level)
+    make_writer = functools.partial(_Writer, predictor, source, out, format, excel_safe=excel_safe, level=level)
+    writer = make_writer()
     with _lock(writer.partial), collect_signals() as caught:
         if writer.partial.can_resume and not force:
             writer.resume()
         try:
-            writer.write(caught)
+            try:
+                writer.write(caught)
+            except OtherColumnsError:
+                writer.partial.discard()
+                writer = make_writer()
+                writer.write(caught)
         except DataError:  # the user will change the inputs, so this part cannot be continued
             writer.partial.discard()
             raise
         writer.finish()
     tally = writer.partial.tally
     return PredictionFile(out, tally.rows, tally.damaged, tally.out_of_distribution, (*source.notes, *tally.describe()))
+
+
+class _Outputs(NamedTuple):
+    """What a model computes for the inputs of a chunk.
+
+    Args:
+        values: probabilities ``(n, C)`` or values ``(n, T)``.
+        ood_scores: ``(n,)``, or None if the run has no detector.
+        bounds: intervals of the values, or None.
+    """
+
+    values: np.ndarray
+    ood_scores: np.ndarray | None = None
+    bounds: IntervalBounds | None = None
 
 
 class _Writer:
@@ -145,7 +167,7 @@ class _Writer:
     def write(self, caught: list[int]) -> None:
         """Predict and append the remaining inputs."""
         partial, tally = self.partial, self.partial.tally
-        threads = int(partial.provenance.get("threads", torch.get_num_threads()))
+        threads = int(partial.provenance.get("threads", self._predictor.count_useful_threads()))
         with (
             machine.use_threads(threads),  # another number would round differently
             partial.open({**self._provenance, "threads": str(threads)}),
@@ -156,11 +178,10 @@ class _Writer:
             for chunk in _show_progress(chunks, tally, self._source.total):
                 rows_before = tally.rows
                 tally.count_chunk(chunk)
-                predictions = _predict(self._predictor, chunk, self._level)
-                tally.out_of_distribution += sum(
-                    (prediction.ood_score or 0) > THRESHOLD for prediction in predictions if prediction
-                )
-                partial.append(self._format(predictions, chunk, rows_before))
+                outputs = _compute(self._predictor, chunk, self._level)
+                if outputs.ood_scores is not None:
+                    tally.out_of_distribution += int((outputs.ood_scores > THRESHOLD).sum())
+                partial.append(self._format(outputs, chunk, rows_before))
                 if caught:
                     partial.write_state()
                     name = signal.Signals(caught[0]).name
@@ -179,14 +200,16 @@ class _Writer:
             parquet.convert_to_parquet(self.partial.path, temporary, self._form)
         self.partial.discard()
 
-    def _format(self, predictions: list[Prediction | None], chunk: Chunk, rows_before: int) -> str:
+    def _format(self, outputs: _Outputs, chunk: Chunk, rows_before: int) -> str:
         """Return the lines of a chunk."""
         form = self._form
-        errors = [chunk.errors.get(index) for index in range(len(chunk.names))]
         if self._as_json:
-            return format_json_lines(predictions, chunk.names, chunk.ids, errors if form.has_errors else None)
-        numbers = [str(rows_before + index + 1) for index in range(len(chunk.names))]
-        return form.format_rows(predictions, numbers if chunk.ids is None else chunk.ids, errors)
+            predictions = _build_predictions(self._predictor, outputs, chunk)
+            errors = [chunk.errors.get(index) for index in range(len(chunk.names))] if form.has_errors else None
+            return format_json_lines(predictions, chunk.names, chunk.ids, errors)
+        numbers = range(rows_before + 1, rows_before + len(chunk.names) + 1)
+        ids = list(map(str, numbers)) if chunk.ids is None else chunk.ids
+        return form.format_rows(outputs.values, ids, chunk.errors, outputs.bounds)
 
 
 def _describe_provenance(predictor: Predictor, source: Source, out: Path, format: str) -> dict[str, str]:
@@ -221,15 +244,21 @@ def _lock(partial: PartialOutput) -> Iterator[None]:
         lock.release()
 
 
-def _predict(predictor: Predictor, chunk: Chunk, level: float | None) -> list[Prediction | None]:
-    """Return a prediction for each input, None for those that could not be read."""
+def _compute(predictor: Predictor, chunk: Chunk, level: float | None) -> _Outputs:
+    """Return the outputs for the inputs of a chunk that could be read."""
+    if not len(chunk.x):
+        nothing = np.empty((0, len(predictor.spec.classes or predictor.spec.target_names)))
+        return _Outputs(nothing, bounds=None if level is None else IntervalBounds(level, nothing, nothing))
+    return _Outputs(*predictor.compute(chunk.x, level))
+
+
+def _build_predictions(predictor: Predictor, outputs: _Outputs, chunk: Chunk) -> list[Prediction | None]:
+    """Return a prediction for each input of a chunk, None for those that could not be read."""
     readable = [name for index, name in enumerate(chunk.names) if index not in chunk.errors]
-    if not readable:
-        return [None] * len(chunk.names)
-    outputs, ood_scores, bounds = predictor.compute(chunk.x, level)
-    warnings = predictor.describe_ood(chunk.x, ood_scores)
-    notes = [(*reading, *warning) for reading, warning in zip(chunk.notes, warnings, strict=True)]
-    predictions = iter(predictor.build_predictions(outputs, readable, notes, ood_scores, bounds))
+    notes = predictor.describe_ood(chunk.x, outputs.ood_scores)
+    if chunk.notes:
+        notes = [(*reading, *warning) for reading, warning in zip(chunk.notes, notes, strict=True)]
+    predictions = iter(predictor.build_predictions(outputs.values, readable, notes, outputs.ood_scores, outputs.bounds))
     return [None if index in chunk.errors else next(predictions) for index in range(len(chunk.names))]
 
 

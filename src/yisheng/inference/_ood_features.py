@@ -25,6 +25,8 @@ RIDGE = 1e-3
 """Added to the variances, as a fraction of their mean, so that a feature that never varied may vary a little."""
 MIN_ROWS_PER_CLASS = 10
 """With fewer rows per class one mean is fitted for all classes."""
+MAX_COMPARED_MEANS = 16
+"""Means up to which the distances to them are computed one by one."""
 MIN_RELATIVE_VARIANCE = 1e-9
 """Principal components with less variance than this fraction of the largest are dropped."""
 EDGE_FILTERS = (
@@ -206,7 +208,13 @@ def _decompose_covariance(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def compute_mahalanobis_distance(x: torch.Tensor, projection: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
     """Compute the Mahalanobis distance of features ``(B, F)`` to the nearest mean, float64 ``(B,)``."""
-    return torch.cdist(x.cpu().double() @ projection.double(), means.double()).amin(1)
+    whitened, means = x.cpu().double() @ projection.double(), means.double()
+    if len(means) > MAX_COMPARED_MEANS:
+        return torch.cdist(whitened, means).amin(1)
+    distances = [
+        torch.linalg.vector_norm(whitened - mean, dim=1) for mean in means
+    ]  # a tenth of the time for few means
+    return torch.stack(distances).amin(0)
 
 
 def compute_range_excess(raw: torch.Tensor, low: torch.Tensor, high: torch.Tensor, span: torch.Tensor) -> torch.Tensor:
@@ -219,9 +227,11 @@ def compute_range_excess(raw: torch.Tensor, low: torch.Tensor, high: torch.Tenso
     >>> compute_range_excess(torch.tensor([[15.0, 5.0], [5.0, 10.0]]), low, high, high - low).tolist()
     [0.5, 1.0]
     """
-    raw, low, high = raw.cpu().double(), low.double(), high.double()
-    unit = torch.where(span > 0, span.double(), low.abs().clamp_min(1))
-    return (torch.maximum(low - raw, raw - high) / unit).nan_to_num(-1).amax(1)
+    raw = raw.cpu()
+    low, high, unit = (
+        bound.to(raw.dtype) for bound in (low, high, torch.where(span > 0, span, low.abs().clamp_min(1)))
+    )
+    return torch.maximum(low - raw, raw - high).div_(unit).nan_to_num_(-1).amax(1).double()
 
 
 def find_number_columns(spec: Spec) -> torch.Tensor:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
+from yisheng.inference.classes import rank_classes, select_labels
 
 if TYPE_CHECKING:
+    from yisheng.evaluation.conformal import IntervalBounds
     from yisheng.inference.prediction import Prediction
 
 FORMATS = ("prediction", "probability")
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """What begins a formula, or what a spreadsheet drops before one."""
+EMPTY: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -92,40 +96,46 @@ class PredictionTable:
         return self._format_lines([self.columns])
 
     def format_rows(
-        self, predictions: Sequence[Prediction | None], ids: Sequence[str], errors: Sequence[str | None]
+        self,
+        outputs: np.ndarray,
+        ids: Sequence[str],
+        errors: Mapping[int, str] = EMPTY,
+        bounds: IntervalBounds | None = None,
     ) -> str:
         """Return a line for each input.
 
         Args:
-            predictions: None for an input that could not be read.
-            ids: names of the rows.
-            errors: why each input could not be read, or None.
+            outputs: probabilities ``(N, C)`` or values ``(N, T)`` of the inputs that could be read.
+            ids: names of all rows.
+            errors: why an input could not be read, by its index among all rows.
+            bounds: intervals of the values, if the table has them.
         """
-        rows = []
-        for prediction, id, error in zip(predictions, ids, errors, strict=True):
-            values = [""] * len(self.target_columns) if prediction is None else self._format_values(prediction)
-            rows.append((id, *values, *((error or "",) if self.has_errors else ())))
-        return self._format_lines(rows)
+        columns = self._format_columns(outputs, bounds)
+        if self.has_errors:
+            readable = [index for index in range(len(ids)) if index not in errors]
+            columns = [_spread(column, readable, len(ids)) for column in columns]
+            columns.append([errors.get(index, "") for index in range(len(ids))])
+        return self._format_lines(zip(ids, *columns, strict=True))
 
     @property
     def _is_binary(self) -> bool:
         return len(self.spec.classes) == 2 and self.spec.task == "classification"
 
-    def _format_values(self, prediction: Prediction) -> list[str]:
-        value = prediction.prediction
+    def _format_columns(self, outputs: np.ndarray, bounds: IntervalBounds | None) -> list[list[str]]:
+        """Return the cells of each target column."""
         if self.format == "probability":
-            classes = self.spec.classes[1:] if self._is_binary else self.spec.classes
-            return [_format_value(prediction.probabilities[name]) for name in classes]
+            shown = outputs.T[1:] if self._is_binary else outputs.T
+            return [_format_numbers(column) for column in shown]
         if self.spec.task == "multilabel":
-            return [" ".join(value)]
-        values = list(value.values()) if isinstance(value, dict) else [value]
-        if not self.has_intervals:
-            return [_format_value(number) for number in values]
-        interval = prediction.interval
-        pairs = list(interval.values()) if isinstance(interval, dict) else [interval]
-        return [_format_value(number) for n, pair in zip(values, pairs, strict=True) for number in (n, *pair)]
+            return [[" ".join(labels) for labels in select_labels(outputs, self.spec.classes)]]
+        if self.spec.task == "classification":
+            return [[self.spec.classes[index] for index in rank_classes(outputs, 1)[:, 0].tolist()]]
+        if not self.has_intervals or bounds is None:
+            return [_format_numbers(column) for column in outputs.T]
+        triples = zip(outputs.T, bounds.low.T, bounds.high.T, strict=True)
+        return [_format_numbers(column) for triple in triples for column in triple]
 
-    def _format_lines(self, rows: Sequence[Sequence[str]]) -> str:
+    def _format_lines(self, rows: Iterable[Sequence[str]]) -> str:
         text = io.StringIO()
         if self.excel_safe:
             rows = [[escape_formula(cell) for cell in row] for row in rows]
@@ -177,10 +187,30 @@ def format_json_lines(
     return "".join(lines)
 
 
-def _format_value(value: Any) -> str:
-    """Return a number with as many digits as its precision holds; text is unchanged."""
-    if not isinstance(value, float):
-        return str(value)
+def _format_numbers(values: np.ndarray) -> list[str]:
+    """Return numbers ``(N,)`` as text with the digits of their precision; those of single precision have fewer.
+
+    >>> _format_numbers(np.array([0.1, 0.5])), _format_numbers(np.array([0.1], np.float32))
+    (['0.1', '0.5'], ['0.100000001'])
+    """
+    doubles = values.astype(np.float64)
     with np.errstate(over="ignore"):
-        is_single = float(np.float32(value)) == value
-    return f"{value:.9g}" if is_single else f"{value:.15g}"
+        is_single = doubles.astype(np.float32) == doubles
+    if is_single.all():
+        return list(map("{:.9g}".format, doubles.tolist()))
+    return [
+        f"{value:.9g}" if single else f"{value:.15g}"
+        for value, single in zip(doubles.tolist(), is_single.tolist(), strict=True)
+    ]
+
+
+def _spread(column: Sequence[str], positions: Sequence[int], length: int) -> list[str]:
+    """Return a column with empty cells where there is no value.
+
+    >>> _spread(["a", "b"], [0, 2], 3)
+    ['a', '', 'b']
+    """
+    cells = [""] * length
+    for position, cell in zip(positions, column, strict=True):
+        cells[position] = cell
+    return cells

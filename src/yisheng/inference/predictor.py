@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from yisheng.core import nested
+from yisheng.core import machine, nested
 from yisheng.core.errors import UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Inputs
@@ -20,6 +21,7 @@ from yisheng.data.tables.reading_options import ReadingOptions
 from yisheng.evaluation.conformal import IntervalBounds, parse_level
 from yisheng.evaluation.predictions import apply_link
 from yisheng.inference import artifact, ensemble, rows
+from yisheng.inference.classes import LABEL_THRESHOLD
 from yisheng.inference.inputs.block import InputBlock, place_on_first
 from yisheng.inference.inputs.read_inputs import read_inputs
 from yisheng.inference.inputs.table_files import read_tables
@@ -33,9 +35,10 @@ BATCH = 256
 """Inputs per forward pass."""
 FITTED_BATCH = 8192
 """The same for models of rows that are fitted, not trained by gradient steps: they divide the rows themselves."""
+ROW_BATCH, MAX_ROW_PARAMETERS = 2048, 1 << 17
+"""The same for networks of rows with at most this number of parameters: calls would take longer than the arithmetic of
+a small batch. A large batch of a larger network would take much memory."""
 MAX_NAMED_COLUMNS = 5
-LABEL_THRESHOLD = 0.5
-"""A multilabel model predicts the labels of at least this probability."""
 
 
 class Predictor:
@@ -69,6 +72,8 @@ class Predictor:
     ['0', '1']
     >>> predictor.compute_model_outputs(block.x)[0][0].shape, predictor.compute(block.x)[2] is None
     ((2, 3), True)
+    >>> predictor.count_useful_threads()
+    1
     >>> table = Path(tempfile.mkdtemp()) / "flowers.csv"
     >>> _ = table.write_text("sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\\n5,3,1,0\\n")
     >>> len(predictor.predict_files(table, ReadingOptions())), len(predictor.predict_table(table)[0])
@@ -218,6 +223,12 @@ class Predictor:
         mean = average_outputs(outputs)
         return mean, ood_scores, self.intervals.compute(outputs, mean, level)
 
+    def count_useful_threads(self) -> int:
+        """Return the number of threads of torch that a forward pass is worth; see `machine.threads_worth`."""
+        batch, network = _choose_batch(self.artifacts[0]), self.artifacts[0].model
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        return machine.threads_worth(batch * math.prod(self.spec.shape), batch * parameters)
+
     def check_level(self, interval: Any) -> float | None:
         """Return the level of intervals as a number, or None without one; to be called before any work.
 
@@ -331,7 +342,7 @@ def _compute_outputs(
     invert = model.target_scale.invert if model.target_scale is not None else None
     blocks = []
     with torch.inference_mode():
-        size = FITTED_BATCH if isinstance(model.model, FittedModel) else BATCH
+        size = _choose_batch(model)
         for start in range(0, len(x), size):
             raw = nested.from_numpy(x[start : start + size])
             scaled = nested.to_contiguous(nested.to_single(model.scale.apply(raw)))
@@ -343,6 +354,14 @@ def _compute_outputs(
                     ood_scores.append(scores)
             blocks.append(apply_link(output, model.spec, invert))
         return torch.cat(blocks).numpy()
+
+
+def _choose_batch(model: artifact.Artifact) -> int:
+    """Return the number of inputs of a forward pass, which does not depend on how many there are."""
+    if isinstance(model.model, FittedModel):
+        return FITTED_BATCH
+    is_small = sum(parameter.numel() for parameter in model.model.parameters()) <= MAX_ROW_PARAMETERS
+    return ROW_BATCH if model.spec.is_row and is_small else BATCH
 
 
 def average_outputs(outputs: Sequence[np.ndarray]) -> np.ndarray:

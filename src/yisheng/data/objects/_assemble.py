@@ -17,7 +17,7 @@ from yisheng.data.objects._inputs import InputEncoder
 from yisheng.data.objects._parts import read_parts
 from yisheng.data.objects._targets import TargetEncoder
 from yisheng.data.objects._values import Encoders, Options, Values
-from yisheng.data.tables.inferred_column import needs_double
+from yisheng.data.tables.inferred_column import needs_double, select_usable
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -63,7 +63,7 @@ def assemble(train: Values, validation: Values | None, test: Values | None, opti
     y = np.concatenate([targets.encode(values.y, f"{name}y") for _, values, name in parts])
     if targets.task == "regression" and train.make_stream is None:
         exact = np.concatenate([np.asarray(values.y, np.float64).reshape(len(values), -1) for _, values, _ in parts])
-        y = exact if any(map(needs_double, exact.T)) else y
+        y = exact if any(needs_double(select_usable(column)) for column in exact.T) else y
     if part is None and len(parts) > 1:
         part = np.concatenate([np.full(len(values), number, np.int8) for number, values, _ in parts])
     stream = None if train.make_stream is None else train.make_stream(Encoders(inputs.encode, targets.encode))

@@ -34,6 +34,8 @@ MAX_CATEGORIES = 10_000
 """Largest number of categories that is inferred; a column that the user calls a category may have more."""
 MAX_STRAY_WORDS, MAX_STRAY_FRACTION = 20, 0.05
 """Distinct words, and fraction of the rows with one, up to which words in a column of numbers count as missing."""
+MAX_FIRST_VALUES = 1000
+"""Values that are looked at before all of a column are."""
 REQUESTABLE_KINDS = ("number", "category", "yes/no", "date", "text", "identifier", "constant")
 _ID_NAME = re.compile(r"(id|index|key|uuid|guid|row ?names?|row|unnamed: \d+|.*[ _-]id|.*[a-z]I[dD])|.*_ID", re.DOTALL)
 _ID_WORDS = ("id", "index", "key", "uuid", "guid")
@@ -72,12 +74,12 @@ def infer_column(raw: RawColumn, requested_kind: str = "", *, is_only_column: bo
 
 def _infer_from_numbers(raw: RawColumn, is_only_column: bool) -> InferredColumn:
     assert raw.numbers is not None
-    values = raw.numbers[~raw.missing]
+    values = raw.present_numbers
     low, high = values.min(), values.max()
     if low == high:
         return make_single_value(raw.as_text())
     has_integer_dtype = raw.numbers.dtype.kind in "iu"
-    if has_integer_dtype or bool((values == np.floor(values)).all()):
+    if has_integer_dtype or _are_whole(values):
         if low == 0 and high == 1:
             return make_yes_no(raw, ("0", "1"))
         if is_id_name(raw.name) and not raw.missing.any() and len(np.unique(values)) == len(values):
@@ -91,6 +93,11 @@ def _infer_from_numbers(raw: RawColumn, is_only_column: bool) -> InferredColumn:
             if not np.isnan(dates.parse_dates(texts.categories, dates.COMPACT_FORMAT)).any():
                 return make_date(texts, dates.COMPACT_FORMAT)
     return make_number(raw, raw.number_format)
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    """Return whether numbers are whole; of most columns the first ones tell that they are not."""
+    return all(bool((part == np.floor(part)).all()) for part in (values[:MAX_FIRST_VALUES], values[MAX_FIRST_VALUES:]))
 
 
 def _infer_from_texts(raw: RawColumn) -> InferredColumn:

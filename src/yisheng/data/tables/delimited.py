@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from yisheng.core import machine
 from yisheng.core.errors import DataError
+from yisheng.core.read_ahead import map_ahead
 from yisheng.core.types import Reading
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.column_builder import ColumnBuilder
@@ -18,7 +21,7 @@ from yisheng.data.tables.layout_findings import report_layout
 from yisheng.data.tables.literals import MISSING_WORDS, find_decimal_marks, is_missing
 from yisheng.data.tables.number_form import infer_number_form, report_number_form, set_number_form
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
-from yisheng.data.tables.scan import scan_file
+from yisheng.data.tables.scan import ScanResult, scan_file
 from yisheng.data.tables.sniff import Layout, sniff_layout
 from yisheng.data.tables.table import ChooseColumns, ColumnChoices, Table, choose_nothing
 from yisheng.data.tables.unicode_forms import normalize_text
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 CHUNK_VALUES = 2_000_000
 """Values that are parsed at a time."""
+MAX_PARSERS = 4
+"""Threads that parse a plain file: each holds a chunk."""
 
 
 def read_delimited(
@@ -56,7 +61,7 @@ def read_delimited(
     if not scan.row_count - layout.has_header:
         raise DataError(f"{path} has no rows below its header", "give at least a few rows")
     chosen = choose(layout.names)
-    file = _File(path, layout, scan.encoding, frozenset(chosen.words), options.missing)
+    file = _File(path, layout, scan, frozenset(chosen.words), options.missing)
     texts = {n for n, name in enumerate(layout.names) if name in chosen.text} | set(scan.code_columns)
     builders = [ColumnBuilder(name, keep=name in {*chosen.keep, *chosen.text}) for name in layout.names]
     rows = _parse(file, builders, sorted(texts), range(len(builders)))
@@ -107,7 +112,7 @@ class _File:
 
     path: Path
     layout: Layout
-    encoding: str
+    scan: ScanResult
     word_columns: frozenset[str]
     missing: tuple[str, ...]
 
@@ -156,7 +161,7 @@ def _parse(file: _File, builders: list[ColumnBuilder], text_columns: Collection[
     """Parse the file into some of the columns, and return the number of rows."""
     rows = 0
     for chunk in read_chunks(
-        file.path, file.layout, file.encoding, text_columns, columns, missing_words=file.missing_words
+        file.path, file.layout, file.scan, text_columns, columns, missing_words=file.missing_words
     ):
         rows += len(chunk)
         for n in columns:
@@ -167,18 +172,20 @@ def _parse(file: _File, builders: list[ColumnBuilder], text_columns: Collection[
 def read_chunks(
     path: Path,
     layout: Layout,
-    encoding: str,
+    scan: ScanResult,
     text_columns: Collection[int],
     columns: Collection[int],
     chunk_rows: int = 0,
     missing_words: Mapping[int, Sequence[str]] | None = None,
-) -> Iterator[pd.DataFrame]:
+) -> Generator[pd.DataFrame]:
     """Yield the rows of a file in chunks, with positions as column names.
+
+    The chunks of a file whose records are its lines are parsed by several threads.
 
     Args:
         path: the file.
         layout: layout of the file.
-        encoding: encoding of the text.
+        scan: from a pass over the file.
         text_columns: positions of the columns to read as they are written.
         columns: positions of the columns to read.
         chunk_rows: rows at a time; 0 stands for as many as have `CHUNK_VALUES` values.
@@ -191,28 +198,61 @@ def read_chunks(
 
     chunk_rows = chunk_rows or max(1, CHUNK_VALUES // len(layout.names))
     words = missing_words or dict.fromkeys(range(len(layout.names)), MISSING_WORDS)
-    options: dict[str, Any] = {"dtype": dict.fromkeys(text_columns, str), "chunksize": chunk_rows}
+    parse: Callable[..., Any] = functools.partial(
+        pd.read_csv,
+        sep=layout.separator,
+        names=list(range(len(layout.names))),
+        usecols=list(columns),
+        index_col=False,
+        dtype=dict.fromkeys(text_columns, str),
+        skipinitialspace=layout.separator != " ",
+        skip_blank_lines=len(layout.names) > 1,
+        keep_default_na=False,
+        na_values={n: list(words[n]) for n in columns},
+        low_memory=False,
+        encoding="utf-8",
+    )
+    chunks = layout.read_chunks(path, scan.encoding)
+    workers = min(machine.count_cores(), MAX_PARSERS)
     try:
-        with pd.read_csv(
-            io.BufferedReader(_ChunkStream(layout.read_chunks(path, encoding)), decoded_text.CHUNK_BYTES),
-            sep=layout.separator,
-            header=0 if layout.has_header else None,
-            names=list(range(len(layout.names))),
-            usecols=list(columns),
-            index_col=False,
-            skipinitialspace=layout.separator != " ",
-            skip_blank_lines=len(layout.names) > 1,
-            keep_default_na=False,
-            na_values={n: list(words[n]) for n in columns},  # type: ignore[misc]  # the columns are called by numbers
-            low_memory=False,
-            encoding="utf-8",
-            **options,
-        ) as reader:
+        if scan.is_plain and workers > 1:
+            blocks = _cut_lines(chunks, chunk_rows, skip=int(layout.has_header))
+            yield from map_ahead(lambda block: parse(io.BytesIO(block), header=None), blocks, workers)
+            return
+        stream = io.BufferedReader(_ChunkStream(chunks), decoded_text.CHUNK_BYTES)
+        with parse(stream, header=0 if layout.has_header else None, chunksize=chunk_rows) as reader:
             yield from reader
     except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(
             f"{path} cannot be read as a table: {' '.join(str(error).split())}", "correct the file as the message says"
         ) from None
+
+
+def _cut_lines(chunks: Iterator[bytes], lines: int, *, skip: int) -> Iterator[bytes]:
+    r"""Yield blocks of some number of complete lines.
+
+    Args:
+        chunks: the text, cut anywhere.
+        lines: number of lines of a block; the last one may have fewer.
+        skip: lines to leave out at the beginning.
+
+    >>> list(_cut_lines(iter([b"a\nb", b"\nc\nd\n", b"e"]), 2, skip=1))
+    [b'b\nc\n', b'd\ne']
+    """
+    parts, lacking, is_dropped = list[bytes](), skip or lines, skip > 0  # of the present block
+    for chunk in chunks:
+        ends = np.flatnonzero(np.frombuffer(chunk, np.uint8) == ord("\n")) + 1
+        start = count = 0
+        while len(ends) - count >= lacking:
+            count += lacking
+            end = int(ends[count - 1])
+            if not is_dropped:
+                yield b"".join([*parts, chunk[start:end]])
+            parts, start, lacking, is_dropped = [], end, lines, False
+        lacking -= len(ends) - count
+        parts.append(chunk[start:])
+    if not is_dropped and any(parts):
+        yield b"".join(parts)
 
 
 class _ChunkStream(io.RawIOBase):

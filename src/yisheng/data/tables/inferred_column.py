@@ -45,9 +45,8 @@ class InferredColumn:
 
 def make_number(raw: RawColumn, number_format: str = "", stray_words: Sequence[str] = ()) -> InferredColumn:
     """Return a column of numbers with its findings."""
-    assert raw.numbers is not None
-    present = raw.numbers[~raw.missing].astype(np.float64)
-    usable = present[np.abs(present) <= MAX_FLOAT32]
+    present = raw.present_numbers.astype(np.float64, copy=False)
+    usable = select_usable(present)
     values = f"{_format_short(usable.min())} to {_format_short(usable.max())}" if len(usable) else ""
     column = Column(
         raw.name,
@@ -55,7 +54,7 @@ def make_number(raw: RawColumn, number_format: str = "", stray_words: Sequence[s
         source=raw.name,
         format=number_format,
         missing_words=tuple(stray_words),
-        double=needs_double(present),
+        double=needs_double(usable),
     )
     findings = tuple(_check_numbers(raw, present, usable, stray_words))
     return InferredColumn(raw.name, "number", int(raw.missing.sum()), values, "a number", (column,), findings)
@@ -91,15 +90,21 @@ def _check_numbers(
     return findings
 
 
+def select_usable(values: np.ndarray) -> np.ndarray:
+    """Return the values that single precision can hold; not a copy if all of them can."""
+    is_usable = np.abs(values) <= MAX_FLOAT32
+    return values if is_usable.all() else values[is_usable]
+
+
 def needs_double(values: np.ndarray) -> bool:
-    """Return whether the steps of single precision are too coarse for the differences between some values.
+    """Return whether the steps of single precision are too coarse for the differences between some finite values.
 
     >>> needs_double(1.7e9 + np.arange(100)), needs_double(np.arange(100) / 7)
     (True, False)
     """
-    usable = values[np.abs(values) <= MAX_FLOAT32]
-    largest = np.abs(usable).max() if len(usable) else 0.0
-    std = usable.std() if len(usable) else 0.0
+    if not len(values):
+        return False
+    largest, std = max(-values.min(), values.max()), values.std()
     return bool(np.spacing(np.float32(largest)) > _PRECISION_MAX_FRACTION * std > 0)
 
 

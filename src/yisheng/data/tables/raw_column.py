@@ -59,6 +59,13 @@ class RawColumn:
             return self._values < 0
         return np.isnan(self.numbers) if self.numbers.dtype.kind == "f" else np.zeros(len(self), bool)
 
+    @property
+    def present_numbers(self) -> np.ndarray:
+        """Return the numbers of the rows that have one; not a copy if all of them do."""
+        assert self.numbers is not None
+        missing = self.missing
+        return self.numbers[~missing] if missing.any() else self.numbers
+
     def take(self, rows: np.ndarray) -> RawColumn:
         """Return some of the rows; categories are kept even if none of these rows has them."""
         if self.numbers is not None:

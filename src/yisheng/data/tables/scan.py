@@ -10,7 +10,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,6 +43,8 @@ class ScanResult:
             missing values look like that.
         code_columns: positions of the columns with codes such as 007, which would lose their zeros as numbers.
         blank_count: number of blank lines that are records.
+        is_plain: whether the lines of the file are its records: it has several columns, no blank lines, and no line end
+            between quotes.
     """
 
     encoding: str
@@ -50,6 +52,7 @@ class ScanResult:
     row_count: int
     code_columns: frozenset[int]
     blank_count: int = 0
+    is_plain: bool = False
 
 
 def scan_file(path: Path, layout: Layout, options: ReadingOptions = AUTOMATIC) -> ScanResult:
@@ -72,41 +75,66 @@ def scan_file(path: Path, layout: Layout, options: ReadingOptions = AUTOMATIC) -
     candidate = ""
     for candidate in decoded_text.candidate_encodings(path, options.encoding, options.prior_encoding):
         try:
-            row_count, code_columns, blank_count = _scan(path, layout, candidate)
+            result = _scan(path, layout, candidate)
         except UnicodeDecodeError:
             continue
         trusted = (decoded_text.UTF8, options.prior_encoding)
         has_mark = candidate.startswith(("utf-16", "utf-32"))
         is_guess = options.encoding == decoded_text.AUTO and candidate not in trusted and not has_mark
-        return ScanResult(candidate, is_guess, row_count, frozenset(code_columns), blank_count)
+        return replace(result, is_guess=is_guess)
     raise DataError(f"{path} is not in {candidate}", "name its encoding with encoding=, or save it as UTF-8")
 
 
-def _scan(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int], int]:
-    """Return the number of records, the columns with codes and the number of blank records, chunk by chunk."""
-    separator, width = layout.separator, len(layout.names)
-    mark, rows, code_columns, blank_count = ord(separator), 0, set[int](), 0
+def _scan(path: Path, layout: Layout, encoding: str) -> ScanResult:
+    """Scan a file chunk by chunk; what its chunks leave open is scanned record by record."""
+    mark, width = ord(layout.separator), len(layout.names)
+    rows, code_columns, blank_count, is_plain = 0, set[int](), 0, width > 1
     held, header, line = b"", b"", layout.skip + 1
-    for chunk in layout.read_chunks(path, encoding):
+    for chunk in _append_line_end(layout.read_chunks(path, encoding)):
         block = held + chunk
-        count, end = _count_records(block, mark, width)
+        count, end = _count_plain_lines(block, mark, width) or _count_records(block, mark, width)
         held = block[end:]
         if count is None or len(held) > _MAX_RECORD_BYTES:
             return _scan_exactly(path, layout, encoding)
         if count:
             header = header or _header_line(block, layout)
             _refuse_repeated_header(path, block[:end], header, line, is_first=not rows)
-            line += block.count(b"\n", 0, end)
-        rows += count
+        line_count = block.count(b"\n", 0, end)
+        line, rows = line + line_count, rows + count
         blank_count += _count_blank_lines(block[:end]) if width == 1 else 0
         _require_size(path, rows, width)
         code_columns |= _find_code_columns(block[:end], mark)
-    if not held:
-        return rows, code_columns, blank_count
-    count, end = _count_records(held + b"\n", mark, width)
-    if count is None or end <= len(held):
+        is_plain = is_plain and count == line_count
+    if held:
         return _scan_exactly(path, layout, encoding)
-    return rows + count, code_columns | _find_code_columns(held, mark), blank_count
+    return ScanResult(encoding, False, rows, frozenset(code_columns), blank_count, is_plain)
+
+
+def _append_line_end(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks, with a line end after the last one if it has none."""
+    last = b"\n"
+    for chunk in chunks:
+        yield chunk
+        last = chunk[-1:] or last
+    if last != b"\n":
+        yield b"\n"
+
+
+def _count_plain_lines(block: bytes, mark: int, width: int) -> tuple[int, int] | None:
+    r"""Return the number of complete lines and the position after them, if each is a record without quotes; else None.
+
+    >>> _count_plain_lines(b"1,2\n,4\n5", ord(","), 2), _count_plain_lines(b"1,2\n\n", ord(","), 2)
+    ((2, 7), None)
+    """
+    end = block.rfind(b"\n") + 1
+    if b'"' in block:
+        return None
+    values = np.frombuffer(block, np.uint8, end)
+    breaks = np.flatnonzero((values == mark) | (values == _NEWLINE))
+    if len(breaks) % width:
+        return None
+    is_end = (values[breaks] == _NEWLINE).reshape(-1, width)
+    return (len(is_end), end) if is_end[:, -1].all() and not is_end[:, :-1].any() else None
 
 
 def _header_line(block: bytes, layout: Layout) -> bytes:
@@ -223,7 +251,7 @@ def _find_code_columns(block: bytes, mark: int) -> set[int]:
     return set(np.unique(marks[zeros] - earlier_marks).tolist())
 
 
-def _scan_exactly(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int], int]:
+def _scan_exactly(path: Path, layout: Layout, encoding: str) -> ScanResult:
     """Do what `_scan` does record by record: it is slower, and knows the line."""
     rows, code_columns, blank_count, line = 0, set[int](), 0, layout.skip + 1
     width = len(layout.names)
@@ -234,7 +262,7 @@ def _scan_exactly(path: Path, layout: Layout, encoding: str) -> tuple[int, set[i
     try:
         for record in reader:
             if record == [_SENTINEL]:
-                return rows, code_columns, blank_count
+                return ScanResult(encoding, False, rows, frozenset(code_columns), blank_count)
             if record and record[-1].endswith(_SENTINEL + "\n"):
                 break
             if width == 1 and not "".join(record).strip():

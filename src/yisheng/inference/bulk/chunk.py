@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 
@@ -27,10 +27,31 @@ def fingerprint_file(path: Path) -> str:
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def name_rows(path: Path, rows: range) -> list[str]:
-    """Return the names of a file's rows, counted from 1."""
-    name = sanitize_name(str(path))
-    return [f"{name}:{row + 1}" for row in rows]
+class RowNames(Sequence[str]):
+    """The names of a file's rows, counted from 1; made when they are asked for, since a table of predictions has none.
+
+    Args:
+        path: the file.
+        rows: their numbers, counted from 0.
+
+    >>> list(RowNames(Path("a.csv"), range(2, 4)))
+    ['a.csv:3', 'a.csv:4']
+    """
+
+    def __init__(self, path: Path, rows: range) -> None:
+        self._name, self._rows = sanitize_name(str(path)), rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [f"{self._name}:{row + 1}" for row in self._rows[index]]
+        return f"{self._name}:{self._rows[index] + 1}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,7 @@ class Chunk:
         ids: names of the rows in the file of predictions; None numbers them.
         notes: how each of ``x`` was changed.
         errors: why an input could not be read, by its index among the names.
+        unusable_values: values of tables that became missing or unknown.
     """
 
     names: Sequence[str]
@@ -50,6 +72,7 @@ class Chunk:
     ids: Sequence[str] | None = None
     notes: Sequence[tuple[str, ...]] = ()
     errors: dict[int, str] = field(default_factory=dict)
+    unusable_values: Sequence[UnusableValues] = ()
 
 
 @dataclass
@@ -70,7 +93,7 @@ class Tally:
     notes: dict[str, int] = field(default_factory=dict)
     unusable_values: dict[str, UnusableValues] = field(default_factory=dict)
 
-    def count_unusable_values(self, unusable: Sequence[UnusableValues]) -> None:
+    def _count_unusable_values(self, unusable: Sequence[UnusableValues]) -> None:
         """Add unusable values to the counts of their columns; the first such row is kept."""
         for values in unusable:
             key = f"{values.column}: {'unseen' if 'never seen' in values.problem else values.problem}"
@@ -83,6 +106,7 @@ class Tally:
         """Count the inputs of a chunk."""
         self.rows += len(chunk.names)
         self.damaged += len(chunk.errors)
+        self._count_unusable_values(chunk.unusable_values)
         for note in (note for notes in chunk.notes for note in notes):
             if note in self.notes or len(self.notes) < MAX_DISTINCT_NOTES:
                 self.notes[note] = self.notes.get(note, 0) + 1
@@ -109,6 +133,10 @@ class Tally:
         return Tally(rows, damaged, out_of_distribution, dict(plain["notes"]), unusable_values)
 
 
+class OtherColumnsError(Exception):
+    """A column of a table is not what the beginning of the file showed: its predictions begin again."""
+
+
 class Source(Protocol):
     """The inputs of a stream."""
 
@@ -131,9 +159,13 @@ class Source(Protocol):
     def chunks(self, tally: Tally) -> Iterator[Chunk]:
         """Yield the inputs after the first ``tally.rows``, always cut at the same places.
 
+        Chunks may be read ahead, so the caller counts them: `Tally.count_chunk`.
+
         Args:
-            tally: the position; unusable values are counted in it.
+            tally: the position.
 
         Raises:
             DataError: an input cannot be read.
+            OtherColumnsError: a column is not what the beginning of the file showed; the source has learned it, and the
+                caller begins again with the first input.
         """

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import collections
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.natural_sort import natural_key
+from yisheng.core.read_ahead import map_ahead
 from yisheng.core.types import Spec
 from yisheng.data.images import decode, folder_files
 from yisheng.data.images.file_listing import sanitize_name
@@ -58,18 +57,11 @@ class ImageFiles:
         Raises:
             DataError: an image cannot be read, and ``strict`` is set.
         """
-        pending: collections.deque[Future[Chunk]] = collections.deque()
-        with decode.silence_pillow(), ThreadPoolExecutor(WORKERS) as pool:
-            try:
-                for start in range(tally.rows, self.total, self.chunk_size):
-                    pending.append(pool.submit(self._read, self.paths[start : start + self.chunk_size]))
-                    if len(pending) > WORKERS:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        parts = (
+            self.paths[start : start + self.chunk_size] for start in range(tally.rows, self.total, self.chunk_size)
+        )
+        with decode.silence_pillow():
+            yield from map_ahead(self._read, parts, WORKERS)
 
     def _add(self, path: Path) -> str:
         """Add a file or the images of a folder; return its fingerprint."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Reading, Spec
@@ -30,11 +32,24 @@ from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.data.tables.scan import ScanResult, scan_file
 from yisheng.data.tables.sniff import Layout, sniff_layout
 from yisheng.data.tables.table import Table
-from yisheng.inference.bulk.chunk import ROWS_PER_CHUNK, Chunk, Source, Tally, fingerprint_file, name_rows
+from yisheng.inference.bulk.chunk import (
+    ROWS_PER_CHUNK,
+    Chunk,
+    OtherColumnsError,
+    RowNames,
+    Source,
+    Tally,
+    fingerprint_file,
+)
 from yisheng.inference.rows import Rows, read_rows, require_numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_ROWS_FOR_ID_COLUMN = 1 << 24
 """Rows up to which a column is checked for distinct values, which takes eight bytes per row."""
+CHECKED_CHUNKS = 4
+"""Chunks at the beginning of a file by which its columns are known before anything is predicted."""
 
 
 def open_table(path: Path, spec: Spec, id: str = "", options: ReadingOptions = AUTOMATIC) -> Source:
@@ -77,7 +92,7 @@ class InMemoryRows:
         for start in range(tally.rows, len(self._rows.x), ROWS_PER_CHUNK):
             x = self._rows.x[start : start + ROWS_PER_CHUNK]
             ids = None if self._rows.ids is None else self._rows.ids[start : start + ROWS_PER_CHUNK]
-            yield Chunk(name_rows(self._path, range(start, start + len(x))), x, ids, [()] * len(x))
+            yield Chunk(RowNames(self._path, range(start, start + len(x))), x, ids)
 
 
 @dataclass(frozen=True)
@@ -98,12 +113,24 @@ class ReadPlan:
     text_columns: Collection[int]
     id: int | None
 
+    @property
+    def undecided(self) -> list[int]:
+        """Return the positions of the model's columns that are read by their looks."""
+        return [n for n in self.positions.values() if n not in self.text_columns]
+
+    @property
+    def row_count(self) -> int:
+        """Return the number of rows."""
+        return self.scan.row_count - self.layout.has_header
+
 
 class TextRows:
     """Rows of a text file, for a model that was trained on a table.
 
-    The file is read three times: once for its layout, once for the kinds of its columns, once for the predictions.
-    Never more than one chunk of rows is in memory.
+    The file is read three times: its beginning for the layout, all of it for the number of its rows and codes such as
+    007, and again for the predictions. Its first `CHECKED_CHUNKS` chunks tell which columns hold numbers. If a later
+    one says otherwise, the columns of the complete file are looked at, and the predictions begin again. No more than a
+    few chunks of rows are in memory.
 
     Args:
         path: the file.
@@ -123,7 +150,7 @@ class TextRows:
         self.fingerprint += "" if options == AUTOMATIC else f" {options}"
         plan = self._plan = _plan_reading(path, named, id, options)
         self.id_name = "" if plan.id is None else plan.layout.names[plan.id]
-        self.total = plan.scan.row_count - plan.layout.has_header
+        self.total = plan.row_count
         guessed_encoding = plan.scan.encoding if plan.scan.is_guess else ""
         findings = report_layout(path, plan.layout, guessed_encoding)
         self.notes = [finding.cause for finding in findings if finding.severity != "note"]
@@ -132,17 +159,22 @@ class TextRows:
         """Yield the rows after the first ``tally.rows``; see `Source.chunks`."""
         end, plan = 0, self._plan
         columns = [*plan.positions.values(), *([] if plan.id is None else [plan.id])]
+        kinds = _ColumnKinds(plan.undecided)
         for frame in _read_frames(self._path, plan, columns):
             start, end = end, end + len(frame)
+            kinds.add(frame)
+            if kinds.mixed:
+                self._plan = replace(plan, text_columns={*plan.text_columns, *_find_mixed_columns(self._path, plan)})
+                raise OtherColumnsError
             if end <= tally.rows:
                 continue
             raw_columns = {name: _to_raw_column(name, frame[n]) for name, n in plan.positions.items()}
             x, unusable = encode_columns(raw_columns, self._columns, str(self._path), start)
             if self._requires_numbers:
                 require_numbers(x, self._columns, str(self._path), start)
-            tally.count_unusable_values(unusable)
             ids = None if plan.id is None else _to_texts(frame[plan.id])
-            yield Chunk(name_rows(self._path, range(start, end)), x, ids, [()] * len(frame))
+            yield Chunk(RowNames(self._path, range(start, end)), x, ids, unusable_values=unusable)
+        _require_row_count(self._path, plan, end)
 
 
 def _plan_reading(path: Path, spec: Spec, id: str, options: ReadingOptions) -> ReadPlan:
@@ -163,7 +195,11 @@ def _plan_reading(path: Path, spec: Spec, id: str, options: ReadingOptions) -> R
     as_written = {positions[name] for name in written if name in positions}
     text_columns = {*as_written, *candidates, *scan.code_columns}
     plan = ReadPlan(layout, scan, positions, text_columns, candidates[0] if id else None)
-    return _read_column_kinds(path, plan, [] if id else candidates)
+    mixed = _find_mixed_columns(path, plan, CHECKED_CHUNKS)
+    if mixed and plan.row_count > CHECKED_CHUNKS * ROWS_PER_CHUNK:
+        mixed = _find_mixed_columns(path, plan)
+    plan = replace(plan, text_columns={*plan.text_columns, *mixed})
+    return plan if id else replace(plan, id=_find_id_column(path, plan, candidates))
 
 
 def _find_positions(path: Path, spec: Spec, layout: Layout, scan: ScanResult) -> dict[str, int]:
@@ -186,42 +222,80 @@ def _find_positions(path: Path, spec: Spec, layout: Layout, scan: ScanResult) ->
     return {name: positions[name] for name in sources}
 
 
-def _read_column_kinds(path: Path, plan: ReadPlan, id_candidates: Sequence[int]) -> ReadPlan:
-    """Complete the plan from all values: which columns of numbers contain a text, and which column names the rows."""
-    undecided = [n for n in plan.positions.values() if n not in plan.text_columns]
-    is_numeric: dict[int, set[bool]] = {n: set() for n in undecided}
-    hashes: dict[int, list[np.ndarray]] = {n: [] for n in id_candidates}
-    row_count = 0
-    for frame in _read_frames(path, plan, [*undecided, *id_candidates] or [0]):
-        row_count += len(frame)
-        for n in undecided:
-            if not frame[n].isna().all():
-                is_numeric[n].add(frame[n].dtype.kind in "iuf")
-        for n in list(hashes):
-            raw = _to_raw_column("", frame[n])
-            if raw.missing.any() or len(raw.categories) < len(raw) or row_count > MAX_ROWS_FOR_ID_COLUMN:
-                del hashes[n]
-            else:
-                hashes[n].append(pd.util.hash_array(np.array(raw.categories, object), categorize=False))
-    scanned_rows = plan.scan.row_count - plan.layout.has_header
-    if len(plan.layout.names) > 1 and row_count != scanned_rows:
+class _ColumnKinds:
+    """Which columns hold both numbers and texts, as far as a file has been read.
+
+    Args:
+        columns: their positions.
+    """
+
+    def __init__(self, columns: Collection[int]) -> None:
+        self._columns, self._is_numeric = columns, dict[int, bool]()
+        self.mixed = set[int]()
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Look at the next rows."""
+        for n in self._columns:
+            is_numeric = frame[n].dtype.kind in "iuf"
+            if self._is_numeric.get(n) != is_numeric and not frame[n].isna().all():
+                if n in self._is_numeric:
+                    self.mixed.add(n)
+                self._is_numeric[n] = is_numeric
+
+
+def _find_mixed_columns(path: Path, plan: ReadPlan, chunks: int | None = None) -> set[int]:
+    """Return the undecided columns that hold both numbers and texts, by the first chunks of the file or by all."""
+    kinds, rows, count = _ColumnKinds(plan.undecided), 0, 0
+    with contextlib.closing(_read_frames(path, plan, plan.undecided or [0])) as frames:
+        for frame in itertools.islice(frames, chunks):
+            kinds.add(frame)
+            rows, count = rows + len(frame), count + 1
+    if chunks is None or count < chunks:
+        _require_row_count(path, plan, rows)
+    return kinds.mixed
+
+
+def _require_row_count(path: Path, plan: ReadPlan, rows: int) -> None:
+    """Raise an error if the parser found another number of rows than the scan."""
+    if len(plan.layout.names) > 1 and rows != plan.row_count:
         raise DataError(
-            f"{path} cannot be read as a table: its quotes can be read in two ways "
-            f"({row_count} or {scanned_rows} rows)",
+            f"{path} cannot be read as a table: its quotes can be read in two ways ({rows} or {plan.row_count} rows)",
             'write every " inside a value as "", and put the value in quotes',
         )
-    mixed = {n for n, kinds in is_numeric.items() if len(kinds) == 2}
-    distinct = (n for n, blocks in hashes.items() if len(np.unique(np.concatenate(blocks))) == row_count)
-    id = next(distinct, None) if plan.id is None else plan.id
-    return replace(plan, text_columns={*plan.text_columns, *mixed}, id=id)
 
 
-def _read_frames(path: Path, plan: ReadPlan, columns: Collection[int]) -> Iterator[pd.DataFrame]:
+def _find_id_column(path: Path, plan: ReadPlan, candidates: Collection[int]) -> int | None:
+    """Return the first candidate that holds a different value in every row, or None."""
+    if not candidates or plan.row_count > MAX_ROWS_FOR_ID_COLUMN:
+        return None
+    import pandas as pd
+
+    hashes: dict[int, list[np.ndarray]] = {n: [] for n in candidates}
+    with contextlib.closing(_read_frames(path, plan, candidates)) as frames:
+        for frame in frames:
+            for n in list(hashes):
+                raw = _to_raw_column("", frame[n])
+                if raw.missing.any() or len(raw.categories) < len(raw):
+                    del hashes[n]
+                else:
+                    hashes[n].append(pd.util.hash_array(np.array(raw.categories, object), categorize=False))
+            if not hashes:
+                return None
+    return next((n for n, blocks in hashes.items() if _are_distinct(np.concatenate(blocks))), None)
+
+
+def _are_distinct(values: np.ndarray) -> bool:
+    return len(np.unique(values)) == len(values)
+
+
+def _read_frames(path: Path, plan: ReadPlan, columns: Collection[int]) -> Generator[pd.DataFrame]:
     text_columns = sorted({*plan.text_columns} & {*columns})
-    return read_chunks(path, plan.layout, plan.scan.encoding, text_columns, sorted({*columns}), ROWS_PER_CHUNK)
+    return read_chunks(path, plan.layout, plan.scan, text_columns, sorted({*columns}), ROWS_PER_CHUNK)
 
 
 def _to_raw_column(name: str, values: pd.Series) -> RawColumn:
+    import pandas as pd
+
     if values.dtype.kind in "iuf":
         return RawColumn(name, numbers=values.to_numpy())
     codes, categories = pd.factorize(values)
