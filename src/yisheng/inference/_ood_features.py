@@ -211,10 +211,7 @@ def compute_mahalanobis_distance(x: torch.Tensor, projection: torch.Tensor, mean
     whitened, means = x.cpu().double() @ projection.double(), means.double()
     if len(means) > MAX_COMPARED_MEANS:
         return torch.cdist(whitened, means).amin(1)
-    distances = [
-        torch.linalg.vector_norm(whitened - mean, dim=1) for mean in means
-    ]  # a tenth of the time for few means
-    return torch.stack(distances).amin(0)
+    return torch.stack([torch.linalg.vector_norm(whitened - mean, dim=1) for mean in means]).amin(0)
 
 
 def compute_range_excess(raw: torch.Tensor, low: torch.Tensor, high: torch.Tensor, span: torch.Tensor) -> torch.Tensor:
@@ -228,9 +225,8 @@ def compute_range_excess(raw: torch.Tensor, low: torch.Tensor, high: torch.Tenso
     [0.5, 1.0]
     """
     raw = raw.cpu()
-    low, high, unit = (
-        bound.to(raw.dtype) for bound in (low, high, torch.where(span > 0, span, low.abs().clamp_min(1)))
-    )
+    unit = torch.where(span > 0, span, low.abs().clamp_min(1))
+    low, high, unit = (bound.to(raw.dtype) for bound in (low, high, unit))
     return torch.maximum(low - raw, raw - high).div_(unit).nan_to_num_(-1).amax(1).double()
 
 
