@@ -239,6 +239,7 @@ def test_what_processes_cannot_do_is_refused_before_work(tmp_path, monkeypatch):
         with pytest.raises(UsageError, match=re.escape(message)):
             yisheng.train(data="iris", out=tmp_path, quiet=True, epochs=1, **settings)
     monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "0")
     with pytest.raises(UsageError, match="torchrun started 4"):
         yisheng.train(data="iris", out=tmp_path, quiet=True, processes=2)
     with pytest.raises(UsageError, match="torchrun started 4"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import multiprocessing
 import signal
 import sys
@@ -15,7 +16,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 import torch.distributed as dist
-from torch.distributed import TCPStore  # type: ignore[attr-defined]  # public, but not in the stubs
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]  # not in the stubs
 
 from yisheng.core import process
 from yisheng.core.child_process import LOST_OTHERS, SIGN_OF_LIFE, Parent, run_child
@@ -145,14 +146,23 @@ def _join_launched(launch: Launch) -> Iterator[Peers]:
         yield peers
 
 
-def _open_store(launch: Launch) -> TCPStore | None:
-    """Return the store where the processes meet, or None if the environment tells torch where it is.
+_meetings = itertools.count()
+"""Numbers of the trainings of this process, equal in all processes of a launcher."""
+
+
+def _open_store(launch: Launch) -> Store | None:
+    """Return the store where the processes of the next training meet, or None if torch knows where it is.
 
     Raises:
         ProcessError: the first process cannot be reached.
     """
-    if launch.address is None:
-        return None
+    return PrefixStore(f"yisheng/{next(_meetings)}", _connect(launch)) if launch.address is not None else None
+
+
+@functools.cache
+def _connect(launch: Launch) -> TCPStore:
+    """Return the store of all trainings of this process; the first process answers the others until it ends."""
+    assert launch.address is not None
     host, port = launch.address
     is_first, timeout = launch.rank == 0, timedelta(seconds=JOIN_SECONDS)
     try:
@@ -165,7 +175,7 @@ def _open_store(launch: Launch) -> TCPStore | None:
 
 
 @contextlib.contextmanager
-def _form_group(store: TCPStore | None, rank: int, size: int) -> Iterator[Peers]:
+def _form_group(store: Store | None, rank: int, size: int) -> Iterator[Peers]:
     """Form the process group; it is taken apart at the end of the block."""
     timeout = timedelta(seconds=JOIN_SECONDS)
     try:
