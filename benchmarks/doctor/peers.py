@@ -223,13 +223,15 @@ def torchmortem(model: nn.Module, optimizer: torch.optim.Optimizer, _: Reports) 
 
 @contextlib.contextmanager
 def training_doctor(model: nn.Module, optimizer: torch.optim.Optimizer, reports: Reports) -> Iterator[ReadMessages]:
-    """Call ``doctor.log`` after each step, with the loss, the learning rate and the norm of the gradient."""
+    """Call ``doctor.log`` after each step, with losses, the learning rate and the norm of the gradient."""
     package: Any = importlib.import_module("training_doctor")
     doctor, count = package.Doctor(), [0]
 
     def log_step(loss: float) -> None:
         count[0] += 1
-        doctor.log(step=count[0], loss=loss, lr=optimizer.param_groups[0]["lr"], grad_norm=gradient_norm(model))
+        validation = {"val_loss": reports.loss} if math.isfinite(reports.loss) else {}
+        rate = optimizer.param_groups[0]["lr"]
+        doctor.log(step=count[0], loss=loss, lr=rate, grad_norm=gradient_norm(model), **validation)
 
     with after_each_step(optimizer, log_step):
         yield lambda: [d.problem for d in doctor.diagnoses if d.severity.value in ("warning", "critical")]
@@ -237,14 +239,14 @@ def training_doctor(model: nn.Module, optimizer: torch.optim.Optimizer, reports:
 
 @contextlib.contextmanager
 def runmedic(model: nn.Module, optimizer: torch.optim.Optimizer, reports: Reports) -> Iterator[ReadMessages]:
-    """Run ``runmedic diagnose`` on a CSV file of the same numbers."""
-    rows: list[list[float]] = []
+    """Run ``runmedic diagnose`` on a CSV file of the same numbers, with the last reported validation loss."""
+    rows: list[list[Any]] = []
 
     def read_messages() -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "metrics.csv")
             with path.open("w", newline="") as file:
-                csv.writer(file).writerows([["step", "train_loss", "lr", "grad_norm"], *rows])
+                csv.writer(file).writerows([["step", "train_loss", "lr", "grad_norm", "val_loss"], *rows])
             command = [sys.executable, "-m", "runmedic", "diagnose", str(path), "--json"]
             process = subprocess.run(command, capture_output=True, text=True)
         if "no training metrics" in process.stderr:
@@ -253,7 +255,8 @@ def runmedic(model: nn.Module, optimizer: torch.optim.Optimizer, reports: Report
         return [finding["check"] for finding in run["findings"] if finding["severity"] in ("warning", "critical")]
 
     def log_step(loss: float) -> None:
-        rows.append([len(rows), loss, optimizer.param_groups[0]["lr"], gradient_norm(model)])
+        validation = reports.loss if math.isfinite(reports.loss) else ""
+        rows.append([len(rows), loss, optimizer.param_groups[0]["lr"], gradient_norm(model), validation])
 
     with after_each_step(optimizer, log_step):
         yield read_messages

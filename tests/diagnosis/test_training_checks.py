@@ -11,10 +11,13 @@ from yisheng.core import registry
 from yisheng.diagnosis.doctor import doctor
 
 LOOP_CHECKS = {
+    "bounded-scores",
     "constant-targets",
     "copied-targets",
+    "evaluated-scores",
     "fixed-batches",
     "instant-fit",
+    "outweighed-loss",
     "refused-loss",
     "soft-targets",
     "unused-class",
@@ -454,14 +457,17 @@ def test_skipped_checks_give_a_reason():
     diagnosis = train(model, optimizer, *make_classes(), steps=120).diagnose()
     assert set(diagnosis.unchecked) == {
         "batch-norm-statistics",
+        "bounded-scores",
         "collapsed-outputs",
         "evaluated-inputs",
         "evaluated-network",
+        "evaluated-scores",
         "exploding-gradients",
         "half-precision",
         "missed-classes",
         "missing-positions",
         "mode",
+        "outweighed-loss",
         "permuted-classes",
         "plateau",
         "read-padding",

@@ -6,6 +6,7 @@ import itertools
 import math
 import statistics
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.history_checks._loss_history import (
@@ -80,8 +81,13 @@ def _judge(case: Case, history: LossHistory) -> Finding | None:
             overfitting.severity,
             overfitting.evidence,
             overfitting.cause,
-            f"keep the weights of {UNIT} {history.best + 1} (early stopping); more rows help most, then augmentation, "
-            f"dropout or a weight_decay of {max(0.01, 10 * decay):g}",
+            Message(
+                "keep the weights of {UNIT} {best} (early stopping); more rows help most, then augmentation, "
+                "dropout or a weight_decay of {max}",
+                UNIT=UNIT,
+                best=history.best + 1,
+                max=f"{max(0.01, 10 * decay):g}",
+            ),
         )
     capacity = judge_capacity(history, is_linear=case.is_linear)
     if capacity is None:
@@ -98,7 +104,9 @@ def _judge(case: Case, history: LossHistory) -> Finding | None:
         "warning" if is_unseparated else "note",
         {**capacity.evidence, "weights": sum(p.ndim > 1 for p in case.model.parameters())},
         capacity.cause,
-        remedy if is_unseparated else f"{remedy}; if boosted trees reach the same score, the rest is noise",
+        remedy
+        if is_unseparated
+        else Message("{remedy}; if boosted trees reach the same score, the rest is noise", remedy=remedy),
     )
 
 
@@ -123,8 +131,15 @@ def _explain_columns(case: Case, memorization: Judgment) -> Finding:
         "overfitting",
         memorization.severity,
         {**memorization.evidence, "rows": rows, "columns": columns},
-        f"{memorization.cause}; {rows:,} rows cannot determine {columns:,} weights",
-        "use a strong weight_decay (1 to 10 for a mean loss of so few rows), fewer columns, or more rows",
+        Message(
+            "{cause}; {rows} rows cannot determine {columns} weights",
+            cause=memorization.cause,
+            rows=f"{rows:,}",
+            columns=f"{columns:,}",
+        ),
+        Message(
+            "use a strong weight_decay (1 to 10 for a mean loss of so few rows), fewer columns, or more rows",
+        ),
     )
 
 
@@ -157,7 +172,17 @@ def _judge_scores(scores: list[float]) -> Finding | None:
         "overfitting",
         "warning",
         {f"best {UNIT}": best + 1, "score": scores[best], "at the end": end},
-        f"the validation score fell from {scores[best]:.3g} in {UNIT} {best + 1} of {len(scores)} to {end:.3g} at the "
-        "end",
-        f"keep the weights of {UNIT} {best + 1} (early stopping); more rows help most, then augmentation or dropout",
+        Message(
+            "the validation score fell from {scores} in {UNIT} {best} of {count} to {end} at the end",
+            scores=f"{scores[best]:.3g}",
+            UNIT=UNIT,
+            best=best + 1,
+            count=len(scores),
+            end=f"{end:.3g}",
+        ),
+        Message(
+            "keep the weights of {UNIT} {best} (early stopping); more rows help most, then augmentation or dropout",
+            UNIT=UNIT,
+            best=best + 1,
+        ),
     )

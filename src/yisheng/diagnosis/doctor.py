@@ -23,6 +23,7 @@ from yisheng.diagnosis.row_checks import RowResults, examine_rows
 from yisheng.diagnosis.row_findings_of_loops import select_for_loop
 from yisheng.diagnosis.trailing_network import find_trailing_network
 from yisheng.diagnosis.trained_network import find_label_noise
+from yisheng.diagnosis.unused_rows import find_unused_rows
 
 MIN_LEARNED_TO_DOUBT = 0.6
 """Fraction of the loss that must be gone before predictions that contradict a label speak against the label."""
@@ -149,6 +150,8 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             findings += select_for_loop(rows.findings, case, self._data)
             if case.is_finished and not case.learned_less_than(MIN_LEARNED_TO_DOUBT):
                 findings += find_label_noise(self._recorder.model, rows, self._validation)
+            if case.is_finished and not any(finding.severity == "error" for finding in diagnosis.findings):
+                findings += find_unused_rows(case, self._data, self._validation)
             is_unexplained = not any(finding.severity != "note" for finding in (*diagnosis.findings, *findings))
             if case.is_finished and is_unexplained:
                 trailing = list(find_trailing_network(case, rows, self._data, self._validation))

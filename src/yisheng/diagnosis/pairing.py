@@ -28,6 +28,8 @@ OPERATIONS = {
     "LogSigmoidBackward0": "log_sigmoid",
     "TanhBackward0": "tanh",
     "ReluBackward0": "relu",
+    "SoftplusBackward0": "softplus",
+    "ExpBackward0": "exp",
     "LogBackward0": "log",
     "ExpandBackward0": "expand",
     "PowBackward0": "pow",
@@ -72,6 +74,7 @@ class Pairing:
         sign: 1 if the difference is output minus target, else -1.
         is_only_term: whether the loss is this one term, up to a factor.
         has_weights: whether classes or labels have weights.
+        clamp: bounds that the output was cut off at; None for one that there is not, and without a clamp.
         flattened: shape ``(B, C, ...)`` of an output whose classes are on axis 1 and that was reshaped to ``(N, C)``
             without moving that axis last; empty if none was.
     """
@@ -89,6 +92,7 @@ class Pairing:
     is_only_term: bool = True
     has_weights: bool = False
     flattened: tuple[int, ...] = ()
+    clamp: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class _Path:
         shape: shape of the output before broadcasting, or of the softmax's result.
         expanded_shape: shape after broadcasting.
         reshaped_from: shape before the first reshape, if nothing moved its axes before; else empty.
+        clamp: bounds of the clamp nearest to the loss, or None.
     """
 
     operations: tuple[str, ...]
@@ -108,6 +113,7 @@ class _Path:
     shape: tuple[int, ...]
     expanded_shape: tuple[int, ...] | None
     reshaped_from: tuple[int, ...] = ()
+    clamp: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,7 @@ def read_pairing(loss: Loss) -> Pairing:
         is_only_term=_is_only_path(nodes[0], node),
         has_weights=any(saved_tensor(node, name) is not None for name in ("weight", "pos_weight")),
         flattened=_find_flattened(path, () if output is None else tuple(output.shape)),
+        clamp=path.clamp,
     )
 
 
@@ -201,6 +208,7 @@ def _read_difference(nodes: list[Any], names: list[str]) -> Pairing:
         difference=compared if is_direct else None,
         sign=1 if difference.next_functions[0][0] is not None else -1,
         is_only_term=_is_only_path(nodes[0], difference),
+        clamp=path.clamp,
     )
 
 
@@ -211,6 +219,7 @@ def _follow_to_layer(node: Any) -> _Path:
     shape: tuple[int, ...] = ()
     expanded_shape: tuple[int, ...] | None = None
     reshaped_from: tuple[int, ...] = ()
+    clamp: tuple[float, float] | None = None
     has_moved = False
     child = first_child(node)
     for _ in range(MAX_PATH_LENGTH):
@@ -222,6 +231,7 @@ def _follow_to_layer(node: Any) -> _Path:
             expanded_shape = None if compared is None else tuple(compared.shape)
         elif name is not None:
             names.append(name)
+            clamp = _read_clamp(child) if name == "clamp" and clamp is None else clamp
             if name in ("softmax", "log_softmax") and axis is None:
                 axis, result_shape = _softmax_axis(child)
                 shape = shape or result_shape
@@ -230,7 +240,15 @@ def _follow_to_layer(node: Any) -> _Path:
         elif child.name() in RESHAPING_NODES and not reshaped_from:
             reshaped_from = tuple(int(size) for size in child._saved_self_sym_sizes)
         child = first_child(child)
-    return _Path(tuple(names), axis, shape, expanded_shape, () if has_moved else reshaped_from)
+    return _Path(tuple(names), axis, shape, expanded_shape, () if has_moved else reshaped_from, clamp)
+
+
+def _read_clamp(node: Any) -> tuple[float, float] | None:
+    """Return the bounds of a clamp by numbers; infinite where there is none."""
+    low, high = getattr(node, "_saved_min", None), getattr(node, "_saved_max", None)
+    if isinstance(low, torch.Tensor) or isinstance(high, torch.Tensor):
+        return None
+    return (-math.inf if low is None else float(low), math.inf if high is None else float(high))
 
 
 def _softmax_axis(node: Any) -> tuple[int, tuple[int, ...]]:

@@ -21,6 +21,9 @@ from yisheng.core import nested
 MIN_ROWS, MIN_TOKENS = 4, 3
 MIN_PADDING, MIN_PADDED_FRACTION = 2, 0.5
 """Equal tokens at the end of a row that are padding, and the fraction of rows that must have them."""
+WEIGHT_FACTOR, MAX_GROWTH = 10.0, 1.5
+"""Factor of all weights, and growth of the largest output that is none: outputs of a linear layer grow tenfold, those
+of cosines change only as their features saturate."""
 DROPOUT_FUNCTIONS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 ATTENTION = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
@@ -40,6 +43,7 @@ class Probe:
         rows: rows of the example.
         padding_token: what the rows are padded with.
         active_dropout: name of a function that drops values in evaluation mode; empty if none does.
+        score_limit: largest absolute value of the outputs if weights of ten times the size do not change it; else None.
     """
 
     reason: str = ""
@@ -52,6 +56,7 @@ class Probe:
     rows: int = 0
     padding_token: int | None = None
     active_dropout: str = ""
+    score_limit: float | None = None
 
 
 class _DropoutWatch(TorchFunctionMode):
@@ -120,7 +125,19 @@ def _probe(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Probe:
         rows=rows,
         padding_token=padding_token,
         active_dropout=watch.active,
+        score_limit=_find_score_limit(network, example, first),
     )
+
+
+def _find_score_limit(network: nn.Module, example: tuple[torch.Tensor, ...], first: torch.Tensor) -> float | None:
+    """Return the largest absolute output if it is the same with weights of ten times the size; they are changed."""
+    for parameter in network.parameters():
+        parameter.mul_(WEIGHT_FACTOR)
+    output = _predict(network, example, len(first))
+    limit = float(first.abs().max())
+    if output is None or not bool(torch.isfinite(output).all()):
+        return None
+    return limit if float(output.abs().max()) <= MAX_GROWTH * limit else None
 
 
 def find_padding(tokens: torch.Tensor) -> int | None:

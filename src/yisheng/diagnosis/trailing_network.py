@@ -29,6 +29,8 @@ MAX_LEARNED_BY_CHANCE = 0.1
 """Fraction of the loss that is gone in a training that has learned nothing, and gain over guessing."""
 MAX_FALL = 0.1
 """Fall of the loss in the last quarter of the updates that is none."""
+MAX_FALL_OF_EXPECTED = 0.3
+"""Fall in the last quarter relative to that of a copy that goes on: learning from the same rows gives all of it."""
 NO_UPDATES, PRESENT = 0.0, 1.0
 RATES, STEPS, BATCH = (PRESENT, 0.1, 10.0), 100, 32
 """Factors of the learning rate that are tried from the present weights, updates of each, and rows of a batch."""
@@ -87,7 +89,7 @@ def find_trailing_network(case: Case, rows: RowResults, data: Any, validation: A
     factor = _find_better_rate(losses)
     goes_on = losses.get(PRESENT, math.inf) < MAX_REMAINING * losses.get(NO_UPDATES, 0.0)
     has_learned = not case.learned_less_than(MAX_LEARNED_BY_CHANCE) or _beats_guess(sample, network)
-    trains_on_other_rows = not has_learned or (goes_on and _is_flat(case))
+    trains_on_other_rows = not has_learned or (goes_on and _falls_less_than(case, losses))
     if factor and not (goes_on and trains_on_other_rows):
         yield _explain_rate(case, factor)
     else:
@@ -114,6 +116,22 @@ def _beats_guess(sample: Sample, network: np.ndarray) -> bool:
         return 1 + float(network.mean()) > MAX_LEARNED_BY_CHANCE
     y = sample.y[sample.rows("validation")]
     return float(network.mean()) > float(np.bincount(y).max()) / len(y) + MAX_LEARNED_BY_CHANCE
+
+
+def _falls_less_than(case: Case, losses: dict[float, float]) -> bool:
+    """Return whether the training loss fell far less in its last quarter than the held-out loss of a copy that goes on.
+
+    Losses are compared by their logarithms.
+    """
+    quarter = len(case.losses) // 4
+    before, after = losses[NO_UPDATES], losses[PRESENT]
+    if not quarter:
+        return False
+    third, last = (statistics.median(part) for part in (case.losses[-2 * quarter : -quarter], case.losses[-quarter:]))
+    if min(before, after, third, last) <= 0:
+        return False
+    expected = math.log(before / after) * min(quarter / STEPS, 1.0)
+    return math.log(third / last) < MAX_FALL_OF_EXPECTED * expected
 
 
 def _is_flat(case: Case) -> bool:

@@ -43,6 +43,8 @@ MIN_MEMORIZED, MAX_USEFUL_GAIN, MAX_GAIN_OVER_GUESS = 0.3, 0.05, 0.02
 initial loss and over that of guessing."""
 MIN_UNLEARNED_BY_A_LINE = 0.1
 """Loss of a linear model relative to that of guessing: below it, a line follows nine tenths of the target."""
+MIN_MEMORIZED_WITH_RISE = 0.05
+"""Gain on training rows of a network that memorizes them while the validation loss rises from that of guessing."""
 MAX_FLAT_FALL, MIN_UNLEARNED, MAX_GAP = 0.02, 0.6, 0.15
 """Fall in the last third that is none; loss relative to the initial one, and gap between validation and training loss
 relative to the gain, of a network that is too small."""
@@ -244,7 +246,10 @@ def judge_memorization(history: LossHistory) -> Judgment | None:
     reference_loss = history.guess if is_known else history.start  # to learn what guessing knows is no memorizing
     training_gain = (reference_loss - min(history.training)) / max(abs(reference_loss), 1e-12)
     useful = (history.guess - best) / history.guess if is_known else history.gain / max(abs(history.start), 1e-12)
-    if training_gain < MIN_MEMORIZED or useful > (MAX_GAIN_OVER_GUESS if is_known else MAX_USEFUL_GAIN):
+    min_gain = MIN_MEMORIZED
+    if is_known and judge_overfitting(history) is not None:  # both curves show it: less is enough
+        min_gain = MIN_MEMORIZED_WITH_RISE
+    if training_gain < min_gain or useful > (MAX_GAIN_OVER_GUESS if is_known else MAX_USEFUL_GAIN):
         return None
     reference = f"guessing has {history.guess:.3g}" if is_known else f"it began at {history.start:.3g}"
     return Judgment(
@@ -268,7 +273,7 @@ def judge_capacity(history: LossHistory, *, is_linear: bool = False) -> Judgment
     tail = history.training[-max(MIN_EPOCHS, len(history.training) // 3) :]
     fall = max(tail[0], statistics.median(tail[:MIN_EPOCHS])) - history.training_end
     gain = history.start - history.training_end
-    has_gap = history.end - history.training_end > MAX_GAP * max(gain, 0.0)
+    has_gap = history.end - history.training_end > MAX_GAP * max(history.training_end if is_known else gain, 0.0)
     is_flat = fall < MAX_FLAT_FALL * scale
     if not is_flat or has_gap or history.training_end < min_unlearned * scale or gain <= 0:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -25,7 +26,7 @@ def explain_skip(case: Case) -> str:
         return "the loss does not compare classes"
     if case.has_line_search or case.batch_order.period == 1:
         return "each step fits all rows, which may be few"
-    return describe_shortage(MIN_LOSSES, len(case.losses), "losses")
+    return describe_shortage(MIN_LOSSES, len(case.losses), Message("losses"))
 
 
 @register(needs=explain_skip, when="first", cause="data")
@@ -46,6 +47,8 @@ def instant_fit(case: Case) -> Iterator[Finding]:
     if not guess > 0 or not case.first_loss > MIN_FIRST_LOSS * guess:
         return
     next_losses, remaining = case.losses[MAX_STEPS : MAX_STEPS + 3], case.losses[MAX_STEPS:]
+    if not all(map(math.isfinite, case.losses)):
+        return
     if max(next_losses) >= MAX_LOSS * guess or sorted(remaining)[len(remaining) // 2] >= MAX_LOSS * guess:
         return
     yield Finding(

@@ -32,7 +32,7 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run, or an empty string if it can."""
     if case.pairing is None:
         return NO_LOSS
-    is_known = case.pairing.loss or any(call.function == "kl_div" for call in case.loss_calls)
+    is_known = case.pairing.loss or any(call.function in ("kl_div", "poisson_nll_loss") for call in case.loss_calls)
     return "" if is_known else "the kind of loss is unknown"
 
 
@@ -83,6 +83,7 @@ def _problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
     yield from _shape_problems(pairing)
     yield from _label_problems(pairing, case)
     yield from _divergence_problems(case)
+    yield from _rate_problems(pairing, case)
     if pairing.is_only_term and _has_wrong_sign(pairing, case):
         yield (
             {"loss at the end": case.final_loss},
@@ -129,7 +130,8 @@ def _shape_problems(pairing: Pairing) -> Iterator[Problem]:
 
 def _label_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
     """Yield a softmax, which gives each row a total of 1, that is compared with rows of several labels or none."""
-    if pairing.loss not in NONNEGATIVE_LOSSES or pairing.operations[:1] != ("softmax",):
+    compares_labels = pairing.loss in NONNEGATIVE_LOSSES or pairing.loss == "binary_cross_entropy"
+    if not compares_labels or pairing.operations[:1] != ("softmax",):
         return
     targets = next((record.targets for record in case.records if record.targets is not None), None)
     if targets is None or targets.ndim != 2 or targets.shape[1] < 2 or not _are_labels(targets):
@@ -157,6 +159,20 @@ def _divergence_problems(case: Case) -> Iterator[Problem]:
             {"calls": len(calls), "sum of the output of a row": calls[0].output_total},
             "kl_div requires log-probabilities, got probabilities: the outputs of a row sum to 1",
             "use F.log_softmax(output, dim=1) instead of the softmax",
+        )
+
+
+def _rate_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
+    """Yield a Poisson loss that takes rates, which are positive by an operation before it, for their logarithms."""
+    calls = [call for call in case.loss_calls if call.function == "poisson_nll_loss" and not call.error]
+    before_exponent = pairing.operations[2:] if pairing.operations[:2] == ("sub", "exp") else ()
+    positive = [name for name in ("softplus", "relu", "exp") if name in before_exponent]
+    if calls and positive and "log" not in before_exponent:
+        yield (
+            {"calls": len(calls)},
+            f"poisson_nll_loss takes the output for the logarithm of the rate (log_input=True), and {positive[0]} has "
+            "made it positive: the rate is the exponential of that",
+            "pass the raw output of the last layer, or log_input=False",
         )
 
 

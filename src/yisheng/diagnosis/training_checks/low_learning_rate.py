@@ -19,6 +19,9 @@ MAX_LEARNED_FRACTION = 0.2
 """A training that has learned more than this is not reported."""
 MAX_LEARNED_WITHOUT_RATE = 0.9
 """The same for a rate that vanished before half of the updates: what they could have learned is missing."""
+MIN_EPS_RATIO = 10.0
+"""The eps of an adaptive optimizer over the size of the gradients, above which it sets the size of the updates: torch's
+1e-8 is a millionth of it."""
 VANISHED_LR = 1e-3
 """Learning rate relative to its maximum that counts as none."""
 
@@ -53,7 +56,17 @@ def low_learning_rate(case: Case) -> Iterator[Finding]:
         if p.weight > 0 and p.gradient:
             ratios.setdefault(p.name, []).append(p.update / p.weight)
     fastest = max((statistics.median(updates) for updates in ratios.values()), default=math.nan)
-    if fastest < SMALL_UPDATE and fastest * case.steps < MAX_TOTAL_UPDATE:
+    eps = _find_large_eps(case) if fastest < SMALL_UPDATE else 0.0
+    if eps:
+        yield _build_finding(
+            case,
+            {"relative update": fastest, "eps": eps},
+            f"the eps={eps:g} of the optimizer is far above the gradients, and an update changes a weight by at most "
+            f"{fastest:.2g} times its size",
+            "use the optimizer's default eps=1e-8",
+            case.config_change(eps=1e-8),
+        )
+    elif fastest < SMALL_UPDATE and fastest * case.steps < MAX_TOTAL_UPDATE:
         yield _build_finding(
             case,
             {"relative update": fastest},
@@ -61,6 +74,14 @@ def low_learning_rate(case: Case) -> Iterator[Finding]:
             case.choose_remedy("multiply lr by 10 to 100", "multiply the learning rate by 10 to 100"),
             case.config_change(lr="x 10"),
         )
+
+
+def _find_large_eps(case: Case) -> float:
+    """Return the eps of an adaptive optimizer that is far above the gradients; 0 if there is none."""
+    gradients = [p.gradient for _, p in case.weight_records() if p.gradient]
+    epsilons = [float(group.get("eps", 0.0)) for group in case.optimizer.param_groups if "betas" in group]
+    largest = max(epsilons, default=0.0)
+    return largest if gradients and largest > MIN_EPS_RATIO * statistics.median(gradients) else 0.0
 
 
 def _examine_schedule(case: Case) -> Finding | None:

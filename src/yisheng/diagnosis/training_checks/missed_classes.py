@@ -17,6 +17,8 @@ MIN_ROWS = 8
 """Rows of a class without which its recall is not known: none of 8 found is evidence against a recall of 1/3."""
 MAX_RECALL, MIN_OTHER_RECALL = 0.5, 0.6
 """Upper end of the 95% interval of the recall of a missed class; mean recall of the other classes."""
+MAX_RECALL_OF_COMMON, MIN_RECALL_OF_OTHERS = 0.15, 0.8
+"""The same for a class that is not rare, and of which no row is found: something leaves it out."""
 MAX_EQUAL_SHARE = 0.5
 """Fraction of the training rows relative to that of equally frequent classes, below which a class is rare."""
 
@@ -32,10 +34,12 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="during",
     cause="data",
-    explains=("oscillation", "plateau", "high-learning-rate", "memorization", "overfitting"),
+    explains=("oscillation", "plateau", "high-learning-rate", "memorization", "overfitting", "evaluated-scores"),
 )
 def missed_classes(case: Case) -> Iterator[Finding]:
     """Find rare classes, or labels, that the last evaluation hardly predicted, while the others are recognized.
+
+    A class that is not rare and never predicted is left out by ``ignore_index``, or by its weight in the loss.
 
     Args:
         case: the classes and predictions of its last evaluation, and the targets of the recorded steps.
@@ -51,6 +55,11 @@ def missed_classes(case: Case) -> Iterator[Finding]:
     rare = fractions < MAX_EQUAL_SHARE / len(fractions)
     if confusion.is_multilabel:
         rare[0] = False  # rows without a label
+    has_weights = case.pairing is not None and case.pairing.has_weights
+    left_out = _find_left_out(rows, hits, ~rare)
+    if left_out is not None and not confusion.is_multilabel and (has_weights or _is_ignored(case, left_out)):
+        yield _explain_left_out(case, left_out, int(rows[left_out]), float(fractions[left_out]))
+        return
     missed = rare & (rows >= MIN_ROWS) & (_upper_recall(hits, rows) < MAX_RECALL)
     is_common = ~rare & (rows > 0)
     if not bool(missed.any()) or not bool(is_common.any()):
@@ -58,7 +67,6 @@ def missed_classes(case: Case) -> Iterator[Finding]:
     if float((hits[is_common] / rows[is_common]).mean()) < MIN_OTHER_RECALL:
         return
     worst = int(torch.where(missed, hits / rows.clamp(min=1), 2.0).argmin())
-    has_weights = case.pairing is not None and case.pairing.has_weights
     yield Finding(
         "missed-classes",
         "warning",
@@ -75,6 +83,37 @@ def missed_classes(case: Case) -> Iterator[Finding]:
         if has_weights
         else "weight the classes: cross_entropy(weight=total / (classes * rows of each class)), or "
         "pos_weight=negative / positive rows; or draw rare classes more often (WeightedRandomSampler)",
+        source=case.sources.get("loss", ""),
+    )
+
+
+def _find_left_out(rows: torch.Tensor, hits: torch.Tensor, is_common: torch.Tensor) -> int | None:
+    """Return the common class of which no row is found although the other classes are recognized, or None."""
+    missed = is_common & (hits == 0) & (rows >= MIN_ROWS) & (_upper_recall(hits, rows) < MAX_RECALL_OF_COMMON)
+    others = is_common & ~missed & (rows > 0)
+    if int(missed.sum()) != 1 or not bool(others.any()):
+        return None
+    is_learned = float((hits[others] / rows[others]).mean()) > MIN_RECALL_OF_OTHERS
+    return int(missed.int().argmax()) if is_learned else None
+
+
+def _is_ignored(case: Case, number: int) -> bool:
+    """Return whether the loss leaves out a class number."""
+    return any(call.ignore_index == number for call in case.loss_calls)
+
+
+def _explain_left_out(case: Case, number: int, rows: int, fraction: float) -> Finding:
+    is_ignored = _is_ignored(case, number)
+    return Finding(
+        "missed-classes",
+        "error",
+        {"classes": [number], "rows": rows, "found": 0, "fraction of the training rows": fraction},
+        f"class {number} has {format_fraction(fraction)} of the training rows, and none of {rows} evaluated rows is "
+        "found, although the other classes are recognized"
+        + (f": the loss leaves it out by ignore_index={number}" if is_ignored else ": its weight leaves it out"),
+        f"leave ignore_index={number} away, or use a number that is no class, such as -100"
+        if is_ignored
+        else "look at the weight of this class: total / (classes * rows of the class), never 0",
         source=case.sources.get("loss", ""),
     )
 

@@ -57,7 +57,7 @@ def target_range(case: Case) -> Iterator[Finding]:
         rule, (low, high) = "binary cross-entropy requires targets from 0 to 1", (0.0, 1.0)
         remedy = "give the targets as 0 and 1"
     elif activation:
-        low, high = RANGES[activation]
+        low, high = pairing.clamp if activation == "clamp" and pairing.clamp else RANGES[activation]
         rule = f"the output of {activation} is between {low:g} and {high:g}"
         remedy = f"remove {activation} from the last layer, or scale the targets into its range"
     else:
@@ -77,4 +77,5 @@ def target_range(case: Case) -> Iterator[Finding]:
 def _bounding_activation(pairing: Pairing) -> str:
     """Return the bounded activation between a regression loss and the last layer; empty if there is none."""
     last = pairing.operations[0] if pairing.operations else ""
-    return last if pairing.loss in REGRESSION_LOSSES and last in RANGES else ""
+    is_bounded = last in RANGES or (last == "clamp" and pairing.clamp is not None)
+    return last if pairing.loss in REGRESSION_LOSSES and is_bounded else ""

@@ -1,0 +1,96 @@
+"""A loss that other terms outweigh."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch.nn import functional as F  # its common name
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case, constant_prediction_loss
+from yisheng.diagnosis.pairing import Pairing
+
+MIN_UPDATES = 50
+"""Before that, a penalty that is made small first may still leave room for the other term."""
+MIN_RATIO = 3.0
+"""Other terms at first over the one that compares outputs with targets: equal shares are common and learn."""
+MAX_LEARNED_FRACTION = 0.1
+"""Fraction of the loss of guessing that the comparing term has lost at the end, of a term that is learned."""
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    if case.pairing is None or case.pairing.is_only_term:
+        return "the loss has one term, or none that compares outputs with targets"
+    if case.steps < MIN_UPDATES or len(case.losses) != case.steps:
+        return "there are too few updates, or several losses in each"
+    return "" if _find_terms(case) else "the value of the term that compares outputs with targets is unknown"
+
+
+@register(
+    needs=explain_skip,
+    when="during",
+    cause="structure",
+    explains=(
+        "plateau",
+        "underfitting",
+        "strong-decay",
+        "collapsed-outputs",
+        "constant-outputs",
+        "vanishing-gradients",
+        "label-noise",
+    ),
+)
+def outweighed_loss(case: Case) -> Iterator[Finding]:
+    """Find a loss whose other terms, such as a penalty, are several times as large as the one that compares targets.
+
+    With T the term that compares and L the loss, (L - T) / T at first must be large, and T at the end next to the loss
+    of guessing.
+
+    Args:
+        case: the outputs and targets that its graphs keep, and its losses.
+
+    Source: Kendall, Gal and Cipolla, "Multi-task learning using uncertainty to weigh losses for scene geometry and
+    semantics", 2018, section 3 (the weights of several terms).
+    """
+    terms = _find_terms(case)
+    (step, first), (_, last) = terms[0], terms[-1]
+    rest = case.losses[step - 1] - first
+    targets, pairing = [record.targets for record in case.records if record.targets is not None], case.pairing
+    if not targets or pairing is None or len({tuple(batch.shape[1:]) for batch in targets}) > 1:
+        return
+    guess = constant_prediction_loss(pairing.loss, torch.cat(targets))
+    if not guess > 0 or rest < MIN_RATIO * first or last < (1 - MAX_LEARNED_FRACTION) * guess:
+        return
+    yield Finding(
+        "outweighed-loss",
+        "warning",
+        {"term at first": first, "other terms at first": rest, "term at the end": last, "guessing": guess},
+        f"of the first loss, {first + rest:.3g}, only {first:.3g} compare outputs with targets, and this term is not "
+        f"learned ({last:.3g}; guessing has {guess:.3g}): the other terms outweigh it",
+        f"multiply the other terms (a penalty, a second task) by {first / rest / 10:.1g}, or average them in the same "
+        "way as the term that compares",
+        source=case.sources.get("loss", ""),
+    )
+
+
+def _find_terms(case: Case) -> list[tuple[int, float]]:
+    """Return the recorded steps with the value of the term that compares outputs with targets."""
+    terms = [(r.step, _compute_term(r.pairing)) for r in case.records if r.pairing is not None]
+    return [(step, value) for step, value in terms if math.isfinite(value) and step <= len(case.losses)]
+
+
+@torch.no_grad()
+def _compute_term(pairing: Pairing) -> float:
+    """Return the mean loss of the outputs and targets that a graph has kept, or NaN."""
+    output, target = pairing.output, pairing.target
+    if output is None or target is None or pairing.reduction != "mean" or pairing.has_weights:
+        return math.nan
+    if pairing.loss == "nll" and output.ndim == 2:
+        return float(F.nll_loss(output.float(), target))
+    if pairing.loss == "mse" and output.shape == target.shape:
+        return float(F.mse_loss(output.float(), target.float()))
+    return math.nan
