@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from yisheng.core import registry
+from yisheng.core.messages import Message
 from yisheng.core.types import Alternative
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.experiments import (
@@ -201,10 +202,19 @@ def _describe_result(candidate: Candidate, results: ExperimentResults) -> str | 
         start, best = results.loss(ONE_BATCH_START), results.loss(ONE_BATCH)
         if not start > 0:
             return ""
-        return None if best < FITS_ONE_BATCH * start else f"the loss of one batch fell from {start:.3g} to {best:.3g}"
+        return (
+            None
+            if best < FITS_ONE_BATCH * start
+            else Message("the loss of one batch fell from {start} to {best}", start=f"{start:.3g}", best=f"{best:.3g}")
+        )
     change, gain = results.best_change(candidate.changes)
     if not change:
         return ""
     if not gain >= MIN_GAIN:
         return None
-    return f"{change}: loss {results.loss(change):.3g} instead of {results.loss(UNCHANGED):.3g}"
+    return Message(
+        "{change}: loss {change_2} instead of {UNCHANGED}",
+        change=change,
+        change_2=f"{results.loss(change):.3g}",
+        UNCHANGED=f"{results.loss(UNCHANGED):.3g}",
+    )

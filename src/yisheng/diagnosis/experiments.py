@@ -12,6 +12,7 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.messages import Message
 from yisheng.core.types import Batch, Finding
 from yisheng.diagnosis.ranking import Diagnosis
 from yisheng.diagnosis.training_state import preserve_training_state
@@ -230,7 +231,15 @@ def _find_unfittable_batch(results: ExperimentResults) -> Iterator[Finding]:
         "one-batch",
         "error",
         {"loss at first": start, "least": best, "updates": EXPERIMENT_STEPS},
-        f"the network cannot fit even one batch: at learning rates from {LOWER_LR_FACTORS[-1]:g} to "
-        f"{HIGHER_LR_FACTORS[-1]:g} times the present one the loss went from {start:.3g} to {best:.3g} at best",
-        "look at the operations between the layers and the loss, at the targets, and at the optimizer's parameters",
+        Message(
+            "the network cannot fit even one batch: at learning rates from {LOWER_LR_FACTORS} to "
+            "{HIGHER_LR_FACTORS} times the present one the loss went from {start} to {best} at best",
+            LOWER_LR_FACTORS=f"{LOWER_LR_FACTORS[-1]:g}",
+            HIGHER_LR_FACTORS=f"{HIGHER_LR_FACTORS[-1]:g}",
+            start=f"{start:.3g}",
+            best=f"{best:.3g}",
+        ),
+        Message(
+            "look at the operations between the layers and the loss, at the targets, and at the optimizer's parameters",
+        ),
     )

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.autograd.function import BackwardCFunction
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.loss_graph import graph_nodes
 
@@ -103,7 +104,16 @@ def check_backward(model: nn.Module, x: torch.Tensor) -> Finding | None:
 
 
 def _build_finding(wrong: WrongDerivative) -> Finding:
-    place = f"layer {wrong.layer}" if wrong.layer else "the network's forward"
+    layer = Message("layer {name}", name=wrong.layer)
+    problem = Message(
+        "the backward pass of {function} in {place} is not the derivative of its forward pass: along a direction of "
+        "{part} it returns {backward}, and the output changes by {measured}",
+        function=wrong.function,
+        place=layer if wrong.layer else Message("the network's forward"),
+        part=wrong.of,
+        backward=f"{wrong.backward:.4g}",
+        measured=f"{wrong.measured:.4g}",
+    )
     return Finding(
         "wrong-backward",
         "note" if wrong.is_straight_through else "error",
@@ -114,10 +124,10 @@ def _build_finding(wrong: WrongDerivative) -> Finding:
             "backward": wrong.backward,
             "measured": wrong.measured,
         },
-        f"the backward pass of {wrong.function} in {place} is not the derivative of its forward pass: along a "
-        f"direction of {wrong.of} it returns {wrong.backward:.4g}, and the output changes by {wrong.measured:.4g}"
-        + (" (its gradient is straight-through)" if wrong.is_straight_through else ""),
-        "fix its backward pass, and test it with torch.autograd.gradcheck in double precision",
+        Message("{problem} (its gradient is straight-through)", problem=problem)
+        if wrong.is_straight_through
+        else problem,
+        Message("fix its backward pass, and test it with torch.autograd.gradcheck in double precision"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.ranking import Diagnosis
@@ -55,12 +56,17 @@ def explain_loop_error(loop_error: LoopError | None, case: Case, diagnosis: Diag
     remedy = next((text for part, text in REMEDIES.items() if part in message), "")
     cut = case.sources.get("cut") or case.sources.get("cut after")
     has_no_graph = "does not require grad" in message and cut
+    problem = Message(
+        "the loop ended after {updates} updates with {error}: {message}",
+        updates=f"{case.steps:,}",
+        error=type(loop_error.error).__name__,
+        message=message,
+    )
     yield Finding(
         CHECK,
         "error",
         {"updates": case.steps, "type": type(loop_error.error).__name__},
-        f"the loop ended after {case.steps:,} updates with {type(loop_error.error).__name__}: {message}"
-        + (f"; the graph is left at {cut}" if has_no_graph else ""),
-        remedy or "fix the error at this line; what else was found may be its reason",
+        Message("{problem}; the graph is left at {line}", problem=problem, line=cut) if has_no_graph else problem,
+        remedy or Message("fix the error at this line; what else was found may be its reason"),
         source=loop_error.source,
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, is_path
 from yisheng.core.types import Dataset, Finding, Split
 from yisheng.data.objects import to_dataset
@@ -167,8 +168,12 @@ def find_constant_target(y: Any) -> Finding | None:
         "target-kind",
         "error",
         {"rows": len(values), "value": value},
-        f"the target is {value} in all {len(values):,} training rows: there is nothing to learn",
-        "look at how the target is made, such as (y / 255).long(), which is 0 for every y below 255",
+        Message(
+            "the target is {value} in all {count} training rows: there is nothing to learn",
+            value=value,
+            count=f"{len(values):,}",
+        ),
+        Message("look at how the target is made, such as (y / 255).long(), which is 0 for every y below 255"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset
 from yisheng.evaluation.png import encode_png
 from yisheng.reporting.findings_schema import Cause, Findings, RowImage
@@ -32,4 +33,8 @@ def _read_images(cause: Cause, data: Dataset) -> list[RowImage]:
 
 def _describe_row(data: Dataset, row: int) -> str:
     name = f"row {row}" if data.rows is None else data.rows[row]
-    return f"{name}: {data.spec.classes[int(data.y[row])]}" if data.spec.task == "classification" else name
+    return (
+        Message("{name}: {classes}", name=name, classes=data.spec.classes[int(data.y[row])])
+        if data.spec.task == "classification"
+        else name
+    )

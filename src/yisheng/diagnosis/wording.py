@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Part
 
 MAX_NAMES = 5
@@ -17,7 +18,9 @@ def describe_shortage(required: int, count: int, noun: str) -> str:
     >>> describe_shortage(5, 2, "updates"), describe_shortage(5, 6, "updates")
     ('it needs at least 5 updates, got 2', '')
     """
-    return "" if count >= required else f"it needs at least {required} {noun}, got {count}"
+    if count >= required:
+        return ""
+    return Message("it needs at least {required} {noun}, got {count}", required=required, noun=noun, count=count)
 
 
 def join_names(names: Sequence[str], limit: int = MAX_NAMES) -> str:
@@ -27,7 +30,8 @@ def join_names(names: Sequence[str], limit: int = MAX_NAMES) -> str:
     ('a, b and 1 more', 'a, b')
     """
     hidden = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {hidden} more" if hidden > 0 else "")
+    text = ", ".join(names[:limit])
+    return Message("{names} and {count} more", names=text, count=hidden) if hidden > 0 else text
 
 
 def format_fraction(value: float) -> str:

@@ -6,8 +6,19 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.reporting.evaluation_schema import ClassRow
 
@@ -28,12 +39,63 @@ class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Alternative(_Schema):
+def _require_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a text")
+    return value
+
+
+Text = Annotated[str, PlainValidator(_require_text, json_schema_input_type=str)]
+"""A text for people; a `Message` stays one."""
+
+
+class _Texts(_Schema):
+    """Texts for people: stored in English, and in ``messages`` with template and values, for other languages."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _restore_messages(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("messages"), Mapping):
+            return data
+        restored = {name: _restore(data.get(name), stored) for name, stored in data["messages"].items()}
+        return {**data, **{name: value for name, value in restored.items() if name in data}}
+
+    @model_serializer(mode="wrap")
+    def _add_messages(self, serialize: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        plain: dict[str, Any] = serialize(self)
+        if info.mode != "json":
+            return plain
+        stored = {name: _to_plain(getattr(self, name)) for name in type(self).model_fields if name in plain}
+        messages = {name: message for name, message in stored.items() if message}
+        return {**plain, "messages": messages} if messages else plain
+
+
+def _to_plain(value: Any) -> dict[str, Any] | None:
+    """Return a message as plain data, or those of a mapping; None for everything else."""
+    if isinstance(value, Message):
+        return value.to_json() if value else None
+    if isinstance(value, Mapping):
+        return {key: item.to_json() for key, item in value.items() if isinstance(item, Message) and item} or None
+    return None
+
+
+def _restore(text: Any, stored: Any) -> Any:
+    """Return the message of plain data if it is that of the text, which is returned otherwise."""
+    if isinstance(text, Mapping) and isinstance(stored, Mapping):
+        return {key: _restore(item, stored.get(key)) for key, item in text.items()}
+    try:
+        message = Message.from_json(stored)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):  # a damaged file, or no message
+        return text
+    return message if message == text else text
+
+
+class Alternative(_Texts):
     """Another possible cause in its stored form; see `yisheng.core.types.Alternative`."""
 
-    cause: str
-    experiment: str
-    result: str = ""
+    cause: Text
+    experiment: Text
+    result: Text = ""
 
 
 class RowImage(_Schema):
@@ -43,14 +105,14 @@ class RowImage(_Schema):
     image: str
 
 
-class Symptom(_Schema):
+class Symptom(_Texts):
     """A finding in its stored form; see `yisheng.core.types.Finding`. Its evidence is plain data."""
 
     check: str
     severity: Severity
     evidence: dict[str, Any] = {}
-    cause: str
-    remedy: str
+    cause: Text
+    remedy: Text
     change: dict[str, Any] = {}
     source: str = ""
     alternatives: list[Alternative] = []
@@ -104,7 +166,7 @@ class Curves(_Schema):
     thresholds: dict[str, float] = {}
 
 
-class Findings(_Schema):
+class Findings(_Texts):
     """The findings of the doctor on a run.
 
     Args:
@@ -120,7 +182,7 @@ class Findings(_Schema):
     """
 
     findings: list[Cause] = []
-    unchecked: dict[str, str] = {}
+    unchecked: dict[str, Text] = {}
     steps: Step = 0
     curves: Curves = Curves()
     probes: dict[str, Number] = {}

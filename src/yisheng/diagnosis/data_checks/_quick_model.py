@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Spec
 from yisheng.diagnosis.sample import InconclusiveError, Sample
@@ -23,7 +24,11 @@ def has_single_target(spec: Spec) -> bool:
 
 def explain_skip(sample: Sample, min_rows: int = 60) -> str:
     """Return why the quick model cannot be trained; empty if it can."""
-    return "" if len(sample.rows("train")) >= min_rows else f"it needs at least {min_rows} training rows"
+    return (
+        ""
+        if len(sample.rows("train")) >= min_rows
+        else Message("it needs at least {min_rows} training rows", min_rows=min_rows)
+    )
 
 
 def extract_features(sample: Sample, rows: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.sample import Sample
@@ -34,9 +35,13 @@ def absent_classes(sample: Sample) -> Iterator[Finding]:
             "absent-classes",
             "warning",
             {"rows elsewhere": {classes[i]: int(held_out[i]) for i in absent[:MAX_EVIDENCE]}},
-            f"no training row belongs to {join_names([classes[i] for i in absent])}, but "
-            f"{int(held_out[absent].sum()):,} validation and test rows do: they cannot be predicted correctly",
-            "draw the parts again (another seed=, a smaller test=), or drop these classes",
+            Message(
+                "no training row belongs to {join_names}, but {sum} validation and test rows do: they cannot "
+                "be predicted correctly",
+                join_names=join_names([classes[i] for i in absent]),
+                sum=f"{int(held_out[absent].sum()):,}",
+            ),
+            Message("draw the parts again (another seed=, a smaller test=), or drop these classes"),
         )
     rare = np.flatnonzero((training > 0) & (training < MIN_TRAINING_ROWS))
     if len(rare):
@@ -45,8 +50,8 @@ def absent_classes(sample: Sample) -> Iterator[Finding]:
             "absent-classes",
             "note",
             {"rows": {classes[i]: int(training[i]) for i in rare[:MAX_EVIDENCE]}},
-            f"very few training rows belong to {join_names(names)}",
-            "collect more rows of these classes, or merge them with others",
+            Message("very few training rows belong to {names}", names=join_names(names)),
+            Message("collect more rows of these classes, or merge them with others"),
         )
 
 

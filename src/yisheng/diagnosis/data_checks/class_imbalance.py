@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.sample import Sample
@@ -39,7 +40,14 @@ def class_imbalance(sample: Sample) -> Iterator[Finding]:
         "class-imbalance",
         "note",
         {"rows": {classes[i]: int(counts[i]) for i in present[np.argsort(counts[present])][:MAX_EVIDENCE]}},
-        f"the classes have very different sizes: {largest_fraction} of the training rows belong to {classes[largest]}, "
-        f"few to {join_names(names)}",
-        "look at recall and f1-macro instead of accuracy; if rare classes are missed, use class_weight=balanced",
+        Message(
+            "the classes have very different sizes: {largest_fraction} of the training rows belong to "
+            "{classes}, few to {names}",
+            largest_fraction=largest_fraction,
+            classes=classes[largest],
+            names=join_names(names),
+        ),
+        Message(
+            "look at recall and f1-macro instead of accuracy; if rare classes are missed, use class_weight=balanced",
+        ),
     )

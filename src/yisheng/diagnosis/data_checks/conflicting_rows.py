@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.sample import Sample, hash_rows
@@ -52,8 +53,12 @@ def conflicting_rows(sample: Sample) -> Iterator[Finding]:
         "conflicting-rows",
         "warning" if wrong / len(rows) >= MIN_COPIES and not is_coincidence else "note",
         {**evidence, **sample.comparison_evidence},
-        f"{text} no network can predict more than {format_fraction(limit)} correctly (such as "
-        f"{join_names(names[:MAX_NAMES])})",
+        Message(
+            "{text} no network can predict more than {limit} correctly (such as {names})",
+            text=text,
+            limit=format_fraction(limit),
+            names=join_names(names[:MAX_NAMES]),
+        ),
         remedy,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.sample import Sample
@@ -45,8 +46,16 @@ def constant_columns(sample: Sample) -> Iterator[Finding]:
         "constant-columns",
         "warning" if constant.all() else "note",
         {"columns": names[:MAX_EVIDENCE], "count": len(names), "of": len(constant)},
-        f"{len(names)} of {len(constant)} columns have the same value in all training rows: {join_names(names)}",
-        f"use drop={','.join(names[:MAX_NAMES])}: they cannot help, and another value in a later row would mislead",
+        Message(
+            "{count} of {count_2} columns have the same value in all training rows: {names}",
+            count=len(names),
+            count_2=len(constant),
+            names=join_names(names),
+        ),
+        Message(
+            "use drop={names}: they cannot help, and another value in a later row would mislead",
+            names=",".join(names[:MAX_NAMES]),
+        ),
     )
 
 
@@ -78,9 +87,18 @@ def _explain_enormous(sample: Sample, column: int, distance: float, scale: float
         "constant-columns",
         "warning",
         {"columns": [name], "distance": distance, "standard deviation of the others": scale},
-        f"{name} has the same value in all training rows, and is {distance:.3g} away from it in other rows, where the "
-        f"standard deviation of the other columns is {scale:.3g}: it was divided by a standard deviation of nearly 0",
-        "leave such a column as it is: divide by 1 where the standard deviation of the training rows is 0, or drop it",
+        Message(
+            "{name} has the same value in all training rows, and is {distance} away from it in other "
+            "rows, where the standard deviation of the other columns is {scale}: it was divided by a "
+            "standard deviation of nearly 0",
+            name=name,
+            distance=f"{distance:.3g}",
+            scale=f"{scale:.3g}",
+        ),
+        Message(
+            "leave such a column as it is: divide by 1 where the standard deviation of the training rows "
+            "is 0, or drop it",
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._quick_model import explain_skip, predict_probabilities, select_learnable
@@ -164,8 +165,14 @@ def _build_finding(
         "label-noise",
         "warning",
         {"fraction": noise, **counts, "by": predictions.description, "likeliest": evidence},
-        f"about {format_fraction(noise)} of the labels look wrong, most likely {join_names(names[:MAX_NAMES])}",
-        "correct the labels of these rows first; until then label_smoothing= and patience= limit the harm",
+        Message(
+            "about {noise} of the labels look wrong, most likely {names}",
+            noise=format_fraction(noise),
+            names=join_names(names[:MAX_NAMES]),
+        ),
+        Message(
+            "correct the labels of these rows first; until then label_smoothing= and patience= limit the harm",
+        ),
         rows=tuple(int(rows[i]) for i in suspects[:MAX_EVIDENCE]),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding, Part
 from yisheng.diagnosis.sample import PART_ORDER, Sample
@@ -23,7 +24,7 @@ MAX_EVIDENCE = 20
 
 def _explain_skip(sample: Sample) -> str:
     has_held_out = len(sample.rows("validation")) + len(sample.rows("test")) > 0
-    return "" if has_held_out else "there is only a training part"
+    return "" if has_held_out else Message("there is only a training part")
 
 
 @register(cost="cheap", needs=_explain_skip, read_as="leakage")
@@ -106,6 +107,11 @@ def _build_finding(sample: Sample, leaks: Sequence[_Leak]) -> Finding:
         "leaking-rows",
         severity,
         {**evidence, **counts, **sample.comparison_evidence},
-        f"{' and '.join(map(str, leaks))} are training rows, too{consequence}: {examples}",
+        Message(
+            "{str} are training rows, too{consequence}: {examples}",
+            str=" and ".join(map(str, leaks)),
+            consequence=consequence,
+            examples=examples,
+        ),
         remedy,
     )

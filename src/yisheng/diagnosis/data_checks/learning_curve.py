@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
 from yisheng.core.types import Finding
@@ -29,7 +30,10 @@ MIN_GAIN, MIN_GAIN_IN_ERRORS = 0.005, 2
 
 def _explain_skip(sample: Sample) -> str:
     if len(sample.rows("train")) > MAX_ROWS:
-        return f"the quick model uses at most {MAX_ROWS:,} rows, so it cannot predict the gain of more rows"
+        return Message(
+            "the quick model uses at most {MAX_ROWS} rows, so it cannot predict the gain of more rows",
+            MAX_ROWS=f"{MAX_ROWS:,}",
+        )
     return _quick_model.explain_skip(sample, MIN_ROWS)
 
 

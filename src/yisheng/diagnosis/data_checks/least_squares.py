@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._quick_model import r2
@@ -25,8 +26,12 @@ DEGREES = (1, 2, 3)
 
 def _explain_skip(sample: Sample) -> str:
     if sample.test_score is None or sample.test_score.high is None:
-        return "it needs the test score of a run whose training has no other cause"
-    return "" if len(sample.rows("test")) >= MIN_TEST_ROWS else f"it needs at least {MIN_TEST_ROWS} test rows"
+        return Message("it needs the test score of a run whose training has no other cause")
+    return (
+        ""
+        if len(sample.rows("test")) >= MIN_TEST_ROWS
+        else Message("it needs at least {MIN_TEST_ROWS} test rows", MIN_TEST_ROWS=MIN_TEST_ROWS)
+    )
 
 
 @register(
@@ -73,18 +78,32 @@ def _describe(degree: int, solution: float, network: float, features: int, measu
             "least-squares",
             "warning",
             evidence,
-            f"least squares with the {terms} of the columns reach {measure} {solution:.4g}, the network only "
-            f"{network:.4g}: no line fits the target, and the network is too simple for it or not trained to its end",
-            "use a network with hidden layers (model=mlp), more epochs, or give these terms as columns",
+            Message(
+                "least squares with the {terms} of the columns reach {measure} {solution}, the network only "
+                "{network}: no line fits the target, and the network is too simple for it or not trained to "
+                "its end",
+                terms=terms,
+                measure=measure,
+                solution=f"{solution:.4g}",
+                network=f"{network:.4g}",
+            ),
+            Message("use a network with hidden layers (model=mlp), more epochs, or give these terms as columns"),
             change={"model": "mlp"},
         )
     return Finding(
         "least-squares",
         "warning",
         evidence,
-        f"linear least squares on the same rows reach {measure} {solution:.4g}, the network only {network:.4g}: it "
-        "has not been trained to its end",
-        "use model=linear optimizer=lbfgs, which solves it; with another optimizer use more epochs and a larger lr",
+        Message(
+            "linear least squares on the same rows reach {measure} {solution}, the network only "
+            "{network}: it has not been trained to its end",
+            measure=measure,
+            solution=f"{solution:.4g}",
+            network=f"{network:.4g}",
+        ),
+        Message(
+            "use model=linear optimizer=lbfgs, which solves it; with another optimizer use more epochs and a larger lr",
+        ),
         change={"model": "linear", "optimizer": "lbfgs"},
     )
 

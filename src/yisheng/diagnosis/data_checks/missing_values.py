@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.sample import Sample
@@ -34,8 +35,11 @@ def missing_values(sample: Sample) -> Iterator[Finding]:
             "missing-values",
             "note",
             {"missing": {sample.column_name(i): float(training[i]) for i in mostly_empty[:MAX_EVIDENCE]}},
-            f"mostly empty: {join_names(names)}",
-            "the network learns from the fact that a value is missing; if a column will be filled in later, use drop=",
+            Message("mostly empty: {names}", names=join_names(names)),
+            Message(
+                "the network learns from the fact that a value is missing; if a column will be filled in "
+                "later, use drop=",
+            ),
         )
     test_rows = sample.draw_rows("test")
     if len(test_rows) < MIN_ROWS or len(sample.rows("train")) < MIN_ROWS:
@@ -52,8 +56,8 @@ def missing_values(sample: Sample) -> Iterator[Finding]:
             "missing-values",
             "warning",
             {"missing": evidence},
-            f"missing values differ between training and test rows: {join_names(names)}",
-            "find out how the parts were collected, or remove these columns with drop=",
+            Message("missing values differ between training and test rows: {names}", names=join_names(names)),
+            Message("find out how the parts were collected, or remove these columns with drop="),
         )
 
 

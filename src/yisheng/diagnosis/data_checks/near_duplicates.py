@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.sample import InconclusiveError, Sample, average_pool
@@ -30,8 +31,14 @@ is reported."""
 
 def _explain_skip(sample: Sample) -> str:
     if len(sample.rows("test")) < MIN_TEST_ROWS or len(sample.rows("train")) < 4 * FAR_NEIGHBOR:
-        return f"it needs at least {MIN_TEST_ROWS} test rows and {4 * FAR_NEIGHBOR} training rows"
-    return "with few columns or values rows may be similar by coincidence" if sample.has_coinciding_rows else ""
+        return Message(
+            "it needs at least {MIN_TEST_ROWS} test rows and {FAR_NEIGHBOR} training rows",
+            MIN_TEST_ROWS=MIN_TEST_ROWS,
+            FAR_NEIGHBOR=4 * FAR_NEIGHBOR,
+        )
+    return (
+        Message("with few columns or values rows may be similar by coincidence") if sample.has_coinciding_rows else ""
+    )
 
 
 @register(cost="cheap", needs=_explain_skip)
@@ -84,10 +91,15 @@ def near_duplicates(sample: Sample) -> Iterator[Finding]:
         "near-duplicates",
         "warning" if fraction >= MIN_WARNING else "note",
         evidence,
-        f"about {format_fraction(fraction)} of the test rows are almost equal to a training row, so the score is too "
-        f"good: {join_names(pairs)}",
-        "keep copies, such as frames of one video, in the same part: for a table use group= with a column that "
-        "identifies them",
+        Message(
+            "about {fraction} of the test rows are almost equal to a training row, so the score is too good: {pairs}",
+            fraction=format_fraction(fraction),
+            pairs=join_names(pairs),
+        ),
+        Message(
+            "keep copies, such as frames of one video, in the same part: for a table use group= with a "
+            "column that identifies them",
+        ),
     )
 
 

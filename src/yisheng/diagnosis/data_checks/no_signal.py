@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
 from yisheng.core.types import Finding
@@ -73,7 +74,13 @@ def no_signal(sample: Sample) -> Iterator[Finding]:
         "no-signal",
         "warning",
         {"score": score, "shuffled, at best": max(shuffled), "shuffled, on average": mean, "p": p_value},
-        f"a quick model predicts shuffled targets as well as the true ones (p = {p_value:.2f}, {len(rows):,} rows): "
-        "there is no sign that the target depends on these inputs",
-        "check whether rows and targets belong together (a wrong join or sort?), or find better inputs",
+        Message(
+            "a quick model predicts shuffled targets as well as the true ones (p = {p_value}, {count} "
+            "rows): there is no sign that the target depends on these inputs",
+            p_value=f"{p_value:.2f}",
+            count=f"{len(rows):,}",
+        ),
+        Message(
+            "check whether rows and targets belong together (a wrong join or sort?), or find better inputs",
+        ),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._quick_model import extract_features, predict_probabilities
@@ -24,9 +25,13 @@ Z_95 = 1.96
 
 def _explain_skip(sample: Sample) -> str:
     if sample.grouped:
-        return "rows belong to groups, and those of different groups always differ"
+        return Message("rows belong to groups, and those of different groups always differ")
     rows = min(len(sample.rows("train")), len(sample.rows("test")))
-    return "" if rows >= MIN_ROWS else f"it needs at least {MIN_ROWS} training rows and {MIN_ROWS} test rows"
+    return (
+        ""
+        if rows >= MIN_ROWS
+        else Message("it needs at least {MIN_ROWS} training rows and {MIN_ROWS} test rows", MIN_ROWS=MIN_ROWS)
+    )
 
 
 @register(cost="trainings", needs=_explain_skip)
@@ -51,15 +56,29 @@ def shifted_rows(sample: Sample) -> Iterator[Finding]:
     if low < MIN_AUC:
         return
     names, evidence = _compare_features(sample, x[:n], x[n:])
-    reason = "the parts are in order" if sample.ordered else "the parts were not drawn in the same way"
+    reason = (
+        Message("the parts are in order") if sample.ordered else Message("the parts were not drawn in the same way")
+    )
+    problem = Message(
+        "test rows can be distinguished from training rows (AUC {auc}, {low} to {high}; 0.5 if they are alike): "
+        "{reason}",
+        auc=f"{auc:.2f}",
+        low=f"{low:.2f}",
+        high=f"{high:.2f}",
+        reason=reason,
+    )
     yield Finding(
         "shifted-rows",
         "warning" if low >= MIN_AUC_WARNING else "note",
         {"auc": auc, "low": low, "high": high, "rows of each": n, **evidence},
-        f"test rows can be distinguished from training rows (AUC {auc:.2f}, {low:.2f} to {high:.2f}; 0.5 if they are "
-        f"alike): {reason}" + (f"; they differ most in {join_names(names)}" if names else ""),
-        "read the test score as that of other rows than the training rows; for similar rows draw the parts at random "
-        "(split=random, without a test file), or drop columns that only identify time or place",
+        Message("{problem}; they differ most in {names}", problem=problem, names=join_names(names))
+        if names
+        else problem,
+        Message(
+            "read the test score as that of other rows than the training rows; for similar rows draw the "
+            "parts at random (split=random, without a test file), or drop columns that only identify "
+            "time or place",
+        ),
     )
 
 

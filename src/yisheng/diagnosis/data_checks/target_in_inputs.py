@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding, Spec
 from yisheng.diagnosis.sample import Sample
@@ -62,9 +63,18 @@ def target_in_inputs(sample: Sample) -> Iterator[Finding]:
             "target-in-inputs",
             "warning",
             {"columns": names, **evidence, "rows": len(rows)},
-            f"{join_names(names)} {'determines' if len(names) == 1 else 'determine'} {target} alone, and no other "
-            "column comes close",
-            f"if it is not known before {target} is, remove it with drop={','.join(names)}",
+            plural_message(
+                len(names),
+                "{names} determines {target} alone, and no other column comes close",
+                "{names} determine {target} alone, and no other column comes close",
+                names=join_names(names),
+                target=target,
+            ),
+            Message(
+                "if it is not known before {target} is, remove it with drop={names}",
+                target=target,
+                names=",".join(names),
+            ),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.sample import Sample
@@ -35,8 +36,13 @@ def target_kind(sample: Sample) -> Iterator[Finding]:
             "target-kind",
             "error",
             {"rows": len(y), "value": value},
-            f"{sample.spec.target} is {value} in all {len(y):,} training rows: there is nothing to learn",
-            "add rows with other values: check how the target and the parts were made",
+            Message(
+                "{target} is {value} in all {count} training rows: there is nothing to learn",
+                target=sample.spec.target,
+                value=value,
+                count=f"{len(y):,}",
+            ),
+            Message("add rows with other values: check how the target and the parts were made"),
         )
     elif sample.spec.task == "regression":
         yield from _find_classes(sample, y)
@@ -56,10 +62,20 @@ def _find_classes(sample: Sample, y: np.ndarray) -> Iterator[Finding]:
             "target-kind",
             "warning" if len(values) == 2 else "note",
             {"values": [float(value) for value in values], "rows": len(target)},
-            f"{name} is learned as a number, but has only {len(values)} different integers "
-            f"({join_names(numbers)}), which look like classes",
-            "if they are classes, use task=classification for a file, or a Spec with classes= in Python"
-            + f"; and target={name} alone" * (sample.spec.outputs > 1),
+            Message(
+                "{name} is learned as a number, but has only {count} different integers ({numbers}), which "
+                "look like classes",
+                name=name,
+                count=len(values),
+                numbers=join_names(numbers),
+            ),
+            Message(
+                "if they are classes, use task=classification for a file, or a Spec with classes= in Python; and "
+                "target={name} alone",
+                name=name,
+            )
+            if sample.spec.outputs > 1
+            else Message("if they are classes, use task=classification for a file, or a Spec with classes= in Python"),
         )
 
 
@@ -73,7 +89,12 @@ def _find_numbers(sample: Sample, y: np.ndarray) -> Iterator[Finding]:
         "target-kind",
         "warning",
         {"classes": count, "rows": len(rows), "classes with one row": int((np.bincount(rows) == 1).sum())},
-        f"{sample.spec.target} has {count:,} classes in {len(rows):,} rows ({format_fraction(count / len(rows))}): it "
-        "looks like a number or a name",
-        "if it is a number, use task=regression; otherwise name another column with target=",
+        Message(
+            "{target} has {count} classes in {count_2} rows ({count_3}): it looks like a number or a name",
+            target=sample.spec.target,
+            count=f"{count:,}",
+            count_2=f"{len(rows):,}",
+            count_3=format_fraction(count / len(rows)),
+        ),
+        Message("if it is a number, use task=regression; otherwise name another column with target="),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.sample import Sample
@@ -43,8 +44,10 @@ def unscaled_columns(sample: Sample) -> Iterator[Finding]:
             "unscaled-columns",
             "note",
             evidence,
-            f"the inputs are not scaled: {problem}",
-            "unless your program does, subtract the mean and divide by the standard deviation of the training rows",
+            Message("the inputs are not scaled: {problem}", problem=problem),
+            Message(
+                "unless your program does, subtract the mean and divide by the standard deviation of the training rows",
+            ),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.reporting.formatting import BASELINE_DESCRIPTIONS, format_number, is_higher_better, score_name
@@ -21,8 +22,8 @@ def explain_skip(facts: RunFacts) -> str:
     """Return why the scores cannot be checked; empty if they can."""
     baseline = facts.scores.get("baseline")
     if not facts.score or not baseline:
-        return "it needs the scores of a finished run"
-    return "" if facts.score in baseline else f"the baseline has no {facts.score}"
+        return Message("it needs the scores of a finished run")
+    return "" if facts.score in baseline else Message("the baseline has no {score}", score=facts.score)
 
 
 @register(needs=explain_skip, follows=True)
@@ -53,8 +54,15 @@ def baseline_not_beaten(facts: RunFacts) -> Iterator[Finding]:
         "baseline-not-beaten",
         "warning" if not is_worse else "note" if _weights_classes(facts) else "error",
         {"score": facts.score, "value": score.value, "baseline": reference.value},
-        f"the {facts.part} {score_name(facts.score)} of {format_number(score.value)} is {comparison} {description} "
-        f"({format_number(reference.value)})",
+        Message(
+            "the {part} {score} of {format_number} is {comparison} {description} ({format_number_2})",
+            part=facts.part,
+            score=score_name(facts.score),
+            format_number=format_number(score.value),
+            comparison=comparison,
+            description=description,
+            format_number_2=format_number(reference.value),
+        ),
         _choose_remedy(facts),
     )
 
@@ -78,20 +86,23 @@ def _weights_classes(facts: RunFacts) -> bool:
 
 def _choose_remedy(facts: RunFacts) -> str:
     if facts.epochs[1] == 0:
-        return (
-            "check that weights= are the trained ones, that scale= is the scaling that they were trained with, and "
-            "that the classes have the same order"
+        return Message(
+            "check that weights= are the trained ones, that scale= is the scaling that they were trained "
+            "with, and that the classes have the same order",
         )
     data = facts.environment.get("data")
     rows = data.get("rows") if isinstance(data, dict) else None
     width = facts.spec.shape[0] if facts.spec is not None and facts.spec.is_row else 0
     if isinstance(rows, int) and rows <= width:
-        return (
-            f"{rows:,} rows cannot determine a weight for each of {width:,} columns: use a strong weight_decay=, fewer "
-            "columns (drop=), or more rows"
+        return Message(
+            "{rows} rows cannot determine a weight for each of {width} columns: use a strong "
+            "weight_decay=, fewer columns (drop=), or more rows",
+            rows=f"{rows:,}",
+            width=f"{width:,}",
         )
     simpler = "" if facts.choice_name("model") == "linear" else "try model=linear, and "
-    return (
-        f"find out whether the target depends on the inputs at all: {simpler}check the data for leaks, mixed-up rows "
-        "or labels"
+    return Message(
+        "find out whether the target depends on the inputs at all: {simpler}check the data for "
+        "leaks, mixed-up rows or labels",
+        simpler=simpler,
     )

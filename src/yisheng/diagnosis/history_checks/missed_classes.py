@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.wording import join_names
@@ -23,7 +24,7 @@ WEIGHT_OPTIONS = {"binary-cross-entropy": "pos_weight", "cross-entropy": "class_
 
 def _explain_skip(facts: RunFacts) -> str:
     has_classes = facts.evaluation is not None and facts.evaluation.per_class
-    return "" if has_classes else "it needs the recall of each class"
+    return "" if has_classes else Message("it needs the recall of each class")
 
 
 @register(needs=_explain_skip, explains=("baseline-not-beaten",))
@@ -61,9 +62,18 @@ def missed_classes(facts: RunFacts) -> Iterator[Finding]:
             "classes": {row.name: {"rows": row.support, "recall": row.recall} for row in missed[:MAX_EVIDENCE]},
             "recall of the others": common_recall,
         },
-        f"rare classes are hardly recognized ({join_names([row.name for row in missed])}): of {worst.support} rows of "
-        f"{worst.name} {worst.recall or 0:.0%} are, of the common classes {common_recall:.0%}",
-        f"use {option}=balanced" if option else "collect more rows of these classes, or merge them with others",
+        Message(
+            "rare classes are hardly recognized ({join_names}): of {support} rows of {name} {recall} "
+            "are, of the common classes {common_recall}",
+            join_names=join_names([row.name for row in missed]),
+            support=worst.support,
+            name=worst.name,
+            recall=f"{worst.recall or 0:.0%}",
+            common_recall=f"{common_recall:.0%}",
+        ),
+        Message("use {option}=balanced", option=option)
+        if option
+        else Message("collect more rows of these classes, or merge them with others"),
         change={option: "balanced"} if option else {},
     )
 

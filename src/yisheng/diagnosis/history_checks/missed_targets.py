@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.registry import register
 from yisheng.core.score_keys import split_score_key
 from yisheng.core.types import Finding
@@ -18,7 +19,7 @@ METRIC = "r2"
 
 def _explain_skip(facts: RunFacts) -> str:
     scores = facts.scores.get(facts.part, {})
-    return "" if any(split_score_key(name)[1] for name in scores) else "it needs the scores of several targets"
+    return "" if any(split_score_key(name)[1] for name in scores) else Message("it needs the scores of several targets")
 
 
 @register(needs=_explain_skip)
@@ -51,7 +52,15 @@ def missed_targets(facts: RunFacts) -> Iterator[Finding]:
         "missed-targets",
         "warning",
         {"r2": values},
-        f"{join_names(missed)} {'is' if len(missed) == 1 else 'are'} not shown to be predicted better than by the mean "
-        f"(R² {listed}), while other targets are",
-        f"predict the other targets without {missed[0]}, or check whether the inputs say anything about it",
+        plural_message(
+            len(missed),
+            "{names} is not shown to be predicted better than by the mean (R² {listed}), while other targets are",
+            "{names} are not shown to be predicted better than by the mean (R² {listed}), while other targets are",
+            names=join_names(missed),
+            listed=listed,
+        ),
+        Message(
+            "predict the other targets without {missed}, or check whether the inputs say anything about it",
+            missed=missed[0],
+        ),
     )

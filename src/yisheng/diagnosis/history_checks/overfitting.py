@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.history_checks._loss_history import (
@@ -53,7 +54,12 @@ def overfitting(facts: RunFacts) -> Iterator[Finding]:
         judgment.severity,
         judgment.evidence,
         judgment.cause,
-        f"more rows help most; otherwise use {regularization}, {smaller}or patience={patience} to stop in time",
+        Message(
+            "more rows help most; otherwise use {regularization}, {smaller}or patience={patience} to stop in time",
+            regularization=regularization,
+            smaller=smaller,
+            patience=patience,
+        ),
         change=change,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.history_checks._loss_history import explain_skip, read_loss_history
@@ -39,9 +40,14 @@ def too_few_epochs(facts: RunFacts) -> Iterator[Finding]:
         "too-few-epochs",
         "warning",
         {"epochs": epochs, "fraction gained in the last": gain, "epochs looked at": len(tail)},
-        f"the validation loss was still falling at the end: the last {len(tail)} of {epochs} epochs contributed "
-        f"{gain:.0%} of the total gain",
-        f"use epochs={2 * epochs}, or a larger lr",
+        Message(
+            "the validation loss was still falling at the end: the last {count} of {epochs} epochs "
+            "contributed {gain} of the total gain",
+            count=len(tail),
+            epochs=epochs,
+            gain=f"{gain:.0%}",
+        ),
+        Message("use epochs={epochs}, or a larger lr", epochs=2 * epochs),
         change={"epochs": 2 * epochs},
     )
 

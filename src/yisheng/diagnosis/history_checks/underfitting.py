@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.history_checks import baseline_not_beaten
@@ -37,8 +38,13 @@ def underfitting(facts: RunFacts) -> Iterator[Finding]:
             "underfitting",
             "warning",
             {"score": score, "network": network.value, "boosted trees": trees.value},
-            f"boosted trees on the same rows reach {score_name(score)} {format_number(trees.value)}, the network only "
-            f"{format_number(network.value)}: it has not learned what the data allows",
+            Message(
+                "boosted trees on the same rows reach {score} {format_number}, the network only "
+                "{format_number_2}: it has not learned what the data allows",
+                score=score_name(score),
+                format_number=format_number(trees.value),
+                format_number_2=format_number(network.value),
+            ),
             remedy,
             change=change,
         )
@@ -50,8 +56,10 @@ def underfitting(facts: RunFacts) -> Iterator[Finding]:
             "underfitting",
             "warning",
             capacity.evidence,
-            f"{capacity.cause}; a linear model compares pixels one by one and cannot recognize shapes",
-            "use a convolutional network, such as model=lenet or model=resnet",
+            Message(
+                "{cause}; a linear model compares pixels one by one and cannot recognize shapes", cause=capacity.cause
+            ),
+            Message("use a convolutional network, such as model=lenet or model=resnet"),
             change={"model": "lenet"},
         )
         return
@@ -62,8 +70,8 @@ def underfitting(facts: RunFacts) -> Iterator[Finding]:
             "underfitting",
             "warning",
             {"training loss at first": history.start, "least": lowest, "fraction gone": gain},
-            f"the network hardly learned even its training rows: their loss fell by {gain:.0%}",
-            "try another lr (ten times larger, ten times smaller), more epochs, or a larger model",
+            Message("the network hardly learned even its training rows: their loss fell by {gain}", gain=f"{gain:.0%}"),
+            Message("try another lr (ten times larger, ten times smaller), more epochs, or a larger model"),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -21,8 +22,8 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if not any(isinstance(module, BATCH_NORMS) for module in case.model.modules()):
-        return "the network has no batch norm"
-    return describe_shortage(MIN_UPDATES, case.steps, "updates")
+        return Message("the network has no batch norm")
+    return describe_shortage(MIN_UPDATES, case.steps, Message("updates"))
 
 
 @register(
@@ -52,7 +53,13 @@ def batch_norm_statistics(case: Case) -> Iterator[Finding]:
             "batch-norm-statistics",
             "error",
             {"layer": worst_name, "momentum": momentum, "fraction of the initial values": worst},
-            f"with a momentum of {momentum:g}, the running statistics of {worst_name} still are the initial ones by "
-            f"{worst:.0%} after {case.steps:,} updates: in evaluation the network is a different one",
-            "use momentum=0.1 (the default): in torch it is the weight of the new batch",
+            Message(
+                "with a momentum of {momentum}, the running statistics of {worst_name} still are the initial "
+                "ones by {worst} after {steps} updates: in evaluation the network is a different one",
+                momentum=f"{momentum:g}",
+                worst_name=worst_name,
+                worst=f"{worst:.0%}",
+                steps=f"{case.steps:,}",
+            ),
+            Message("use momentum=0.1 (the default): in torch it is the weight of the new batch"),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -15,7 +16,7 @@ MIN_UPDATES = 2
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return describe_shortage(MIN_UPDATES, case.recorded_updates, "recorded updates")
+    return describe_shortage(MIN_UPDATES, case.recorded_updates, Message("recorded updates"))
 
 
 @register(
@@ -49,6 +50,9 @@ def carried_gradients(case: Case) -> Iterator[Finding]:
         "carried-gradients",
         "error",
         {"steps": [record.step for record in affected[:5]], "parameters": len(names)},
-        f"the gradients of {join_names(names, 2)} are added to those of earlier updates, which were not cleared",
-        "call optimizer.zero_grad() before loss.backward()",
+        Message(
+            "the gradients of {names} are added to those of earlier updates, which were not cleared",
+            names=join_names(names, 2),
+        ),
+        Message("call optimizer.zero_grad() before loss.backward()"),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -19,8 +20,8 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if any(record.targets is not None and record.pairing is not None and record.pairing.target is not None
            for record in case.records):  # fmt: skip
-        return "the loss has targets"
-    return case.probe.reason or ("the outputs are not one per row" if case.probe.between_rows is None else "")
+        return Message("the loss has targets")
+    return case.probe.reason or (Message("the outputs are not one per row") if case.probe.between_rows is None else "")
 
 
 @register(needs=explain_skip, when="during", cause="structure", explains=("plateau", "instant-fit", "dead-relu"))
@@ -44,8 +45,13 @@ def collapsed_outputs(case: Case) -> Iterator[Finding]:
         "collapsed-outputs",
         "error",
         {"relative spread of the outputs": deviation, "fraction of the loss gone": case.loss_reduction},
-        f"the outputs are the same for all rows, up to {deviation:.1%}: the loss is small because nothing in it keeps "
-        "different rows apart",
-        "add pairs that differ to the loss (cross_entropy of similarities, a margin), or a term for the variance",
+        Message(
+            "the outputs are the same for all rows, up to {deviation}: the loss is small because nothing "
+            "in it keeps different rows apart",
+            deviation=f"{deviation:.1%}",
+        ),
+        Message(
+            "add pairs that differ to the loss (cross_entropy of similarities, a margin), or a term for the variance",
+        ),
         source=case.sources.get("loss", "") or case.sources.get("backward", ""),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -20,9 +21,13 @@ MAX_LEARNED_FRACTION = 0.1
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.probe.reason or case.probe.between_rows is None:
-        return case.probe.reason or "the outputs are not one per row"
+        return case.probe.reason or Message("the outputs are not one per row")
     has_targets = any(record.targets is not None for record in case.records)
-    return describe_shortage(MIN_UPDATES, case.steps, "updates") if has_targets else "the loss has no targets"
+    return (
+        describe_shortage(MIN_UPDATES, case.steps, Message("updates"))
+        if has_targets
+        else Message("the loss has no targets")
+    )
 
 
 @register(
@@ -49,10 +54,17 @@ def constant_outputs(case: Case) -> Iterator[Finding]:
         "constant-outputs",
         "warning",
         {"relative spread of the predictions": deviation, "rows": case.probe.rows, "updates": case.steps},
-        f"after {case.steps:,} updates the predictions are the same for all rows, up to {deviation:.1%}: nothing of "
-        "the inputs reaches them",
-        "divide the learning rate by 10 from the start; then look for units that died, and for a second term of the "
-        "loss (a divergence, a penalty) that outweighs the error: average both in the same way",
+        Message(
+            "after {steps} updates the predictions are the same for all rows, up to {deviation}: nothing "
+            "of the inputs reaches them",
+            steps=f"{case.steps:,}",
+            deviation=f"{deviation:.1%}",
+        ),
+        Message(
+            "divide the learning rate by 10 from the start; then look for units that died, and for a "
+            "second term of the loss (a divergence, a penalty) that outweighs the error: average both in "
+            "the same way",
+        ),
     )
 
 

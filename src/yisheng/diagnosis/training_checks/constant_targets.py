@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -21,9 +22,13 @@ DIRECT_OPERATIONS = ("log_softmax", "sigmoid", "log", "softmax")
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.from_config:
-        return "target-kind looks at all targets"
+        return Message("target-kind looks at all targets")
     count = sum(record.targets is not None for record in case.records)
-    return describe_shortage(MIN_BATCHES, count, "batches with targets") if count else "the loss keeps no targets"
+    return (
+        describe_shortage(MIN_BATCHES, count, Message("batches with targets"))
+        if count
+        else Message("the loss keeps no targets")
+    )
 
 
 @register(
@@ -63,10 +68,14 @@ def constant_targets(case: Case) -> Iterator[Finding]:
         "constant-targets",
         "error",
         {"rows": len(targets), "value": float(first)},
-        f"all {len(targets):,} recorded targets are {float(first):g}: there is nothing to learn",
-        "look at how the targets are made, such as (y / 255).long(), which is 0 for every y below 255"
+        Message(
+            "all {count} recorded targets are {first}: there is nothing to learn",
+            count=f"{len(targets):,}",
+            first=f"{float(first):g}",
+        ),
+        Message("look at how the targets are made, such as (y / 255).long(), which is 0 for every y below 255")
         if is_class
-        else "look at how the targets are made: a wrong column, or a division of whole numbers",
+        else Message("look at how the targets are made: a wrong column, or a division of whole numbers"),
         source=case.sources.get("loss", ""),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -30,7 +31,9 @@ def copied_targets(case: Case) -> Iterator[Finding]:
         "copied-targets",
         "error",
         {"calls": len(copied), "shape": list(copied[0].target_shape)},
-        "the targets are the network's inputs themselves, position by position: it learns to copy them",
-        "shift the targets by one position: inputs tokens[:, :-1], targets tokens[:, 1:]",
+        Message(
+            "the targets are the network's inputs themselves, position by position: it learns to copy them",
+        ),
+        Message("shift the targets by one position: inputs tokens[:, :-1], targets tokens[:, 1:]"),
         source=copied[0].source,
     )

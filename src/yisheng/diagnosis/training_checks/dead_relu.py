@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -17,7 +18,11 @@ MAX_LEARNED_FRACTION = 0.5
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     count = sum(any(unit.zero_fraction is not None for unit in record.activations) for record in case.records)
-    return describe_shortage(MIN_STEPS, count, "recorded steps with relus") if count else "no relu was recorded"
+    return (
+        describe_shortage(MIN_STEPS, count, Message("recorded steps with relus"))
+        if count
+        else Message("no relu was recorded")
+    )
 
 
 @register(needs=explain_skip, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
@@ -51,7 +56,13 @@ def dead_relu(case: Case) -> Iterator[Finding]:
         "dead-relu",
         "error",
         {"layer": dead.layer, "fraction dead": dead.fraction, "samples": dead.samples},
-        f"{dead.fraction:.0%} of the relu units {dead.layer} are zero for all of the last {dead.samples} samples{when}",
+        Message(
+            "{fraction} of the relu units {layer} are zero for all of the last {samples} samples{when}",
+            fraction=f"{dead.fraction:.0%}",
+            layer=dead.layer,
+            samples=dead.samples,
+            when=when,
+        ),
         remedy,
         change=change,
     )

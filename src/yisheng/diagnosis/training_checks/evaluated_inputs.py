@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -30,8 +31,8 @@ MIN_ROWS = 64
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.from_config:
-        return "a run scales all its parts alike"
-    return "" if case.evaluated.inputs else "no evaluation of the trained network was seen"
+        return Message("a run scales all its parts alike")
+    return "" if case.evaluated.inputs else Message("no evaluation of the trained network was seen")
 
 
 @register(
@@ -69,9 +70,17 @@ def evaluated_inputs(case: Case) -> Iterator[Finding]:
         "evaluated-inputs",
         "warning",
         {"mean in training": mean, "std in training": std, "mean in evaluation": other_mean, "std": other_std},
-        f"the inputs of evaluation (mean {other_mean:.3g}, standard deviation {other_std:.3g}) are scaled otherwise "
-        f"than those of training (mean {mean:.3g}, standard deviation {std:.3g})",
-        "apply the same transform to both; augmentation and noise must leave the scale of the inputs as it is",
+        Message(
+            "the inputs of evaluation (mean {other_mean}, standard deviation {other_std}) are scaled "
+            "otherwise than those of training (mean {mean}, standard deviation {std})",
+            other_mean=f"{other_mean:.3g}",
+            other_std=f"{other_std:.3g}",
+            mean=f"{mean:.3g}",
+            std=f"{std:.3g}",
+        ),
+        Message(
+            "apply the same transform to both; augmentation and noise must leave the scale of the inputs as it is",
+        ),
         source=case.sources.get("forward", ""),
     )
 
@@ -97,9 +106,18 @@ def _explain_column(number: int, std: float, other_std: float) -> Finding:
         "evaluated-inputs",
         "warning",
         {"column": number, "std in training": std, "std in evaluation": other_std},
-        f"input column {number} is enormous in evaluation (standard deviation {other_std:.3g}) and nearly constant in "
-        f"training ({std:.3g}): it was divided by the tiny standard deviation of the training rows",
-        "leave such a column as it is: divide by 1 where the standard deviation of the training rows is 0, or drop it",
+        Message(
+            "input column {number} is enormous in evaluation (standard deviation {other_std}) and nearly "
+            "constant in training ({std}): it was divided by the tiny standard deviation of the training "
+            "rows",
+            number=number,
+            other_std=f"{other_std:.3g}",
+            std=f"{std:.3g}",
+        ),
+        Message(
+            "leave such a column as it is: divide by 1 where the standard deviation of the training rows "
+            "is 0, or drop it",
+        ),
     )
 
 

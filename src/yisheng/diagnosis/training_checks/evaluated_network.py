@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -20,11 +21,19 @@ learns and the other one hardly does. An average of the weights that has moved a
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.from_config:
-        return "a run evaluates its own weights"
+        return Message("a run evaluates its own weights")
     if case.evaluated.passes:
-        return "the trained network itself is evaluated"
+        return Message("the trained network itself is evaluated")
     count = len(case.course.series.get(REPORTED, []))
-    return "" if count >= MIN_EVALUATIONS else f"it needs at least {MIN_EVALUATIONS} reported evaluations, got {count}"
+    return (
+        ""
+        if count >= MIN_EVALUATIONS
+        else Message(
+            "it needs at least {MIN_EVALUATIONS} reported evaluations, got {count}",
+            MIN_EVALUATIONS=MIN_EVALUATIONS,
+            count=count,
+        )
+    )
 
 
 @register(
@@ -53,10 +62,18 @@ def evaluated_network(case: Case) -> Iterator[Finding]:
         "evaluated-network",
         "error",
         {"evaluations": len(series), "updates": case.steps, "fraction of the training loss gone": case.loss_reduction},
-        f"the training loss fell by {case.loss_reduction:.0%}, but the {len(series)} reported evaluations "
-        "hardly improved, and none of them called the trained network: another one is evaluated",
-        f"evaluate the trained network; if it is an average of the weights, lower its decay: after {case.steps:,} "
-        f"updates a decay of {decay:.4f} still holds 5% of the initial weights",
+        Message(
+            "the training loss fell by {loss_reduction}, but the {count} reported evaluations hardly "
+            "improved, and none of them called the trained network: another one is evaluated",
+            loss_reduction=f"{case.loss_reduction:.0%}",
+            count=len(series),
+        ),
+        Message(
+            "evaluate the trained network; if it is an average of the weights, lower its decay: after "
+            "{steps} updates a decay of {decay} still holds 5% of the initial weights",
+            steps=f"{case.steps:,}",
+            decay=f"{decay:.4f}",
+        ),
     )
 
 

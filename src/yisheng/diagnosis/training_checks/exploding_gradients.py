@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -23,7 +24,7 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     record = _first_pass(case)
     count = 0 if record is None else sum(layer.kind in LAYER_KINDS for layer in record.layers)
-    return describe_shortage(MIN_LAYERS, count, "layers with weights")
+    return describe_shortage(MIN_LAYERS, count, Message("layers with weights"))
 
 
 @register(
@@ -54,11 +55,16 @@ def exploding_gradients(case: Case) -> Iterator[Finding]:
             "exploding-gradients",
             "error",
             {"std of the input": record.inputs.std, "std of the output": stds[-1], "layers": len(stds)},
-            f"before any training the standard deviation grows from {record.inputs.std:.3g} to {stds[-1]:.3g} over "
-            f"{len(stds)} layers, and the gradients with it: the initial weights are too large",
+            Message(
+                "before any training the standard deviation grows from {std} to {stds} over {count} layers, "
+                "and the gradients with it: the initial weights are too large",
+                std=f"{record.inputs.std:.3g}",
+                stds=f"{stds[-1]:.3g}",
+                count=len(stds),
+            ),
             case.choose_remedy(
-                "use init=kaiming-normal or init=default",
-                "use Kaiming or Xavier initialization, or add batch norm between the layers",
+                Message("use init=kaiming-normal or init=default"),
+                Message("use Kaiming or Xavier initialization, or add batch norm between the layers"),
             ),
             change=case.config_change(init="kaiming-normal"),
         )

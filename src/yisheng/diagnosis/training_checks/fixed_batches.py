@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -15,8 +16,10 @@ MIN_STEPS = 16
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.from_config:
-        return "a config shuffles its rows"
-    return "" if case.steps >= MIN_STEPS and case.batch_order.rows else "the targets of too few steps were seen"
+        return Message("a config shuffles its rows")
+    return (
+        "" if case.steps >= MIN_STEPS and case.batch_order.rows else Message("the targets of too few steps were seen")
+    )
 
 
 @register(needs=explain_skip, when="first", cause="data")
@@ -37,8 +40,10 @@ def fixed_batches(case: Case) -> Iterator[Finding]:
             "fixed-batches",
             "error",
             {"rows of the batch": rows, "rows": case.data_rows},
-            f"every step trains on the same {rows} rows of {case.data_rows:,}",
-            "iterate over the loader (for x, y in loader) instead of taking its first batch in every step",
+            Message(
+                "every step trains on the same {rows} rows of {data_rows}", rows=rows, data_rows=f"{case.data_rows:,}"
+            ),
+            Message("iterate over the loader (for x, y in loader) instead of taking its first batch in every step"),
             source=case.sources.get("forward", ""),
         )
     elif period > 1 or (period == 0 and case.batch_order.begins_alike):
@@ -47,6 +52,6 @@ def fixed_batches(case: Case) -> Iterator[Finding]:
             "fixed-batches",
             "note",
             evidence,
-            "every epoch has the same batches in the same order",
-            "shuffle the training rows in every epoch: DataLoader(..., shuffle=True)",
+            Message("every epoch has the same batches in the same order"),
+            Message("shuffle the training rows in every epoch: DataLoader(..., shuffle=True)"),
         )

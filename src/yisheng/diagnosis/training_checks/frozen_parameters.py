@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -21,7 +22,7 @@ MAX_LEARNED_FRACTION = 0.5
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return "" if any(True for _ in case.model.parameters()) else "the network has no parameters"
+    return "" if any(True for _ in case.model.parameters()) else Message("the network has no parameters")
 
 
 @register(
@@ -55,10 +56,13 @@ def frozen_parameters(case: Case) -> Iterator[Finding]:
             "frozen-parameters",
             "error",
             {"parameters": names, "fraction": fraction},
-            f"{join_names(names)} cannot learn (requires_grad is False) and still have their random initial values",
+            Message(
+                "{names} cannot learn (requires_grad is False) and still have their random initial values",
+                names=join_names(names),
+            ),
             case.choose_remedy(
-                "use finetune=all, or start from trained weights with weights=",
-                "call requires_grad_(True), or load trained weights first",
+                Message("use finetune=all, or start from trained weights with weights="),
+                Message("call requires_grad_(True), or load trained weights first"),
             ),
             change=case.config_change(finetune="all"),
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -35,8 +36,12 @@ def explain_skip(case: Case) -> str:
         for record in case.records
     )
     if not count and case.ran_in_bfloat16:
-        return "layers ran in bfloat16, which has the exponents of float32: no gradient is too small for it"
-    return describe_shortage(MIN_STEPS, count, "recorded steps in 16 bits") if count else "nothing ran in 16 bits"
+        return Message("layers ran in bfloat16, which has the exponents of float32: no gradient is too small for it")
+    return (
+        describe_shortage(MIN_STEPS, count, Message("recorded steps in 16 bits"))
+        if count
+        else Message("nothing ran in 16 bits")
+    )
 
 
 @register(
@@ -82,9 +87,13 @@ def half_precision(case: Case) -> Iterator[Finding]:
                 "below": MIN_PRECISE_FLOAT16,
                 "layers": len(case.records[0].gradients),
             },
-            f"{subnormal:.0%} of the layers' gradients in float16 are below {MIN_PRECISE_FLOAT16:.2g}, close to its "
-            "smallest number: they are rounded to a few values, and smaller ones to zero",
-            "scale the loss with torch.amp.GradScaler, or use bfloat16",
+            Message(
+                "{subnormal} of the layers' gradients in float16 are below {MIN_PRECISE_FLOAT16}, close to "
+                "its smallest number: they are rounded to a few values, and smaller ones to zero",
+                subnormal=f"{subnormal:.0%}",
+                MIN_PRECISE_FLOAT16=f"{MIN_PRECISE_FLOAT16:.2g}",
+            ),
+            Message("scale the loss with torch.amp.GradScaler, or use bfloat16"),
         )
     parameters = [p for record in case.records for p in record.parameters]
     lost = [p.unchanged_fraction for p in parameters if p.unchanged_fraction is not None]
@@ -94,9 +103,12 @@ def half_precision(case: Case) -> Iterator[Finding]:
             "half-precision",
             "warning",
             {"fraction of the weights": unchanged},
-            f"an update leaves {unchanged:.0%} of the 16-bit weights that have a gradient unchanged: the update is "
-            "rounded away",
-            "keep the weights in float32 and let torch.autocast compute in 16 bits",
+            Message(
+                "an update leaves {unchanged} of the 16-bit weights that have a gradient unchanged: the "
+                "update is rounded away",
+                unchanged=f"{unchanged:.0%}",
+            ),
+            Message("keep the weights in float32 and let torch.autocast compute in 16 bits"),
         )
 
 
@@ -125,19 +137,32 @@ def _explain_nonfinite(case: Case, epsilon: float) -> Finding:
             "half-precision",
             "error",
             {"step": step, "eps": epsilon, "optimizer": type(case.optimizer).__name__},
-            f"the weights are float16, whose smallest number is {SMALLEST_FLOAT16:.2g}: the eps={epsilon:g} of "
-            f"{type(case.optimizer).__name__} is 0 there, and where the gradient is 0 it divides 0 by 0",
-            "keep the weights in float32 and use torch.autocast with torch.amp.GradScaler, or torch.bfloat16; in "
-            "float16 only eps=1e-4 works",
+            Message(
+                "the weights are float16, whose smallest number is {SMALLEST_FLOAT16}: the eps={epsilon} of "
+                "{name__} is 0 there, and where the gradient is 0 it divides 0 by 0",
+                SMALLEST_FLOAT16=f"{SMALLEST_FLOAT16:.2g}",
+                epsilon=f"{epsilon:g}",
+                name__=type(case.optimizer).__name__,
+            ),
+            Message(
+                "keep the weights in float32 and use torch.autocast with torch.amp.GradScaler, or "
+                "torch.bfloat16; in float16 only eps=1e-4 works",
+            ),
         )
     return Finding(
         "half-precision",
         "error",
         {"step": step, "largest float16": LARGEST_FLOAT16},
-        f"the loss is computed in float16 and passes its largest number, {LARGEST_FLOAT16:,.0f}, at step {step}, from "
-        "finite inputs and weights",
-        "compute the loss in float32 (output.float()), as torch.autocast does, or use bfloat16; average instead of "
-        "summing",
+        Message(
+            "the loss is computed in float16 and passes its largest number, {LARGEST_FLOAT16}, at step "
+            "{step}, from finite inputs and weights",
+            LARGEST_FLOAT16=f"{LARGEST_FLOAT16:,.0f}",
+            step=step,
+        ),
+        Message(
+            "compute the loss in float32 (output.float()), as torch.autocast does, or use bfloat16; "
+            "average instead of summing",
+        ),
     )
 
 

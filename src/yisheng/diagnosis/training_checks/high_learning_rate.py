@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import MIN_LOSSES_TO_JUDGE, Case
@@ -30,8 +31,8 @@ FIRST_UPDATES = 10
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.has_line_search:
-        return "the optimizer finds the size of its steps by a line search"
-    return describe_shortage(MIN_LOSSES if case.nonfinite_loss is None else 2, len(case.losses), "losses")
+        return Message("the optimizer finds the size of its steps by a line search")
+    return describe_shortage(MIN_LOSSES if case.nonfinite_loss is None else 2, len(case.losses), Message("losses"))
 
 
 @register(
@@ -72,8 +73,12 @@ def high_learning_rate(case: Case) -> Iterator[Finding]:
         "high-learning-rate",
         "error",
         {"loss at the start": losses[0], "largest": max(losses), "at the end": case.final_loss, "update": typical},
-        f"{symptom}: the updates are too large (one changed a weight by up to {largest:.2g} times its size)",
-        case.choose_remedy("divide lr by 10", "divide the learning rate by 10"),
+        Message(
+            "{symptom}: the updates are too large (one changed a weight by up to {largest} times its size)",
+            symptom=symptom,
+            largest=f"{largest:.2g}",
+        ),
+        case.choose_remedy(Message("divide lr by 10"), Message("divide the learning rate by 10")),
         change=case.config_change(lr="x 0.1"),
     )
 
@@ -95,7 +100,11 @@ def _describe_divergence(case: Case, losses: Sequence[float], largest: float) ->
     if case.nonfinite_loss is not None or len(losses) < len(case.losses):
         data_is_finite = case.nonfinite_loss is None or (case.nonfinite_loss.inputs and case.nonfinite_loss.targets)
         has_grown = peak > MIN_SPIKE * max(abs(start), 1e-12) or largest > 1
-        return f"the loss grew from {start:.4g} until it was not finite" if data_is_finite and has_grown else ""
+        return (
+            Message("the loss grew from {start} until it was not finite", start=f"{start:.4g}")
+            if data_is_finite and has_grown
+            else ""
+        )
     if not _can_compare(case, start):
         return ""
     level = min(statistics.median(losses[:3]), start * MIN_RISE)
@@ -108,7 +117,12 @@ def _describe_divergence(case: Case, losses: Sequence[float], largest: float) ->
         or (can_judge and end > 2 * level and has_baseline and end > 0.2 * case.baseline_loss)
         or (peak > MIN_SPIKE * start and end > 0.9 * start and has_not_learned)
     ):
-        return f"the loss went from {start:.4g} to {peak:.4g} and is {end:.4g} at the end"
+        return Message(
+            "the loss went from {start} to {peak} and is {end} at the end",
+            start=f"{start:.4g}",
+            peak=f"{peak:.4g}",
+            end=f"{end:.4g}",
+        )
     return ""
 
 
@@ -119,20 +133,27 @@ def _describe_large_updates(case: Case, largest: float, typical: float) -> str:
         return ""
     end, learns_little = case.final_loss, case.learned_less_than(MAX_LEARNED_FRACTION)
     if learns_little and typical > LARGE_UPDATE and len(case.losses) >= 2 * MIN_LOSSES_TO_JUDGE:
-        return f"the loss is {end:.4g} at the end, and updates are about as large as the weights"
+        return Message("the loss is {end} at the end, and updates are about as large as the weights", end=f"{end:.4g}")
     dead = find_dead_layer(case) if learns_little else None
     if dead is not None and not dead.dead_from_start:
-        return f"the relu units {dead.layer} were alive in the first step and died, and the loss is {end:.4g}"
+        return Message(
+            "the relu units {layer} were alive in the first step and died, and the loss is {end}",
+            layer=dead.layer,
+            end=f"{end:.4g}",
+        )
     deviation, peak = case.probe.between_rows, max(case.losses)
     has_jumped = peak > MIN_JUMP * abs(case.first_loss) or largest > 1
     has_learned = case.baseline_loss > 0 and not case.learned_less_than(MAX_LEARNED_WITHOUT_INPUTS)
     if deviation is not None and deviation < MAX_SPREAD and has_jumped and not has_learned:
-        return (
-            f"the loss jumped from {case.first_loss:.4g} to {peak:.4g}, and at the end, at {end:.4g}, the predictions "
-            "are the same for all rows"
+        return Message(
+            "the loss jumped from {first_loss} to {peak}, and at the end, at {end}, the predictions are "
+            "the same for all rows",
+            first_loss=f"{case.first_loss:.4g}",
+            peak=f"{peak:.4g}",
+            end=f"{end:.4g}",
         )
     if case.learned_less_than(MAX_LEARNED_AFTER_LARGE_UPDATE) and largest > 1:
-        return f"the loss is {end:.4g} at the end, and nothing was learned after a large update"
+        return Message("the loss is {end} at the end, and nothing was learned after a large update", end=f"{end:.4g}")
     return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
@@ -23,7 +24,7 @@ def explain_skip(case: Case) -> str:
     if case.pairing is None or not case.losses:
         return NO_LOSS
     is_unknown = math.isnan(_uniform_guess_loss(case)) and math.isnan(_zero_prediction_loss(case))
-    return "the loss is neither a plain mean cross-entropy nor a mean squared error" if is_unknown else ""
+    return Message("the loss is neither a plain mean cross-entropy nor a mean squared error") if is_unknown else ""
 
 
 @register(
@@ -50,12 +51,18 @@ def initial_loss(case: Case) -> Iterator[Finding]:
             "initial-loss",
             "warning",
             {"loss": case.first_loss, "predicting 0": zero},
-            f"the first loss is {case.first_loss:.3g}, and predicting 0 has {zero:.3g}: the outputs of the untrained "
-            "network are far too large",
+            Message(
+                "the first loss is {first_loss}, and predicting 0 has {zero}: the outputs of the untrained "
+                "network are far too large",
+                first_loss=f"{case.first_loss:.3g}",
+                zero=f"{zero:.3g}",
+            ),
             case.choose_remedy(
-                "use init=default and scale=standard",
-                "use smaller initial weights (of a recurrent layer, orthogonal ones with a gain below 1), average "
-                "instead of adding over neighbors or positions, and scale the inputs",
+                Message("use init=default and scale=standard"),
+                Message(
+                    "use smaller initial weights (of a recurrent layer, orthogonal ones with a gain below 1), "
+                    "average instead of adding over neighbors or positions, and scale the inputs",
+                ),
             ),
             change=case.config_change(init="default", scale="standard"),
         )
@@ -68,10 +75,15 @@ def initial_loss(case: Case) -> Iterator[Finding]:
         "initial-loss",
         "warning",
         {"loss": case.first_loss, "guessing": guess},
-        f"the first loss is {case.first_loss:.3g}, and a uniform guess has {guess:.3g}: the untrained network is "
-        "confident and wrong",
+        Message(
+            "the first loss is {first_loss}, and a uniform guess has {guess}: the untrained network is "
+            "confident and wrong",
+            first_loss=f"{case.first_loss:.3g}",
+            guess=f"{guess:.3g}",
+        ),
         case.choose_remedy(
-            "use init=default and scale=standard", "use smaller initial weights (torch's default), and scale the inputs"
+            Message("use init=default and scale=standard"),
+            Message("use smaller initial weights (torch's default), and scale the inputs"),
         ),
         change=case.config_change(init="default", scale="standard"),
     )

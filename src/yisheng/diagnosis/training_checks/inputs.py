@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -28,7 +29,7 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     nonfinite = case.nonfinite_loss is not None and not case.nonfinite_loss.inputs
     has_inputs = any(record.inputs is not None for record in case.records)
-    return "" if nonfinite or has_inputs else "the input of the network was not a single tensor"
+    return "" if nonfinite or has_inputs else Message("the input of the network was not a single tensor")
 
 
 @register(
@@ -65,8 +66,8 @@ def inputs(case: Case) -> Iterator[Finding]:
             "inputs",
             "error",
             {"step": step},
-            f"the inputs of step {step} contain missing or infinite values",
-            "before training, fill these values in or drop their rows",
+            Message("the inputs of step {step} contain missing or infinite values", step=step),
+            Message("before training, fill these values in or drop their rows"),
         )
         return
     batch = next((record.inputs for record in case.records if record.inputs is not None), None)
@@ -77,8 +78,8 @@ def inputs(case: Case) -> Iterator[Finding]:
             "inputs",
             "error",
             {"value": batch.mean, "batches": sum(record.inputs is not None for record in case.records)},
-            f"every recorded input is {batch.mean:g}: the network sees nothing of the rows",
-            "look at how the inputs are made, such as a cast to whole numbers of values between 0 and 1",
+            Message("every recorded input is {mean}: the network sees nothing of the rows", mean=f"{batch.mean:g}"),
+            Message("look at how the inputs are made, such as a cast to whole numbers of values between 0 and 1"),
         )
         return
     if _are_ids(case) or _begins_with_normalization(case):
@@ -88,9 +89,12 @@ def inputs(case: Case) -> Iterator[Finding]:
             "inputs",
             "warning",
             {"mean": batch.mean, "std": batch.std, "largest": batch.max_abs},
-            f"the inputs are whole numbers up to {batch.max_abs:g} that a layer multiplies, and the loss hardly falls: "
-            "numbers of words or categories have no size",
-            "use nn.Embedding for numbers that name something; scale the others",
+            Message(
+                "the inputs are whole numbers up to {max_abs} that a layer multiplies, and the loss hardly "
+                "falls: numbers of words or categories have no size",
+                max_abs=f"{batch.max_abs:g}",
+            ),
+            Message("use nn.Embedding for numbers that name something; scale the others"),
         )
         return
     evidence: dict[str, float] = {"mean": batch.mean, "std": batch.std}
@@ -100,9 +104,10 @@ def inputs(case: Case) -> Iterator[Finding]:
             "inputs",
             "warning",
             {**evidence, "fraction of the loss gone": case.learned_fraction},
-            f"the inputs are not scaled ({problem}), and the loss hardly falls",
+            Message("the inputs are not scaled ({problem}), and the loss hardly falls", problem=problem),
             case.choose_remedy(
-                "use scale=standard", "subtract the mean and divide by the standard deviation of the training rows"
+                Message("use scale=standard"),
+                Message("subtract the mean and divide by the standard deviation of the training rows"),
             ),
             change=case.config_change(scale="standard"),
         )
@@ -139,11 +144,15 @@ def _begins_with_normalization(case: Case) -> bool:
 def _describe_scale(batch: InputRecord, evidence: dict[str, float]) -> str:
     """Return what is wrong with the scale of a batch, and add it to the evidence; empty if nothing is."""
     if batch.std > MAX_STD:
-        return f"their standard deviation is {batch.std:.3g}"
+        return Message("their standard deviation is {std}", std=f"{batch.std:.3g}")
     if abs(batch.mean) > MAX_MEAN_IN_STDS * max(batch.std, 1e-12):
-        return f"their mean of {batch.mean:.3g} is far from zero for a standard deviation of {batch.std:.3g}"
+        return Message(
+            "their mean of {mean} is far from zero for a standard deviation of {std}",
+            mean=f"{batch.mean:.3g}",
+            std=f"{batch.std:.3g}",
+        )
     if 0 < batch.std < MIN_STD and abs(batch.mean) < MIN_STD:
-        return f"their standard deviation is only {batch.std:.3g}"
+        return Message("their standard deviation is only {std}", std=f"{batch.std:.3g}")
     if batch.column_std is None or batch.column_mean is None or len(batch.column_std) < 2:
         return ""
     stds = batch.column_std[batch.column_std > 0]
@@ -152,8 +161,8 @@ def _describe_scale(batch: InputRecord, evidence: dict[str, float]) -> str:
     ratio = float(stds.max() / stds.min())
     evidence["ratio of columns"] = ratio
     if ratio > MAX_COLUMN_RATIO and float(stds.max()) > 1:
-        return f"the standard deviation of one column is {ratio:.3g} times that of another"
+        return Message("the standard deviation of one column is {ratio} times that of another", ratio=f"{ratio:.3g}")
     means_in_stds = batch.column_mean.abs() / batch.column_std.clamp(min=1e-12)
     if float(means_in_stds.median()) > MAX_MEAN_IN_STDS and float(batch.column_mean.abs().median()) > 1:
-        return "the means of the columns are far from zero for their standard deviations"
+        return Message("the means of the columns are far from zero for their standard deviations")
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -17,7 +18,7 @@ MAX_LEARNED_FRACTION = 0.3
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     probe = case.probe
-    return probe.reason or ("the network does not use attention to tokens" if probe.order is None else "")
+    return probe.reason or (Message("the network does not use attention to tokens") if probe.order is None else "")
 
 
 @register(needs=explain_skip, when="during", cause="structure", explains=("low-learning-rate", "plateau", "inputs"))
@@ -35,8 +36,10 @@ def missing_positions(case: Case) -> Iterator[Finding]:
         "missing-positions",
         "warning",
         {"change in standard deviations": case.probe.order, "fraction of the loss gone": case.learned_fraction},
-        "the predictions are the same if the tokens of a row come in reverse order, and little is learned: the network "
-        "does not know the positions",
-        "add a positional encoding to the embedded tokens, such as nn.Parameter(torch.zeros(T, D))",
+        Message(
+            "the predictions are the same if the tokens of a row come in reverse order, and little is "
+            "learned: the network does not know the positions",
+        ),
+        Message("add a positional encoding to the embedded tokens, such as nn.Parameter(torch.zeros(T, D))"),
         source=case.sources.get("forward", ""),
     )

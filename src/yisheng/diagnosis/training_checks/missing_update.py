@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -15,7 +16,7 @@ MIN_LOSSES = 8
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return describe_shortage(MIN_LOSSES, len(case.losses), "losses")
+    return describe_shortage(MIN_LOSSES, len(case.losses), Message("losses"))
 
 
 @register(needs=explain_skip, when="first", cause="structure", explains=("no-gradient", "carried-gradients"))
@@ -32,6 +33,6 @@ def missing_update(case: Case) -> Iterator[Finding]:
             "missing-update",
             "error",
             {"backward passes": len(case.losses), "updates": 0},
-            f"{len(case.losses)} backward passes and no update: optimizer.step() is not called",
-            "call optimizer.step() after loss.backward()",
+            Message("{count} backward passes and no update: optimizer.step() is not called", count=len(case.losses)),
+            Message("call optimizer.step() after loss.backward()"),
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -20,7 +21,7 @@ MAX_CHANCE = 0.1
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     probe = case.probe
-    return probe.reason or ("the rows of the example cannot be exchanged" if probe.other_rows is None else "")
+    return probe.reason or (Message("the rows of the example cannot be exchanged") if probe.other_rows is None else "")
 
 
 @register(
@@ -52,10 +53,13 @@ def mixed_rows(case: Case) -> Iterator[Finding]:
         "mixed-rows",
         "error",
         {"change in standard deviations": change, "rows": probe.rows},
-        f"the prediction for a row changes by {change:.2g} standard deviations if the other rows of its batch are "
-        "replaced: the network mixes rows",
-        f"use batch_first=True in {recurrent[0]}: it reads the axis of the batch as time"
+        Message(
+            "the prediction for a row changes by {change} standard deviations if the other rows of its "
+            "batch are replaced: the network mixes rows",
+            change=f"{change:.2g}",
+        ),
+        Message("use batch_first=True in {recurrent}: it reads the axis of the batch as time", recurrent=recurrent[0])
         if recurrent
-        else "look for a softmax, mean, sort, flatten or reshape over axis 0, the axis of the batch",
+        else Message("look for a softmax, mean, sort, flatten or reshape over axis 0, the axis of the batch"),
         source=case.sources.get("forward", ""),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -20,7 +21,7 @@ def explain_skip(case: Case) -> str:
     if case.is_finished and case.probe.active_dropout:
         return ""
     depends_on_mode = any(isinstance(module, MODE_DEPENDENT) for module in case.model.modules())
-    return "" if depends_on_mode else "the network has neither dropout nor batch norm"
+    return "" if depends_on_mode else Message("the network has neither dropout nor batch norm")
 
 
 @register(needs=explain_skip, when="first", cause="structure")
@@ -41,9 +42,13 @@ def mode(case: Case) -> Iterator[Finding]:
             "mode",
             "error",
             {"change in standard deviations": case.probe.chance or 0.0},
-            f"F.{function} drops values in evaluation mode, too: two predictions for the same row differ by "
-            f"{case.probe.chance or 0.0:.2g} standard deviations",
-            f"use F.{function}(x, p, training=self.training), or an nn.Dropout module",
+            Message(
+                "F.{function} drops values in evaluation mode, too: two predictions for the same row differ "
+                "by {chance} standard deviations",
+                function=function,
+                chance=f"{case.probe.chance or 0.0:.2g}",
+            ),
+            Message("use F.{function}(x, p, training=self.training), or an nn.Dropout module", function=function),
             source=case.sources.get("evaluation", "") or case.sources.get("forward", ""),
         )
         return
@@ -55,9 +60,14 @@ def mode(case: Case) -> Iterator[Finding]:
             "mode",
             "warning",
             {"updates": count, "of": case.steps, "layers": learning[:5]},
-            f"{count} of {case.steps} updates are made in evaluation mode: {learning[0]} does not work as it should in "
-            "training",
-            "call model.train() before the training steps, and again after each evaluation",
+            Message(
+                "{count} of {steps} updates are made in evaluation mode: {learning} does not work as it "
+                "should in training",
+                count=count,
+                steps=case.steps,
+                learning=learning[0],
+            ),
+            Message("call model.train() before the training steps, and again after each evaluation"),
         )
     if case.evaluated_in_training_mode > 1:
         layer = modules[0][0] if modules else "dropout"
@@ -65,9 +75,12 @@ def mode(case: Case) -> Iterator[Finding]:
             "mode",
             "warning",
             {"forward passes": case.evaluated_in_training_mode},
-            f"the network is evaluated in training mode: {layer} makes its predictions random or dependent on the "
-            "other rows of the batch",
-            "call model.eval() before evaluating",
+            Message(
+                "the network is evaluated in training mode: {layer} makes its predictions random or "
+                "dependent on the other rows of the batch",
+                layer=layer,
+            ),
+            Message("call model.eval() before evaluating"),
         )
 
 

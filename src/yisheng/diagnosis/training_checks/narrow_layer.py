@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -18,8 +19,8 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     pairing = case.pairing
     if pairing is None or pairing.loss != "nll" or len(pairing.shape) != 2:
-        return "the loss does not compare classes"
-    return "" if any(record.layers for record in case.records) else "no layers were recorded"
+        return Message("the loss does not compare classes")
+    return "" if any(record.layers for record in case.records) else Message("no layers were recorded")
 
 
 @register(needs=explain_skip, when="during", cause="fit", explains=("plateau", "underfitting"))
@@ -48,8 +49,17 @@ def narrow_layer(case: Case) -> Iterator[Finding]:
                 "narrow-layer",
                 "warning",
                 {"layer": layer.name, "units": width, "inputs": inputs, "classes": pairing.shape[1]},
-                f"everything passes the {width} units of {layer.name}, and {pairing.shape[1]} classes are to be told "
-                "apart behind it",
-                f"give {layer.name} more units: {8 * width} to {max(8 * width, 4 * pairing.shape[1])}",
+                Message(
+                    "everything passes the {width} units of {name}, and {shape} classes are to be told apart behind it",
+                    width=width,
+                    name=layer.name,
+                    shape=pairing.shape[1],
+                ),
+                Message(
+                    "give {name} more units: {width} to {width_2}",
+                    name=layer.name,
+                    width=8 * width,
+                    width_2=max(8 * width, 4 * pairing.shape[1]),
+                ),
             )
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -19,7 +20,7 @@ MAX_LEARNED_FRACTION = 0.3
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return describe_shortage(MIN_UPDATES, case.recorded_updates, "recorded updates")
+    return describe_shortage(MIN_UPDATES, case.recorded_updates, Message("recorded updates"))
 
 
 @register(
@@ -51,9 +52,11 @@ def no_gradient(case: Case) -> Iterator[Finding]:
             "no-gradient",
             "error",
             {"parameters": sorted(reached), "steps": len(updates)},
-            "no update finds a gradient, though the loss depends on the parameters: the gradients are cleared between "
-            "the backward pass and the update",
-            "call optimizer.zero_grad() before loss.backward(), not between it and optimizer.step()",
+            Message(
+                "no update finds a gradient, though the loss depends on the parameters: the gradients are "
+                "cleared between the backward pass and the update",
+            ),
+            Message("call optimizer.zero_grad() before loss.backward(), not between it and optimizer.step()"),
         )
     elif names and (
         not _are_unused(case, names) or _are_cut_off(case, names) or case.learned_less_than(MAX_LEARNED_FRACTION)
@@ -62,17 +65,22 @@ def no_gradient(case: Case) -> Iterator[Finding]:
             "no-gradient",
             "error",
             {"parameters": names, "steps": len(updates)},
-            f"no gradient reaches {join_names(names)}: the graph is cut before them, or they are not used",
-            "look for detach(), .data, .item(), numpy() or no_grad() on the way from them to the loss",
+            Message(
+                "no gradient reaches {names}: the graph is cut before them, or they are not used",
+                names=join_names(names),
+            ),
+            Message("look for detach(), .data, .item(), numpy() or no_grad() on the way from them to the loss"),
         )
     elif not has_gradient and zero and not names:
         yield Finding(
             "no-gradient",
             "error",
             {"parameters": sorted(zero), "steps": len(updates)},
-            "the gradient of every parameter is exactly zero: the loss does not depend on them",
-            "look between the last layer and the loss for a softmax over one unit, a rounded or thresholded output, or "
-            "a dead layer",
+            Message("the gradient of every parameter is exactly zero: the loss does not depend on them"),
+            Message(
+                "look between the last layer and the loss for a softmax over one unit, a rounded or "
+                "thresholded output, or a dead layer",
+            ),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
@@ -42,7 +43,12 @@ def non_finite_loss(case: Case) -> Iterator[Finding]:
         "non-finite-loss",
         "error",
         {"step": step, "loss before": previous_loss, "layer": layer},
-        f"the loss is not finite from step {step} on{layer_clause}{_describe_origin(case)}",
+        Message(
+            "the loss is not finite from step {step} on{layer_clause}{case}",
+            step=step,
+            layer_clause=layer_clause,
+            case=_describe_origin(case),
+        ),
         _choose_remedy(case),
         change=case.config_change(lr="x 0.1") if data_is_finite else {},
     )
@@ -54,23 +60,24 @@ def _describe_origin(case: Case) -> str:
     if nonfinite is None:
         return ""
     if not nonfinite.targets:
-        return "; its targets contain missing or infinite values"
+        return Message("; its targets contain missing or infinite values")
     if nonfinite.inputs and nonfinite.weights:
-        return "; inputs and weights were finite, so the loss itself produced it"
-    return "" if nonfinite.weights else "; the update before it produced weights that are not finite"
+        return Message("; inputs and weights were finite, so the loss itself produced it")
+    return "" if nonfinite.weights else Message("; the update before it produced weights that are not finite")
 
 
 def _choose_remedy(case: Case) -> str:
     nonfinite = case.nonfinite_loss
     if nonfinite is not None and not nonfinite.targets:
-        return "before training, fill in the missing targets or drop their rows"
+        return Message("before training, fill in the missing targets or drop their rows")
     largest = max((loss for loss in case.losses if math.isfinite(loss)), default=0.0)
     has_grown = case.losses and largest > MIN_GROWTH * abs(case.losses[0])
     if nonfinite is not None and not has_grown:
-        return (
-            "look for the logarithm or root of zero or a division by zero: add a small number, or use the stable form "
-            "(log_softmax, binary_cross_entropy_with_logits)"
+        return Message(
+            "look for the logarithm or root of zero or a division by zero: add a small number, or use "
+            "the stable form (log_softmax, binary_cross_entropy_with_logits)",
         )
     return case.choose_remedy(
-        "lower lr, or use clip_norm=1", "lower the learning rate, or clip the norm of the gradients to 1"
+        Message("lower lr, or use clip_norm=1"),
+        Message("lower the learning rate, or clip the norm of the gradients to 1"),
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -32,21 +33,23 @@ MAD_TO_STD = 1.4826
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    shortage = describe_shortage(MIN_UPDATES, len(_mean_losses_of_updates(case)), "updates with a loss")
+    shortage = describe_shortage(MIN_UPDATES, len(_mean_losses_of_updates(case)), Message("updates with a loss"))
     if shortage:
         return shortage
     rates = [record.lr for record in case.records if record.parameters]
     if any(current > previous * (1 + 1e-9) for previous, current in itertools.pairwise(rates)):
-        return "the learning rate rises during training, which may move the loss"
+        return Message("the learning rate rises during training, which may move the loss")
     kinds = {(r.pairing.loss, r.pairing.shape[1:]) for r in case.records if r.pairing is not None}
     if len(kinds) > 1 or any(record.depends_on_others for record in case.records):
-        return "several losses alternate, or the loss depends on another network"
+        return Message("several losses alternate, or the loss depends on another network")
     rare = _expected_rare_rows(case)
     if rare is not None and rare < MIN_RARE_ROWS:
-        return f"a batch holds {rare:.1f} rows of the rarest class on average, and the loss moves with them"
+        return Message(
+            "a batch holds {rare} rows of the rarest class on average, and the loss moves with them", rare=f"{rare:.1f}"
+        )
     batches = [(record.inputs.mean, record.inputs.std) for record in case.records if record.inputs is not None]
     if not batches or 1 < len(set(batches)) < len(batches):
-        return "the batches have a fixed order or were not recorded, which may move the loss"
+        return Message("the batches have a fixed order or were not recorded, which may move the loss")
     return ""
 
 
@@ -78,8 +81,12 @@ def oscillation(case: Case) -> Iterator[Finding]:
         "oscillation",
         "warning",
         {**evidence, "loss at the end": case.final_loss, "updates": len(window)},
-        f"in the last {len(window)} updates the loss swings {how}: the learning rate is at the edge of stability",
-        case.choose_remedy("divide lr by 4", "divide the learning rate by 4, or let it decay"),
+        Message(
+            "in the last {count} updates the loss swings {how}: the learning rate is at the edge of stability",
+            count=len(window),
+            how=how,
+        ),
+        case.choose_remedy(Message("divide lr by 4"), Message("divide the learning rate by 4, or let it decay")),
         change=_quarter_lr(case),
     )
 

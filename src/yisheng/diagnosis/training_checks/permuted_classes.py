@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -23,8 +24,12 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     confusion = case.evaluated.confusion
     if confusion is None or confusion.is_multilabel:
-        return "no evaluation with the loss of classes was seen"
-    return "" if int(confusion.counts.sum()) >= MIN_ROWS else f"it needs at least {MIN_ROWS} evaluated rows"
+        return Message("no evaluation with the loss of classes was seen")
+    return (
+        ""
+        if int(confusion.counts.sum()) >= MIN_ROWS
+        else Message("it needs at least {MIN_ROWS} evaluated rows", MIN_ROWS=MIN_ROWS)
+    )
 
 
 @register(needs=explain_skip, when="during", cause="data", explains=("mode", "evaluated-inputs"))
@@ -57,7 +62,16 @@ def permuted_classes(case: Case) -> Iterator[Finding]:
         "permuted-classes",
         "error",
         {"accuracy": float(accuracy), "with renumbered classes": float(permuted), "classes": len(changed)},
-        f"{len(changed)} classes are numbered otherwise in evaluation than in training ({examples}): with other "
-        f"numbers the accuracy is {permuted:.0%}, as they are {accuracy:.0%}",
-        "make one list of class names and use it for all parts (sorted names, or class_to_idx of the training part)",
+        Message(
+            "{count} classes are numbered otherwise in evaluation than in training ({examples}): with "
+            "other numbers the accuracy is {permuted}, as they are {accuracy}",
+            count=len(changed),
+            examples=examples,
+            permuted=f"{permuted:.0%}",
+            accuracy=f"{accuracy:.0%}",
+        ),
+        Message(
+            "make one list of class names and use it for all parts (sorted names, or class_to_idx of the "
+            "training part)",
+        ),
     )

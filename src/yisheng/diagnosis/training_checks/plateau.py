@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -21,13 +22,13 @@ MAX_DECREASE, MAX_DECREASE_IN_ERRORS = 0.01, 2.0
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    shortage = describe_shortage(MIN_LOSSES, len(case.losses), "losses")
+    shortage = describe_shortage(MIN_LOSSES, len(case.losses), Message("losses"))
     if shortage:
         return shortage
     if len({record.lr for record in case.records if record.parameters}) > 1:
-        return "the learning rate changes, and its end may learn nothing on purpose"
+        return Message("the learning rate changes, and its end may learn nothing on purpose")
     is_known = math.isfinite(case.learned_fraction) and case.baseline_loss > 0
-    return "" if is_known else "the loss of a constant prediction is unknown"
+    return "" if is_known else Message("the loss of a constant prediction is unknown")
 
 
 @register(needs=explain_skip, when="during", cause="fit")
@@ -57,11 +58,21 @@ def plateau(case: Case) -> Iterator[Finding]:
         "plateau",
         "note",
         {"loss": loss, "guessing": case.baseline_loss, "fell by": decrease, "losses": len(half)},
-        f"the loss has not fallen below {loss:.4g} in the last {len(half)} of {len(case.losses)} steps; the best "
-        f"constant prediction has {case.baseline_loss:.4g}",
+        Message(
+            "the loss has not fallen below {loss} in the last {count} of {count_2} steps; the best "
+            "constant prediction has {baseline_loss}",
+            loss=f"{loss:.4g}",
+            count=len(half),
+            count_2=len(case.losses),
+            baseline_loss=f"{case.baseline_loss:.4g}",
+        ),
         case.choose_remedy(
-            "use schedule=cosine or a lower lr; if that does not help, use a larger network or fewer epochs",
-            "let the learning rate decay or divide it by 10; if that does not help, use a larger network or stop "
-            "earlier",
+            Message(
+                "use schedule=cosine or a lower lr; if that does not help, use a larger network or fewer epochs",
+            ),
+            Message(
+                "let the learning rate decay or divide it by 10; if that does not help, use a larger network "
+                "or stop earlier",
+            ),
         ),
     )

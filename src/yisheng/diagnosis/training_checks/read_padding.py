@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -17,7 +18,7 @@ MAX_LEARNED_FRACTION = 0.5
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     probe = case.probe
-    return probe.reason or ("no padded rows of tokens were seen" if probe.padding is None else "")
+    return probe.reason or (Message("no padded rows of tokens were seen") if probe.padding is None else "")
 
 
 @register(
@@ -45,9 +46,15 @@ def read_padding(case: Case) -> Iterator[Finding]:
         "read-padding",
         "warning",
         {"change in standard deviations": probe.padding, "padding token": probe.padding_token},
-        f"the predictions change by {probe.padding:.2g} standard deviations if padding (token {probe.padding_token}) "
-        "is left out: the network reads it as words",
-        "use the state of the last word (pack_padded_sequence), and a mask of the padding in attention "
-        "(key_padding_mask) and means",
+        Message(
+            "the predictions change by {padding} standard deviations if padding (token {padding_token}) "
+            "is left out: the network reads it as words",
+            padding=f"{probe.padding:.2g}",
+            padding_token=probe.padding_token,
+        ),
+        Message(
+            "use the state of the last word (pack_padded_sequence), and a mask of the padding in "
+            "attention (key_padding_mask) and means",
+        ),
         source=case.sources.get("forward", ""),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -17,8 +18,8 @@ Explanation = tuple[str, str]
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.from_config:
-        return "the loss of a config is checked before training"
-    return "" if case.loss_calls else "no call of a PyTorch loss function was seen"
+        return Message("the loss of a config is checked before training")
+    return "" if case.loss_calls else Message("no call of a PyTorch loss function was seen")
 
 
 @register(needs=explain_skip, when="first", cause="structure", explains=("missing-update", "unused-class"))
@@ -38,7 +39,7 @@ def refused_loss(case: Case) -> Iterator[Finding]:
         "refused-loss",
         "error",
         {"output": list(call.output_shape), "target": list(call.target_shape), "type": call.target_dtype},
-        f"{call.function} refused its arguments: {problem}",
+        Message("{function} refused its arguments: {problem}", function=call.function, problem=problem),
         remedy,
         source=call.source,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -23,8 +24,8 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     count = sum(any(unit.low_fraction is not None for unit in record.activations) for record in case.records)
     if not count:
-        return "no sigmoid or tanh was recorded"
-    return describe_shortage(MIN_STEPS, count, "recorded steps with sigmoid or tanh")
+        return Message("no sigmoid or tanh was recorded")
+    return describe_shortage(MIN_STEPS, count, Message("recorded steps with sigmoid or tanh"))
 
 
 @register(needs=explain_skip, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
@@ -57,10 +58,15 @@ def saturated_activation(case: Case) -> Iterator[Finding]:
                 "saturated-activation",
                 "error",
                 {"layer": name, "kind": kinds[name], "fraction stuck": saturated},
-                f"{saturated:.0%} of the {kinds[name]} units {name} are stuck at an end of their range",
+                Message(
+                    "{saturated} of the {kinds} units {name} are stuck at an end of their range",
+                    saturated=f"{saturated:.0%}",
+                    kinds=kinds[name],
+                    name=name,
+                ),
                 case.choose_remedy(
-                    "use init=xavier-uniform and scale=standard, or activation=relu",
-                    "use smaller initial weights (Xavier), scale the inputs, or use relu",
+                    Message("use init=xavier-uniform and scale=standard, or activation=relu"),
+                    Message("use smaller initial weights (Xavier), scale the inputs, or use relu"),
                 ),
                 change=case.config_change(init="xavier-uniform", scale="standard"),
             )

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -24,8 +25,8 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     count = sum(any(map(_is_active_batch_norm, record.layers)) for record in case.records)
     if not count:
-        return "no batch norm was recorded in training mode"
-    return describe_shortage(MIN_STEPS, count, "recorded steps with batch norm")
+        return Message("no batch norm was recorded in training mode")
+    return describe_shortage(MIN_STEPS, count, Message("recorded steps with batch norm"))
 
 
 @register(needs=explain_skip, when="first", cause="data", explains=("plateau",))
@@ -53,10 +54,18 @@ def small_batch_norm(case: Case) -> Iterator[Finding]:
         "small-batch-norm",
         "warning" if is_harmful else "note",
         {"values of a channel": smallest, "error of the mean": 1 / math.sqrt(smallest), "layers": layers},
-        f"{join_names(layers)} computes mean and variance of each channel from {smallest} "
-        f"value{'s' if smallest > 1 else ''}: they are random, and at evaluation the network is a different one",
+        plural_message(
+            smallest,
+            "{layers} computes mean and variance of each channel from {count} value: they are random, and at "
+            "evaluation the network is a different one",
+            "{layers} computes mean and variance of each channel from {count} values: they are random, and at "
+            "evaluation the network is a different one",
+            layers=join_names(layers),
+            count=smallest,
+        ),
         case.choose_remedy(
-            "use batch=32", "use batches of 16 or more, or replace batch norm by nn.GroupNorm or nn.LayerNorm"
+            Message("use batch=32"),
+            Message("use batches of 16 or more, or replace batch norm by nn.GroupNorm or nn.LayerNorm"),
         ),
         change=case.config_change(batch=32),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -19,7 +20,7 @@ MIN_WRONG_FRACTION, MIN_ROWS = 0.02, 8
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return "" if _soft_calls(case) else "no call of a loss with the targets of several classes was seen"
+    return "" if _soft_calls(case) else Message("no call of a loss with the targets of several classes was seen")
 
 
 @register(
@@ -77,8 +78,12 @@ def _examine(call: LossCall) -> Finding | None:
             "soft-targets",
             "error",
             evidence,
-            f"the one-hot targets of {call.function} hold {scale:g} instead of 1",
-            f"divide them by {scale:g}, or give class numbers (y.argmax(1)) to cross_entropy",
+            Message(
+                "the one-hot targets of {function} hold {scale} instead of 1",
+                function=call.function,
+                scale=f"{scale:g}",
+            ),
+            Message("divide them by {scale}, or give class numbers (y.argmax(1)) to cross_entropy", scale=f"{scale:g}"),
             source=call.source,
         )
     wrong = float(((sums - 1).abs() > TOLERANCE).double().mean())
@@ -89,17 +94,25 @@ def _examine(call: LossCall) -> Finding | None:
             "soft-targets",
             "error",
             evidence,
-            f"{wrong:.0%} of the rows of the targets have no label or several, and {call.function} expects exactly one "
-            "class: its targets must sum to 1",
-            "use binary_cross_entropy_with_logits: each label then has a probability of its own",
+            Message(
+                "{wrong} of the rows of the targets have no label or several, and {function} expects exactly "
+                "one class: its targets must sum to 1",
+                wrong=f"{wrong:.0%}",
+                function=call.function,
+            ),
+            Message("use binary_cross_entropy_with_logits: each label then has a probability of its own"),
             source=call.source,
         )
     return Finding(
         "soft-targets",
         "error" if wrong > 1 / 2 else "warning",
         evidence,
-        f"the targets of {call.function} are no probabilities: the rows sum to {evidence['least sum of a row']:.3g} to "
-        f"{evidence['largest sum']:.3g}, not to 1",
-        "divide each row by its sum: y / y.sum(1, keepdim=True)",
+        Message(
+            "the targets of {function} are no probabilities: the rows sum to {evidence} to {evidence_2}, not to 1",
+            function=call.function,
+            evidence=f"{evidence['least sum of a row']:.3g}",
+            evidence_2=f"{evidence['largest sum']:.3g}",
+        ),
+        Message("divide each row by its sum: y / y.sum(1, keepdim=True)"),
         source=call.source,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -19,7 +20,11 @@ MAX_CLASS_RATIO, MIN_MISSING_CLASSES = 0.6, 0.5
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return describe_shortage(MIN_BATCHES, len(_class_batches(case)), f"batches of {MIN_BATCH_ROWS} class numbers")
+    return describe_shortage(
+        MIN_BATCHES,
+        len(_class_batches(case)),
+        Message("batches of {MIN_BATCH_ROWS} class numbers", MIN_BATCH_ROWS=MIN_BATCH_ROWS),
+    )
 
 
 @register(needs=explain_skip, when="first", cause="data", explains=("high-learning-rate", "oscillation", "plateau"))
@@ -47,9 +52,13 @@ def sorted_batches(case: Case) -> Iterator[Finding]:
             "sorted-batches",
             "error",
             {"classes in a batch": observed, "expected": expected, "batches": len(batches)},
-            f"a batch contains {observed:.1f} classes on average, and shuffled rows would give {expected:.1f}: the "
-            "rows are in the order of their classes",
-            "shuffle the training rows in every epoch: DataLoader(..., shuffle=True)",
+            Message(
+                "a batch contains {observed} classes on average, and shuffled rows would give {expected}: "
+                "the rows are in the order of their classes",
+                observed=f"{observed:.1f}",
+                expected=f"{expected:.1f}",
+            ),
+            Message("shuffle the training rows in every epoch: DataLoader(..., shuffle=True)"),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
@@ -20,8 +21,10 @@ MAX_WITHIN_FRACTION = 0.2
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.pairing is None or case.pairing.loss not in REGRESSION_LOSSES:
-        return "the loss is not a regression loss"
-    return describe_shortage(MIN_BATCHES, len(_batches(case)), f"batches of {MIN_ROWS} targets")
+        return Message("the loss is not a regression loss")
+    return describe_shortage(
+        MIN_BATCHES, len(_batches(case)), Message("batches of {MIN_ROWS} targets", MIN_ROWS=MIN_ROWS)
+    )
 
 
 @register(
@@ -47,9 +50,12 @@ def sorted_targets(case: Case) -> Iterator[Finding]:
         "sorted-targets",
         "error",
         {"variance within batches": within, "of all targets": total, "batches": len(batches)},
-        f"the targets of a batch are nearly equal: their variance is {within / total:.0%} of that of all targets, and "
-        "shuffled rows would give nearly 100%: the rows are sorted",
-        "shuffle the training rows in every epoch: DataLoader(..., shuffle=True)",
+        Message(
+            "the targets of a batch are nearly equal: their variance is {within} of that of all targets, "
+            "and shuffled rows would give nearly 100%: the rows are sorted",
+            within=f"{within / total:.0%}",
+        ),
+        Message("shuffle the training rows in every epoch: DataLoader(..., shuffle=True)"),
         source=case.sources.get("loss", ""),
     )
 

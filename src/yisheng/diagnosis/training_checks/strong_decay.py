@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -21,8 +22,8 @@ MAX_LEARNED_FRACTION = 0.3
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if not largest_weight_decay(case) > 0:
-        return "there is no weight decay"
-    return describe_shortage(2, case.recorded_updates, "recorded updates")
+        return Message("there is no weight decay")
+    return describe_shortage(2, case.recorded_updates, Message("recorded updates"))
 
 
 def largest_weight_decay(case: Case) -> float:
@@ -58,9 +59,15 @@ def strong_decay(case: Case) -> Iterator[Finding]:
             "strong-decay",
             "error",
             {"weight decay": decay, "largest weight left": max(fractions)},
-            f"with a weight decay of {decay:g} the weights of every layer have shrunk to {max(fractions):.1%} or less "
-            "of their initial size, and little is learned",
-            case.choose_remedy("divide weight_decay by 100", "divide the optimizer's weight_decay by 100"),
+            Message(
+                "with a weight decay of {decay} the weights of every layer have shrunk to {fractions} or "
+                "less of their initial size, and little is learned",
+                decay=f"{decay:g}",
+                fractions=f"{max(fractions):.1%}",
+            ),
+            case.choose_remedy(
+                Message("divide weight_decay by 100"), Message("divide the optimizer's weight_decay by 100")
+            ),
             change=case.config_change(weight_decay="x 0.01"),
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -22,7 +23,7 @@ MIN_OUTPUT_PROBABILITY = 0.05
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     drops = any(isinstance(module, DROPOUT) and module.p > 0 for module in case.model.modules())
-    return "" if drops and case.records else "the network has no dropout"
+    return "" if drops and case.records else Message("the network has no dropout")
 
 
 @register(
@@ -47,9 +48,12 @@ def strong_dropout(case: Case) -> Iterator[Finding]:
             "strong-dropout",
             "error",
             {"layer": last, "p": modules[last].p},
-            f"{last} is the last layer and sets {modules[last].p:.0%} of the predictions to zero in training, whatever "
-            "the inputs are",
-            "put the dropout before the last layer with weights",
+            Message(
+                "{last} is the last layer and sets {p} of the predictions to zero in training, whatever the inputs are",
+                last=last,
+                p=f"{modules[last].p:.0%}",
+            ),
+            Message("put the dropout before the last layer with weights"),
         )
         return
     strong = [name for name, module in modules.items() if module.p >= MIN_PROBABILITY]
@@ -59,9 +63,16 @@ def strong_dropout(case: Case) -> Iterator[Finding]:
             "strong-dropout",
             "warning",
             {"layers": strong, "p": p, "fraction of the loss gone": case.learned_fraction},
-            f"{strong[0]} sets {p:.0%} of its units to zero, and little is learned: p is the fraction that is dropped, "
-            "not the one that is kept",
-            case.choose_remedy("use dropout=0.3", f"use p={1 - p:.2g} to drop {1 - p:.0%}, or 0.2 to 0.5"),
+            Message(
+                "{strong} sets {p} of its units to zero, and little is learned: p is the fraction that is "
+                "dropped, not the one that is kept",
+                strong=strong[0],
+                p=f"{p:.0%}",
+            ),
+            case.choose_remedy(
+                Message("use dropout=0.3"),
+                Message("use p={p} to drop {p_2}, or 0.2 to 0.5", p=f"{1 - p:.2g}", p_2=f"{1 - p:.0%}"),
+            ),
             change=case.config_change(dropout=0.3),
         )
 

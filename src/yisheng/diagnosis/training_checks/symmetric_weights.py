@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -17,7 +18,7 @@ MAX_LEARNED_FRACTION = 0.5
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, "updates")
+    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, Message("updates"))
 
 
 @register(
@@ -52,9 +53,13 @@ def symmetric_weights(case: Case) -> Iterator[Finding]:
             "symmetric-weights",
             "error",
             {"parameters": equal, "updates": case.steps},
-            f"all units of {join_names(equal)} began with equal weights and still had them after some updates",
+            Message(
+                "all units of {equal} began with equal weights and still had them after some updates",
+                equal=join_names(equal),
+            ),
             case.choose_remedy(
-                "use init=xavier-uniform, or remove init", "initialize the weights at random, as torch's layers do"
+                Message("use init=xavier-uniform, or remove init"),
+                Message("initialize the weights at random, as torch's layers do"),
             ),
             change=case.config_change(init="xavier-uniform"),
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
@@ -23,9 +24,9 @@ SQUARED = ("mse", "squared", "smooth_l1", "huber")
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.pairing is None or case.pairing.loss not in REGRESSION_LOSSES:
-        return "the loss is not a regression loss"
+        return Message("the loss is not a regression loss")
     targets = case.collect_targets()
-    return describe_shortage(MIN_TARGETS, 0 if targets is None else len(targets), "targets")
+    return describe_shortage(MIN_TARGETS, 0 if targets is None else len(targets), Message("targets"))
 
 
 @register(
@@ -59,15 +60,30 @@ def target_outliers(case: Case) -> Iterator[Finding]:
     outliers = values[is_far]
     value = float(outliers[0])
     is_constant = bool((outliers == value).all())
+    numbers = {
+        "fraction": format_fraction(fraction),
+        "value": f"{value:g}",
+        "low": f"{low:.3g}",
+        "high": f"{high:.3g}",
+    }
     yield Finding(
         "target-outliers",
         "error",
         {"fraction": fraction, "value": value, "median": median, "interquartile range": high - low},
-        f"{format_fraction(fraction)} of the targets are {value:g}"
-        + ("" if is_constant else " or as far")
-        + f", and half of all are between {low:.3g} and {high:.3g}: they decide the loss",
-        f"drop these rows, or fill them in: {value:g} looks like a missing value"
+        Message(
+            "{fraction} of the targets are {value}, and half of all are between {low} and {high}: they decide the loss",
+            **numbers,
+        )
         if is_constant
-        else "check the units and sources of these rows; for true outliers, use the logarithm or huber_loss",
+        else Message(
+            "{fraction} of the targets are {value} or as far, and half of all are between {low} and {high}: they "
+            "decide the loss",
+            **numbers,
+        ),
+        Message("drop these rows, or fill them in: {value} looks like a missing value", value=f"{value:g}")
+        if is_constant
+        else Message(
+            "check the units and sources of these rows; for true outliers, use the logarithm or huber_loss",
+        ),
         source=case.sources.get("loss", ""),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
@@ -20,8 +21,8 @@ MAX_LEARNED_FRACTION = 0.05
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.pairing is None or case.pairing.loss not in REGRESSION_LOSSES:
-        return "the loss is not a regression loss"
-    return "" if case.collect_targets() is not None else "the loss keeps no targets"
+        return Message("the loss is not a regression loss")
+    return "" if case.collect_targets() is not None else Message("the loss keeps no targets")
 
 
 @register(
@@ -59,11 +60,17 @@ def target_scale(case: Case) -> Iterator[Finding]:
         "target-scale",
         "warning",
         {"mean": mean, "std": std, "loss at the end": case.final_loss, "loss of the mean": case.baseline_loss},
-        f"the targets (mean {mean:.4g}, standard deviation {std:.4g}) are far from the outputs of an untrained "
-        "network, which does not predict better than their mean yet",
+        Message(
+            "the targets (mean {mean}, standard deviation {std}) are far from the outputs of an "
+            "untrained network, which does not predict better than their mean yet",
+            mean=f"{mean:.4g}",
+            std=f"{std:.4g}",
+        ),
         case.choose_remedy(
-            "use target_scale=standard",
-            "train on (target - mean) / standard deviation of the training rows, and invert this for predictions",
+            Message("use target_scale=standard"),
+            Message(
+                "train on (target - mean) / standard deviation of the training rows, and invert this for predictions",
+            ),
         ),
         change=case.config_change(target_scale="standard"),
     )

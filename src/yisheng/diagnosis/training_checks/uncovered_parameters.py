@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -17,7 +18,7 @@ MAX_LEARNED_FRACTION = 0.3
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, "updates") if case.losses else ""
+    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, Message("updates")) if case.losses else ""
 
 
 @register(
@@ -65,6 +66,8 @@ def uncovered_parameters(case: Case) -> Iterator[Finding]:
         "error",
         {"parameters": names, "fraction": fraction},
         cause,
-        "create the optimizer from model.parameters() after the network is complete, or freeze what must not change "
-        "with requires_grad_(False)",
+        Message(
+            "create the optimizer from model.parameters() after the network is complete, or freeze what "
+            "must not change with requires_grad_(False)",
+        ),
     )

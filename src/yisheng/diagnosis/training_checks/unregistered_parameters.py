@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -14,7 +15,7 @@ from yisheng.diagnosis.wording import describe_shortage
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, "updates")
+    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, Message("updates"))
 
 
 @register(
@@ -42,7 +43,12 @@ def unregistered_parameters(case: Case) -> Iterator[Finding]:
         "unregistered-parameters",
         "error",
         {"shapes": shapes},
-        f"the loss depends on weights of shape {', '.join(map(str, shapes[:4]))} that are not in model.parameters(): "
-        "nothing trains them",
-        "assign the layers to attributes or nn.ModuleList instead of a plain list or dict, then create the optimizer",
+        Message(
+            "the loss depends on weights of shape {str} that are not in model.parameters(): nothing trains them",
+            str=", ".join(map(str, shapes[:4])),
+        ),
+        Message(
+            "assign the layers to attributes or nn.ModuleList instead of a plain list or dict, then "
+            "create the optimizer",
+        ),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -19,11 +20,15 @@ MIN_ROWS_PER_CLASS = 5
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.from_config:
-        return "the classes of a config are numbered from 0"
+        return Message("the classes of a config are numbered from 0")
     pairing = case.pairing
     if pairing is None or pairing.loss != "nll" or len(pairing.shape) < 2:
-        return "the loss does not compare class numbers"
-    return "" if MIN_CLASSES <= pairing.shape[1] <= MAX_CLASSES else f"the output has {pairing.shape[1]} units"
+        return Message("the loss does not compare class numbers")
+    return (
+        ""
+        if MIN_CLASSES <= pairing.shape[1] <= MAX_CLASSES
+        else Message("the output has {shape} units", shape=pairing.shape[1])
+    )
 
 
 @register(needs=explain_skip, when="first", cause="data")
@@ -48,9 +53,12 @@ def unused_class(case: Case) -> Iterator[Finding]:
         "unused-class",
         "warning",
         {"rows": len(targets), "units": units, "least rows of a class": int(counts[1:].min())},
-        f"no target is 0, and all of 1 to {units - 1} occur: the class numbers begin at 1, and the output for class 0 "
-        "is never used",
-        f"subtract 1 from the class numbers, and give the last layer {units - 1} units",
+        Message(
+            "no target is 0, and all of 1 to {units} occur: the class numbers begin at 1, and the output "
+            "for class 0 is never used",
+            units=units - 1,
+        ),
+        Message("subtract 1 from the class numbers, and give the last layer {units} units", units=units - 1),
         source=case.sources.get("loss", ""),
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -47,7 +48,9 @@ class _Comparison:
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return describe_shortage(MIN_UPDATES, len(_compare_weights(case)), f"updates of {MIN_LAYERS} weights")
+    return describe_shortage(
+        MIN_UPDATES, len(_compare_weights(case)), Message("updates of {MIN_LAYERS} weights", MIN_LAYERS=MIN_LAYERS)
+    )
 
 
 @register(
@@ -118,10 +121,12 @@ def _build_finding(case: Case, symptom: str, evidence: dict[str, Any]) -> Findin
         "vanishing-gradients",
         "error",
         evidence,
-        f"{symptom}: the first layers do not learn",
+        Message("{symptom}: the first layers do not learn", symptom=symptom),
         case.choose_remedy(
-            "use activation=relu batch_norm=true init=kaiming-normal, or a network with residual connections",
-            "use relu with Kaiming initialization, batch norm, or residual connections",
+            Message(
+                "use activation=relu batch_norm=true init=kaiming-normal, or a network with residual connections",
+            ),
+            Message("use relu with Kaiming initialization, batch norm, or residual connections"),
         ),
         change=case.config_change(activation="relu", batch_norm=True, style="modern", init="kaiming-normal"),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -19,7 +20,7 @@ MIN_EQUAL_FRACTION = 0.99
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     probe = case.probe
-    return probe.reason or ("the network predicts no tokens" if probe.next_token is None else "")
+    return probe.reason or (Message("the network predicts no tokens") if probe.next_token is None else "")
 
 
 @register(needs=explain_skip, when="during", cause="structure", explains=("instant-fit", "inputs", "plateau"))
@@ -40,10 +41,14 @@ def visible_target(case: Case) -> Iterator[Finding]:
         "visible-target",
         "error",
         {"change in standard deviations": change},
-        "the targets are the next tokens, and the predictions change if a later token changes: the network sees what "
-        "it must predict",
-        "use a causal mask: nn.Transformer.generate_square_subsequent_mask(T), or is_causal=True in "
-        "scaled_dot_product_attention",
+        Message(
+            "the targets are the next tokens, and the predictions change if a later token changes: the "
+            "network sees what it must predict",
+        ),
+        Message(
+            "use a causal mask: nn.Transformer.generate_square_subsequent_mask(T), or is_causal=True in "
+            "scaled_dot_product_attention",
+        ),
         source=case.sources.get("forward", ""),
     )
 

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -21,8 +22,8 @@ learned before, relative to the first loss. A restored best state or an average 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if not case.foreign_writes:
-        return "only the optimizer changed the weights"
-    return describe_shortage(4 * WINDOW, len(case.losses), "losses")
+        return Message("only the optimizer changed the weights")
+    return describe_shortage(4 * WINDOW, len(case.losses), Message("losses"))
 
 
 @register(
@@ -49,9 +50,12 @@ def weights_reset(case: Case) -> Iterator[Finding]:
         "weights-reset",
         "error",
         {"times": len(resets), "losses before": resets[:10]},
-        f"something else than the optimizer changed the weights {len(resets)} times between two updates, and the loss "
-        "was near its initial value again each time: the training starts over",
-        "initialize or load the weights once, before the loop over the epochs",
+        Message(
+            "something else than the optimizer changed the weights {count} times between two updates, "
+            "and the loss was near its initial value again each time: the training starts over",
+            count=len(resets),
+        ),
+        Message("initialize or load the weights once, before the loop over the epochs"),
         source=case.sources.get("step", ""),
     )
 
