@@ -58,7 +58,14 @@ TRAININGS = {
         "augment": "crop,mixup",
         "epochs": 2,
     },
-    "resnet-18": {"data": make_images(), "model": "resnet18", "batch": 40, "epochs": 1},
+    "resnet-18": {
+        "data": make_images(),
+        "model": "resnet18",
+        "batch": 40,
+        "epochs": 1,
+        "precision": "fp32",
+        "memory_format": "contiguous",
+    },
     "tabm, a table": {"data": "wine", "model": "tabm", "batch": 50, "epochs": 3},
     "accumulation, clipping, l1": {
         "data": "digits",
