@@ -24,6 +24,8 @@ SAVED_INPUTS = {"Addmm": ("mat1", 1), "Mm": ("self", 0), "Convolution": ("input"
 """By the beginning of a layer's name: under which name it saves its input, and which of its arguments that is."""
 SCALING_NODES = ("MulBackward0", "DivBackward0")
 """Last nodes of a loss that was multiplied by a factor."""
+LEAF_NODE = "torch::autograd::AccumulateGrad"
+"""Name of the nodes that fill the gradient of a tensor."""
 ACTIVATION_NODES = {"ReluBackward0": "relu", "SigmoidBackward0": "sigmoid", "TanhBackward0": "tanh"}
 MAX_GRAPH_NODES = 5000
 MAX_NEARBY_NODES = 200
@@ -129,7 +131,8 @@ def graph_nodes(loss: Loss) -> list[Any]:
         if node is None or id(node) in nodes:
             continue
         nodes[id(node)] = node  # holding the node keeps another one from getting its id
-        queue.extend(child for child, _ in node.next_functions)
+        for child, _ in node.next_functions:
+            queue.append(child)
     return list(nodes.values())
 
 
@@ -143,7 +146,7 @@ def leaf_tensors(nodes: Sequence[Any]) -> list[torch.Tensor]:
     >>> [leaf is w for leaf in leaf_tensors(graph_nodes((w * 2).sum()))]
     [True]
     """
-    return [node.variable for node in nodes if hasattr(node, "variable")]
+    return [node.variable for node in nodes if node.name() == LEAF_NODE]
 
 
 def layer_inputs(loss: Loss) -> list[torch.Tensor]:
@@ -229,8 +232,9 @@ def _nearest_parameter(node: Any, names: Mapping[int, str]) -> str:
         node = queue.popleft()
         if node is None:
             continue
-        variable = getattr(node, "variable", None)
-        if variable is not None and id(variable) in names:
-            return names[id(variable)]
+        if node.name() == LEAF_NODE:
+            if id(node.variable) in names:
+                return names[id(node.variable)]
+            continue
         queue.extend(child for child, _ in node.next_functions)
     return "the input"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.diagnosis.recorder.loss_log import find_propagated_loss
+from yisheng.diagnosis.recorder.propagated_loss import PropagatedLoss
 
 
 class GradientHooks:
@@ -18,6 +18,9 @@ class GradientHooks:
     Args:
         note_loss: receives the loss ``()``, whose graph is being consumed.
         is_silent: whether a pass that reaches an end of the network is ignored; finding its loss would take longer.
+
+    Attributes:
+        parameter: the one that is watched alone, or None.
 
     >>> net, losses = nn.Linear(2, 1), []
     >>> hooks = GradientHooks(losses.append, lambda: False)
@@ -30,6 +33,7 @@ class GradientHooks:
     """
 
     def __init__(self, note_loss: Callable[[torch.Tensor], None], is_silent: Callable[[], bool]) -> None:
+        self.parameter: torch.Tensor | None = None
         self._note_loss, self._is_silent = note_loss, is_silent
         self._handles: list[Any] = []
 
@@ -37,16 +41,19 @@ class GradientHooks:
         """Watch the first and the last parameter of a network."""
         trainable = [p for p in model.parameters() if p.requires_grad]
         ends = trainable if len(trainable) < 2 else [trainable[0], trainable[-1]]
+        self.parameter = None
         find_and_note = self._make_hook(self._note_loss)
         is_silent = self._is_silent
         self._replace(ends, lambda p: None if is_silent() else find_and_note(p))
 
     def watch(self, parameter: torch.Tensor, note_loss: Callable[[torch.Tensor], None]) -> None:
         """Watch one parameter, which every backward pass reaches, for another function."""
+        self.parameter = parameter
         self._replace([parameter], self._make_hook(note_loss))
 
     def remove(self) -> None:
         """Remove the hooks."""
+        self.parameter = None
         self._replace([], None)
 
     def _replace(self, parameters: Sequence[torch.Tensor], hook: Callable[[torch.Tensor], None] | None) -> None:
@@ -57,10 +64,11 @@ class GradientHooks:
     def _make_hook(self, note_loss: Callable[[torch.Tensor], None]) -> Callable[[torch.Tensor], None]:
         """Return a hook that finds the loss of a pass, and notes it once."""
         last: weakref.ref[torch.Tensor] | None = None
+        find_loss = PropagatedLoss().find
 
         def after_gradient(_: torch.Tensor) -> None:
             nonlocal last
-            loss = find_propagated_loss()
+            loss = find_loss()
             if loss is not None and (last is None or last() is not loss):
                 last = weakref.ref(loss)
                 note_loss(loss)

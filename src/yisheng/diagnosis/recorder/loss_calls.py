@@ -37,7 +37,7 @@ MAX_VALUES, MAX_MESSAGE = 1 << 16, 300
 """Values of the targets, and characters of a message, that are kept."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class LossCall:
     """One call of a loss function.
 
@@ -70,7 +70,6 @@ class LossCall:
     output_total: float | None = None
 
 
-@torch.no_grad()
 def describe_loss_call(
     function: str,
     args: Sequence[Any],
@@ -95,7 +94,7 @@ def describe_loss_call(
     if not isinstance(target, torch.Tensor):
         return LossCall(function, tuple(output.shape), (), type(target).__name__, None, source=source, error=message)
     rows = max(1, MAX_VALUES * len(target) // max(1, target.numel())) if target.ndim else 1
-    ordered = target.numel() > 0 and not target.is_complex()
+    low, high = _find_range(target.detach())
     return LossCall(
         function,
         tuple(output.shape),
@@ -106,9 +105,9 @@ def describe_loss_call(
         _equal_ids(inputs, target),
         source,
         message,
-        float(target.min()) if ordered else 0.0,
-        float(target.max()) if ordered else 0.0,
-        _total_of_rows(output) if function == "kl_div" else None,
+        low,
+        high,
+        _total_of_rows(output.detach()) if function == "kl_div" else None,
     )
 
 
@@ -117,6 +116,16 @@ def output_and_target(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[A
     output = args[0] if args else kwargs.get("input")
     target = args[1] if len(args) > 1 else kwargs.get("target")
     return output, target
+
+
+def _find_range(target: torch.Tensor) -> tuple[float, float]:
+    """Return the smallest and the largest target; 0 for targets that cannot be ordered."""
+    if not target.numel() or target.is_complex():
+        return 0.0, 0.0
+    if target.is_cpu and target.dtype != torch.bfloat16:  # NumPy has none
+        array = target.numpy()
+        return float(array.min()), float(array.max())
+    return float(target.min()), float(target.max())
 
 
 def _total_of_rows(output: torch.Tensor) -> float | None:

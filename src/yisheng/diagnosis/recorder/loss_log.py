@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-
 import torch
 
 MAX_UNREAD_LOSSES = 512
 """Losses on another device that are kept before they are read together."""
-PROPAGATE = inspect.unwrap(torch.autograd.backward).__code__
 
 
 class LossLog:
@@ -54,26 +51,3 @@ class LossLog:
         self.values += [next(values) if isinstance(loss, torch.Tensor) else loss for loss in self._unread]
         self._unread.clear()
         return self.values or self.other_values
-
-
-def find_propagated_loss() -> torch.Tensor | None:
-    """Return the scalar that the outermost `torch.autograd.backward` among the callers propagates, or None.
-
-    In a hook of the backward pass the graph of the loss is being consumed; its value is still known.
-
-    >>> w, losses = torch.ones(2, requires_grad=True), []
-    >>> handle = w.register_hook(lambda _: losses.append(find_propagated_loss()))
-    >>> loss = (w * 3).sum()
-    >>> loss.backward()
-    >>> losses[0] is loss
-    True
-    """
-    tensors = None
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_code is PROPAGATE:
-            tensors = frame.f_locals.get("tensors")
-        frame = frame.f_back
-    if isinstance(tensors, tuple | list):
-        tensors = tensors[0] if len(tensors) == 1 else None
-    return tensors if isinstance(tensors, torch.Tensor) and tensors.numel() == 1 else None

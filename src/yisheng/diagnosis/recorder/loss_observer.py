@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isfinite
 from typing import Any
 
@@ -46,7 +46,6 @@ class LossObserver:
         unknown: parameters that the loss depends on and neither network nor optimizer holds.
         batch_order: the order of the batches.
         probe: a parameter that losses reach, whose gradient shows whether a backward pass did.
-        is_light: whether the present step is light.
         arguments: of the network in a light step.
     """
 
@@ -58,14 +57,12 @@ class LossObserver:
         self.unknown = UnknownParameters()
         self.batch_order = BatchOrder()
         self.probe: torch.Tensor | None = None
-        self.is_light = False
         self.arguments: tuple[Any, ...] = ()
         self._model, self._step, self._writes, self._notes = model, step, writes, notes
         self._hooks = GradientHooks(self._note_untraced_loss, lambda: self._is_observing or traced.is_inside_backward())
         self._path = LossPath()
         self._is_observing = False
         self._targets: torch.Tensor | None = None
-        self._values: list[float] = []
 
     def begin(self) -> None:
         """Watch gradients for losses that are not followed from the network's output."""
@@ -102,7 +99,7 @@ class LossObserver:
         self._is_observing = True
         if self._step.record is not None:
             self._notes.note_source("backward", find_source)
-        self.batch_order.add_loss(node, steps)
+        self.batch_order.add_loss(node, self.backwards)
         try:
             if loss is None or node is None:
                 yield
@@ -133,25 +130,29 @@ class LossObserver:
     def stop_light_steps(self) -> None:
         """Follow every loss from now on, since the hook has missed one."""
         self._path.exclude()
-        self.is_light = False
         self._hooks.watch_ends(self._model)
 
-    def choose_observation(self, steps: int) -> None:
+    def choose_observation(self, steps: int) -> int:
         """Choose after an update whether the next step is followed to its loss, or only the value is read.
 
         Args:
             steps: updates made.
+
+        Returns:
+            the number, from 1, of the next step to follow for the order of the batches; 0 if every step is to be
+            followed.
         """
-        is_recorded = self._step.record is not None
-        parameter = self._path.parameter if steps >= FIRST_STEPS and not is_recorded else None
-        is_light = parameter is not None and self.batch_order.is_complete(steps)
-        if is_light == self.is_light:
-            return
-        self.is_light, self.arguments, self._values = is_light, (), self.log.values
-        if parameter is not None and is_light:
-            self._hooks.watch(parameter, self._read_light_loss)
-        else:
-            self._hooks.watch_ends(self._model)
+        parameter = self._path.parameter if steps >= FIRST_STEPS else None
+        if parameter is not self._hooks.parameter:
+            if parameter is None:
+                self._hooks.watch_ends(self._model)
+            else:
+                self._hooks.watch(parameter, self._make_reader())
+        self.arguments = ()
+        if parameter is None:
+            return 0
+        passes_per_step = max(1, -(-self.backwards // max(1, steps)))
+        return steps + 1 + (self.batch_order.find_next(self.backwards) - self.backwards) // passes_per_step
 
     def _note_untraced_loss(self, loss: torch.Tensor) -> None:
         """Note the value of a loss that was not followed from the network's output.
@@ -164,19 +165,24 @@ class LossObserver:
         self.log.add(loss.item() if loss.is_cpu else loss.detach())
         self._writes.look(len(self.log))
 
-    def _read_light_loss(self, loss: torch.Tensor) -> None:
-        """Note the value of the loss of a light step, during its backward pass."""
-        if self._is_observing:
-            return
-        self.backwards += 1
-        value = loss.item()
-        self._values.append(value)
-        writes = self._writes
-        if writes.weight is not None and writes.weight._version != writes.version:
-            writes.look(len(self._values))
-        if not isfinite(value) and self.nonfinite_loss is None:
-            number = len(self._values)
-            self.nonfinite_loss = explain_by_variables(loss, number, self._model, self.arguments, self._targets)
+    def _make_reader(self) -> Callable[[torch.Tensor], None]:
+        """Return a function that notes the value of the loss of a light step, during its backward pass."""
+        values, writes, weight = self.log.values, self._writes, self._writes.weight
+
+        def read_light_loss(loss: torch.Tensor) -> None:
+            if self._is_observing:
+                return
+            self.backwards += 1
+            value = loss.item()
+            values.append(value)
+            if weight is not None and weight._version != writes.version:
+                writes.look(len(values))
+            if not isfinite(value) and self.nonfinite_loss is None:
+                self.nonfinite_loss = explain_by_variables(
+                    loss, len(values), self._model, self.arguments, self._targets
+                )
+
+        return read_light_loss
 
     def _inspect(self, loss: Loss, value: torch.Tensor | float, steps: int) -> list[torch.Tensor] | None:
         """Look at a loss before its backward pass.

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import is_grad_enabled, nn
+from torch.compiler import is_compiling
 
 from yisheng.diagnosis.initialization import have_structure
 from yisheng.diagnosis.recorder import traced
@@ -73,7 +74,6 @@ class Recorder:
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, traces: bool = True) -> None:
         self.model, self.optimizer = model, optimizer
-        self.records: list[StepRecord] = []
         self.steps = self.begun_updates = 0
         self.evaluated_in_training_mode = self.updated_in_evaluation_mode = 0
         self.equal_rows = find_equal_rows(model)
@@ -87,26 +87,28 @@ class Recorder:
         self.evaluations = Evaluations(model)
         self.rate_watch = RateWatch()
         self._traces = traces
+        self._records: list[StepRecord] = []
         # Autograd counts the in-place changes of a tensor; comparing counts is far cheaper than comparing values.
         self._versions = {name: p._version for name, p in model.named_parameters()}
         self._hooks: list[Any] = []
         self._step_hooks: list[Any] = []
         self._next_step = 0
-        self._has_followed = False
+        self._light_until = 0  # the first step that is not light; 0 in a step that is not light
         self._backwards_before = 0
         self._rate: object = None
 
     def __enter__(self) -> Recorder:
         self.notes.begin(self.optimizer)
         self.began_trained = self.began_trained or (not self.steps and have_structure(self.model.parameters()))
-        self._hooks = [self.optimizer.register_step_post_hook(self._after_update)]
+        after_update = self._after_update_of_loop if self._traces else self._after_update
+        self._hooks = [self.optimizer.register_step_post_hook(after_update)]
         if self._traces:
             traced.add_listener(self)
             self._hooks.append(self.model.register_forward_hook(self._after_forward))
             self.loss_observer.begin()
         elif self.evaluations.depends_on_mode:
             self._hooks.append(self.model.register_forward_pre_hook(self._note_mode))
-        self._next_step = next_recorded_step(self.steps)
+        self._next_step, self._light_until = next_recorded_step(self.steps), 0
         if self.steps + 1 >= self._next_step:
             self._begin_record(follows_update=False)
         return self
@@ -124,6 +126,16 @@ class Recorder:
         self._end_record()
         self.loss_observer.end()
         self.step_observer.forget_batch()
+
+    @property
+    def records(self) -> list[StepRecord]:
+        """Return the recorded steps; reading them computes what is not known yet, and waits for the device."""
+        self.step_observer.compute_deferred()
+        return self._records
+
+    @records.setter
+    def records(self, records: list[StepRecord]) -> None:
+        self._records = records
 
     @property
     def losses(self) -> list[float]:
@@ -153,7 +165,7 @@ class Recorder:
     @property
     def current(self) -> StepRecord | None:
         """Return the unfinished record of the present step, or None if the step is not recorded."""
-        return self.step_observer.record
+        return self.step_observer.read_record()
 
     def observe_loss(self, loss: torch.Tensor) -> None:
         """Note a loss of our own loop, right before its backward pass.
@@ -175,8 +187,8 @@ class Recorder:
             result: its result, or None if it raised.
             error: what it raised.
         """
-        has_graph = torch.is_grad_enabled()
-        if error is not None or (has_graph and self.current is not None):
+        has_graph = is_grad_enabled()
+        if error is not None or (has_graph and self.step_observer.record is not None):
             self.notes.note_loss_call(name, args, kwargs, self.step_observer.last_input, error)
         is_evaluation = not has_graph or (not self.model.training and not self.updated_in_evaluation_mode)
         if is_evaluation and isinstance(result, torch.Tensor):
@@ -188,7 +200,7 @@ class Recorder:
 
     def note_cut(self) -> None:
         """Note where the network's output leaves the graph, if nothing has been propagated back yet."""
-        if self.current is not None and not self.loss_observer.backwards and torch.is_grad_enabled():
+        if self.step_observer.record is not None and not self.loss_observer.backwards and is_grad_enabled():
             self.notes.note_source("cut after", find_direct_source)
 
     def observing_backward(self, tensors: Any, grad_tensors: Any) -> contextlib.AbstractContextManager[None]:
@@ -202,7 +214,7 @@ class Recorder:
 
     def _begin_record(self, *, follows_update: bool) -> None:
         """Record the next step."""
-        if self.records and self._has_missing_gradient(self.records[-1]):
+        if self.step_observer.has_missing_gradient:
             self.notes.find_cut(self.model)
         self.step_observer.begin(self.steps + 1, follows_update=follows_update)
         self._step_hooks = [self.optimizer.register_step_pre_hook(self._before_update)]
@@ -216,25 +228,19 @@ class Recorder:
         self._step_hooks = []
         record = self.step_observer.end()
         if record is not None:
-            self.records.append(record)
+            self._records.append(record)
         self.loss_observer.end_step(record)
         self.ran_in_bfloat16 |= self.step_observer.ran_in_bfloat16
 
     def _after_forward(self, module: nn.Module, arguments: Any, output: Any) -> None:
         """Follow the output of the network to the loss, unless the hook on a gradient is enough."""
-        if torch.compiler.is_compiling():
+        if is_compiling():
             return
-        losses = self.loss_observer
-        has_graph = torch.is_grad_enabled()
-        if (
-            losses.is_light
-            and has_graph
-            and not self._has_followed
-            and (module.training or self.updated_in_evaluation_mode)
-        ):
+        has_graph, losses = is_grad_enabled(), self.loss_observer
+        if self._light_until and has_graph and (module.training or self.updated_in_evaluation_mode):
             losses.arguments = arguments
             return
-        self._has_followed = True
+        self._light_until = 0
         if not has_graph:
             self._note_mode(module)
             traced.trace_evaluation(output)
@@ -242,31 +248,42 @@ class Recorder:
             self.evaluations.rows.add_inputs(self.steps, arguments)
         else:
             self.step_observer.record_output(module, arguments, output)
-            if self.current is not None:
+            if self.step_observer.record is not None:
                 self.notes.note_source("forward", find_source)
             traced.end_evaluation()
             traced.trace(output)
 
     def _note_mode(self, module: nn.Module, *_: Any) -> None:
-        if not torch.is_grad_enabled() and self.evaluations.is_in_training_mode(module):
+        if not is_grad_enabled() and self.evaluations.is_in_training_mode(module):
             self.evaluated_in_training_mode += 1
             self.notes.note_source("evaluation", find_source)
-
-    def _has_missing_gradient(self, record: StepRecord) -> bool:
-        """Return whether a parameter of the optimizer had no gradient in a recorded step."""
-        held, parameters = self.step_observer.find_held(), self.step_observer.parameters
-        return any(p.gradient is None and id(parameters.get(p.name)) in held for p in record.parameters)
 
     def _before_update(self, *_: Any) -> None:
         self.begun_updates += 1
         self.notes.note_source("step", find_source)
         self.step_observer.before_update()
 
-    def _after_update(self, *_: Any) -> None:
+    def _after_update_of_loop(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Note an update of a loop that is not ours; in light steps the calls are what costs, so that they are few."""
+        losses, writes, rate = self.loss_observer, self.foreign_writes, optimizer.param_groups[0].get("lr")
+        if writes.weight is not None:
+            writes.version = writes.weight._version
+        has_loss, self._backwards_before = losses.backwards > self._backwards_before, losses.backwards
+        is_light = has_loss and self.steps + 2 < self._light_until
+        if is_light and rate is self._rate and self.model.training:
+            self.steps += 1
+            return
+        self._rate = rate
+        self.rate_watch.note(self.steps + 1, rate)
+        if self._light_until and not has_loss:
+            losses.stop_light_steps()
+        self._after_update(is_light=is_light)
+
+    def _after_update(self, *_: Any, is_light: bool = False) -> None:
         self.steps += 1
         if not self.model.training:
             self.updated_in_evaluation_mode += 1
-        if self._traces and self._ends_light_step():
+        if is_light:
             return
         if self.steps == MIN_UPDATES_TO_JUDGE and self.equal_rows:
             self.still_equal = names_with_equal_rows(self.model, self.equal_rows)
@@ -278,21 +295,5 @@ class Recorder:
             self._begin_record(follows_update=True)
         if self._traces:
             traced.untrace_all()
-            self._has_followed = False
-            self.loss_observer.choose_observation(self.steps)
-
-    def _ends_light_step(self) -> bool:
-        """Note an update of a loop that is not ours; return whether its step was light and the next is, too.
-
-        In light steps the calls are what costs, so that this one makes few.
-        """
-        rate, writes, losses = self.optimizer.param_groups[0].get("lr"), self.foreign_writes, self.loss_observer
-        if writes.weight is not None:
-            writes.version = writes.weight._version
-        if rate is not self._rate:
-            self._rate = rate
-            self.rate_watch.note(self.steps, rate)
-        has_loss, self._backwards_before = losses.backwards > self._backwards_before, losses.backwards
-        if losses.is_light and not has_loss:
-            losses.stop_light_steps()
-        return losses.is_light and not self._has_followed and self.steps + 1 < self._next_step
+            next_full_step = min(self._next_step, self.loss_observer.choose_observation(self.steps))
+            self._light_until = next_full_step if next_full_step > self.steps + 1 else 0

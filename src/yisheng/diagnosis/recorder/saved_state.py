@@ -47,7 +47,6 @@ SAVED_SEPARATELY = (
     "steps",
     "backwards",
     "probe",
-    "is_light",
     "arguments",
 )
 """Attributes of a recorder that are not saved as plain values: parts of this process, or saved in another form."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -15,8 +16,14 @@ from yisheng.diagnosis.recorder.records import (
     GradientRecord,
     InputRecord,
     LayerRecord,
-    ParameterRecord,
 )
+from yisheng.diagnosis.recorder.small_tensors import (
+    Floats,
+    describe_columns,
+    describe_segments,
+    is_small,
+)
+from yisheng.diagnosis.recorder.updates import read_scalars
 
 MAX_SAMPLES = 4096
 """Values per unit of a layer that its statistics are computed from."""
@@ -33,9 +40,14 @@ def describe_inputs(x: torch.Tensor) -> InputRecord:
     values = x.detach()
     if not values.is_floating_point():
         values = values.float()
+    if is_small(values):
+        array = values.numpy()
+        ((mean, std, highest),) = describe_segments([array.ravel()])
+        columns = describe_columns(array) if array.ndim == 2 else (None, None)
+        return InputRecord(tuple(x.shape), mean, std, highest, *columns)
     columns = torch.std_mean(values, 0, correction=0) if values.ndim == 2 else (None, None)
-    mean, std = mean_and_std(values.flatten()[:MAX_INPUT_VALUES])
-    return InputRecord(tuple(x.shape), mean, std, max_abs(values), *columns)
+    std, mean, low, high = read_scalars(_measure(values.reshape(-1)[:MAX_INPUT_VALUES], values))
+    return InputRecord(tuple(x.shape), mean, std, max(high, -low), *columns)
 
 
 def take_example(arguments: Sequence[object]) -> tuple[torch.Tensor, ...] | None:
@@ -50,11 +62,58 @@ def take_example(arguments: Sequence[object]) -> tuple[torch.Tensor, ...] | None
     return tuple(tensor.clone() for tensor in rows)
 
 
-def describe_layer(name: str, module: nn.Module, output: torch.Tensor) -> LayerRecord:
-    """Return the statistics of a layer's output ``(B, units, ...)``."""
+@dataclass(slots=True)
+class MeasuredLayer:
+    """A layer in one forward pass, whose statistics were not read yet: reading waits for the device.
+
+    Args:
+        name: of the module.
+        kind: class of the module.
+        training: whether it was in training mode.
+        shape: of its output.
+        values: of its output, if that is small.
+        scalars: otherwise standard deviation, mean, lowest and highest value of its output, each ``()``.
+    """
+
+    name: str
+    kind: str
+    training: bool
+    shape: tuple[int, ...]
+    values: Floats | None
+    scalars: tuple[torch.Tensor, ...] = ()
+
+
+def measure_layer(name: str, module: nn.Module, output: torch.Tensor) -> MeasuredLayer:
+    """Measure the output of a layer ``(B, units, ...)``, before another one may overwrite it."""
+    kind, shape = type(module).__name__, tuple(output.shape)
+    if is_small(output):
+        return MeasuredLayer(name, kind, module.training, shape, output.numpy().flatten())
     sample = output[: max(1, MAX_LAYER_VALUES * len(output) // output.numel())] if output.ndim else output
-    shape = tuple(output.shape)
-    return LayerRecord(name, type(module).__name__, module.training, shape, *mean_and_std(sample), max_abs(output))
+    return MeasuredLayer(name, kind, module.training, shape, None, _measure(sample, output))
+
+
+def read_layers(layers: Sequence[MeasuredLayer]) -> list[LayerRecord]:
+    """Return the records of measured layers."""
+    arrays = iter(describe_segments([layer.values for layer in layers if layer.values is not None]))
+    scalars = iter(read_scalars([scalar for layer in layers for scalar in layer.scalars]))
+    records = []
+    for layer in layers:
+        if layer.values is None:
+            std, mean, low, high = (next(scalars) for _ in range(4))
+            highest = max(high, -low)
+        else:
+            mean, std, highest = next(arrays)
+        records.append(LayerRecord(layer.name, layer.kind, layer.training, layer.shape, mean, std, highest))
+    return records
+
+
+def keep_activation(activation: Activation) -> Callable[[], ActivationRecord]:
+    """Return a function that describes an activation as it is now: a small one is copied, others are described."""
+    if is_small(activation.result):
+        copy = Activation(activation.name, activation.kind, activation.result.clone())
+        return lambda: describe_activation(copy)
+    record = describe_activation(activation)
+    return lambda: record
 
 
 def describe_activation(activation: Activation) -> ActivationRecord:
@@ -69,29 +128,6 @@ def describe_activation(activation: Activation) -> ActivationRecord:
         bottom, top = (0.03, 0.97) if activation.kind == "sigmoid" else (-0.97, 0.97)
         low, high = (values < bottom).float().mean(1), (values > top).float().mean(1)
     return ActivationRecord(activation.name, activation.kind, values.shape[1], zero, low, high)
-
-
-@torch.no_grad()
-def describe_update(
-    weights_before: Mapping[str, torch.Tensor], weights_after: Mapping[str, nn.Parameter]
-) -> list[ParameterRecord]:
-    """Return what an update did to the parameters.
-
-    Args:
-        weights_before: copies of the parameters before the update, by name.
-        weights_after: the parameters after it, by name.
-    """
-    gradients = {name: p.grad for name, p in weights_after.items() if p.grad is not None and not p.grad.is_sparse}
-    changes = [weights_after[name].detach() - old for name, old in weights_before.items()]
-    sizes = iter(root_mean_squares([*weights_before.values(), *changes, *gradients.values()]))
-    weight, update = ({name: next(sizes) for name in weights_before} for _ in range(2))
-    gradient = {name: next(sizes) for name in gradients}
-    half = [name for name in gradients if weights_after[name].dtype in (torch.float16, torch.bfloat16)]
-    unchanged = {name: unchanged_fraction(weights_before[name], weights_after[name], gradients[name]) for name in half}
-    return [
-        ParameterRecord(name, tuple(old.shape), weight[name], gradient.get(name), update[name], unchanged.get(name))
-        for name, old in weights_before.items()
-    ]
 
 
 @torch.no_grad()
@@ -112,35 +148,11 @@ def targets_of_difference(pairing: Pairing, output: torch.Tensor | None) -> torc
     return (output.reshape(pairing.difference.shape) - pairing.sign * pairing.difference)[:MAX_SAMPLES]
 
 
-def unchanged_fraction(old: torch.Tensor, new: torch.Tensor, gradient: torch.Tensor) -> float | None:
-    """Return the fraction of values with a gradient that an update left unchanged, or None if none has a gradient."""
-    nonzero = gradient != 0
-    count = int(nonzero.sum())
-    return float((nonzero & (old == new)).sum()) / count if count else None
-
-
-def mean_and_std(values: torch.Tensor) -> tuple[float, float]:
-    """Return mean and standard deviation; three passes over the values are faster than `torch.std_mean`."""
-    flat = values.flatten().float()
-    mean = flat.mean()
-    centered = flat - mean
-    return float(mean), math.sqrt(float(torch.dot(centered, centered)) / max(1, flat.numel()))
-
-
-def max_abs(values: torch.Tensor) -> float:
-    """Return the largest absolute value; NaN if any value is NaN."""
-    low, high = torch.aminmax(values)
-    return float(torch.maximum(-low, high))
-
-
-def root_mean_squares(tensors: Sequence[torch.Tensor]) -> list[float]:
-    """Return the root mean square of each tensor, waiting for the device once."""
-    if not tensors:
-        return []
-    norms = [torch.linalg.vector_norm(tensor.detach().float()) for tensor in tensors]
-    devices = {tensor.device for tensor in tensors}
-    values = torch.stack(norms).tolist() if len(devices) == 1 else [float(norm) for norm in norms]
-    return [norm / math.sqrt(max(1, tensor.numel())) for tensor, norm in zip(tensors, values, strict=True)]
+def _measure(
+    sample: torch.Tensor, values: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return standard deviation and mean of a sample, and lowest and highest of all values; NaN if any value is."""
+    return *torch.std_mean(sample.float(), correction=0), *torch.aminmax(values)
 
 
 def find_equal_rows(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,16 +13,22 @@ from yisheng.diagnosis.loss_graph import Loss, find_activations, graph_nodes, le
 from yisheng.diagnosis.pairing import read_pairing
 from yisheng.diagnosis.recorder.carried_gradients import CarriedGradients
 from yisheng.diagnosis.recorder.records import StepRecord
+from yisheng.diagnosis.recorder.small_tensors import is_small
 from yisheng.diagnosis.recorder.statistics import (
     MAX_SAMPLES,
-    describe_activation,
+    MeasuredLayer,
     describe_half_gradient,
     describe_inputs,
-    describe_layer,
-    describe_update,
+    keep_activation,
+    measure_layer,
+    read_layers,
     take_example,
     targets_of_difference,
 )
+from yisheng.diagnosis.recorder.updates import WeightCopies, copy_weights, measure_update
+
+MAX_DEFERRED_STEPS = 16
+"""Recorded steps after which their statistics are computed, since what these need is kept until then."""
 
 
 class StepObserver:
@@ -38,6 +45,7 @@ class StepObserver:
         last_input: the first input of the network in the last recorded step.
         example: the first rows of its inputs; None if they are not tensors, or large.
         ran_in_bfloat16: whether a layer computed in bfloat16.
+        has_missing_gradient: whether a parameter of the optimizer had no gradient in the last recorded update.
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -46,10 +54,13 @@ class StepObserver:
         self.names = {id(p): name for name, p in self.parameters.items()}
         self.last_input: torch.Tensor | None = None
         self.example: tuple[torch.Tensor, ...] | None = None
-        self.ran_in_bfloat16 = False
+        self.ran_in_bfloat16 = self.has_missing_gradient = False
         self._model, self._optimizer = model, optimizer
         self._output: torch.Tensor | None = None
-        self._weights_before: dict[str, torch.Tensor] = {}
+        self._layers: list[MeasuredLayer] = []
+        self._deferred: list[Callable[[], None]] = []
+        self._deferred_steps = 0
+        self._weights_before: WeightCopies | None = None
         self._carried = CarriedGradients()
         self._handles: list[Any] = []
 
@@ -71,13 +82,34 @@ class StepObserver:
 
     def end(self) -> StepRecord | None:
         """Remove the hooks and return the record of the step, or None if nothing was recorded."""
-        record, self.record = self.record, None
-        self._weights_before.clear()
+        record, self.record, self._weights_before = self.record, None, None
+        has_layers = bool(self._layers)
+        self._defer_layers(record)
+        self._deferred_steps += 1
+        if self._deferred_steps >= MAX_DEFERRED_STEPS:
+            self.compute_deferred()
         self._carried.clear()
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        return record if record is not None and (record.pairing is not None or record.layers) else None
+        return record if record is not None and (record.pairing is not None or has_layers) else None
+
+    def read_record(self) -> StepRecord | None:
+        """Return the record with what was measured so far."""
+        self._defer_layers(self.record)
+        self.compute_deferred()
+        return self.record
+
+    def compute_deferred(self) -> None:
+        """Compute what the records still lack; this waits for the device."""
+        deferred, self._deferred, self._deferred_steps = self._deferred, [], 0
+        for compute in deferred:
+            compute()
+
+    def _defer_layers(self, record: StepRecord | None) -> None:
+        layers, self._layers = self._layers, []
+        if record is not None and layers:
+            self._deferred.append(lambda: record.layers.extend(read_layers(layers)))
 
     def forget_batch(self) -> None:
         """Let go of the last inputs and outputs."""
@@ -112,13 +144,16 @@ class StepObserver:
         if self.record is not None:
             self.record.carried_gradients = self._carried.finish(self.parameters)
             self.record.lr = max(float(group.get("lr", 0.0)) for group in self._optimizer.param_groups)
-            self._weights_before = {n: p.detach().clone() for n, p in self.parameters.items() if p.requires_grad}
+            self._weights_before = copy_weights(self.parameters)
 
     def after_update(self) -> None:
         """Record what an update did."""
-        if self.record is not None:
-            weights_after = {name: self.parameters[name] for name in self._weights_before}
-            self.record.parameters = describe_update(self._weights_before, weights_after)
+        record = self.record
+        if record is not None and self._weights_before is not None:
+            update = measure_update(self._weights_before, self.parameters)
+            self._deferred.append(lambda: record.parameters.extend(update.describe()))
+            held = self.find_held()
+            self.has_missing_gradient = any(p.grad is None and id(p) in held for p in update.trainable)
 
     def record_output(self, _module: nn.Module, _arguments: Any, output: Any) -> None:
         """Keep the output of the network, for the targets of a loss that is written out: a forward hook."""
@@ -131,11 +166,8 @@ class StepObserver:
 
     def _describe_loss(self, record: StepRecord, loss: Loss, nodes: list[Any]) -> None:
         record.pairing = read_pairing(loss)
-        record.activations = [
-            describe_activation(activation)
-            for activation in find_activations(nodes, self.names)
-            if activation.result.ndim > 1
-        ]
+        activations = [keep_activation(a) for a in find_activations(nodes, self.names) if a.result.ndim > 1]
+        self._deferred.append(lambda: record.activations.extend(describe() for describe in activations))
         target = record.pairing.target
         record.targets = (
             targets_of_difference(record.pairing, self._output) if target is None else target[:MAX_SAMPLES].clone()
@@ -143,18 +175,29 @@ class StepObserver:
 
     def _record_inputs(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         record = self.record
-        is_tensor = arguments and isinstance(arguments[0], torch.Tensor)
+        is_tensor = arguments and isinstance(arguments[0], torch.Tensor) and arguments[0].numel() > 0
         if record is not None and is_tensor and torch.is_grad_enabled():
             record.training = module.training
             self.last_input = arguments[0].detach()
             self.example = take_example(arguments)
             if record.inputs is None:
-                record.inputs = describe_inputs(arguments[0])
+                self._describe_inputs(record, arguments[0].detach())
+
+    def _describe_inputs(self, record: StepRecord, x: torch.Tensor) -> None:
+        if not is_small(x):
+            record.inputs = describe_inputs(x)
+            return
+        copy = x.clone()
+
+        def describe() -> None:
+            record.inputs = describe_inputs(copy)
+
+        self._deferred.append(describe)
 
     def _record_layer(self, name: str, module: nn.Module, _arguments: Any, output: Any) -> None:
         has_values = isinstance(output, torch.Tensor) and output.is_floating_point() and output.numel()
         if self.record is not None and has_values and torch.is_grad_enabled():
-            self.record.layers.append(describe_layer(name, module, output.detach()))
+            self._layers.append(measure_layer(name, module, output.detach()))
             self.ran_in_bfloat16 |= output.dtype == torch.bfloat16
             if output.dtype == torch.float16 and output.requires_grad:
                 output.register_hook(functools.partial(_record_gradient, self.record, name))

@@ -1,0 +1,146 @@
+"""What an update did to the parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from yisheng.diagnosis.recorder.records import ParameterRecord
+from yisheng.diagnosis.recorder.small_tensors import Floats, is_small, join, root_mean_squares
+
+
+@dataclass(slots=True)
+class WeightCopies:
+    """Copies of parameters before an update.
+
+    Args:
+        shapes: of all, by name.
+        sizes: number of values of the small ones, by name.
+        joined: values of these ``(N,)``.
+        single: the others, by name.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    sizes: Mapping[str, int]
+    joined: Floats
+    single: Mapping[str, torch.Tensor]
+
+
+def copy_weights(parameters: Mapping[str, nn.Parameter]) -> WeightCopies:
+    """Return copies of the parameters that require gradients."""
+    trainable = {name: p for name, p in parameters.items() if p.requires_grad}
+    small = {name: p for name, p in trainable.items() if is_small(p)}
+    return WeightCopies(
+        {name: tuple(p.shape) for name, p in trainable.items()},
+        {name: p.numel() for name, p in small.items()},
+        join(list(small.values())),
+        {name: p.detach().clone() for name, p in trainable.items() if name not in small},
+    )
+
+
+@dataclass(slots=True)
+class MeasuredUpdate:
+    """An update whose statistics were not read yet: reading waits for the device.
+
+    Args:
+        before: copies of the parameters before it.
+        trainable: the parameters.
+        after: values of the small ones after it ``(N,)``.
+        gradient_sizes: number of values of the gradients that are small, too, by name.
+        gradients: values of these ``(N,)``.
+        large_gradients: names of the other gradients.
+        norms: root mean squares ``()`` of the other parameters, their changes, and the other gradients.
+        unchanged: fraction of unchanged values of the 16-bit parameters, by name.
+    """
+
+    before: WeightCopies
+    trainable: Sequence[nn.Parameter]
+    after: Floats
+    gradient_sizes: Mapping[str, int]
+    gradients: Floats
+    large_gradients: Sequence[str]
+    norms: Sequence[torch.Tensor]
+    unchanged: Mapping[str, float | None]
+
+    def describe(self) -> list[ParameterRecord]:
+        """Return what the update did to the parameters."""
+        before, sizes = self.before, list(self.before.sizes.values())
+        norms = iter(read_scalars(self.norms))
+        weight = _name_values(before.sizes, root_mean_squares(before.joined, sizes), before.single, norms)
+        changes = root_mean_squares(self.after - before.joined, sizes)
+        update = _name_values(before.sizes, changes, before.single, norms)
+        gradients = root_mean_squares(self.gradients, list(self.gradient_sizes.values()))
+        gradient = _name_values(self.gradient_sizes, gradients, self.large_gradients, norms)
+        return [
+            ParameterRecord(name, shape, weight[name], gradient.get(name), update[name], self.unchanged.get(name))
+            for name, shape in before.shapes.items()
+        ]
+
+
+def measure_update(before: WeightCopies, parameters: Mapping[str, nn.Parameter]) -> MeasuredUpdate:
+    """Measure what an update did to the parameters, before another one changes them.
+
+    Args:
+        before: copies of the parameters before the update.
+        parameters: after it, by name.
+    """
+    trainable = {name: parameters[name] for name in before.shapes}
+    all_gradients = {name: p.grad for name, p in trainable.items()}
+    gradients = {name: grad for name, grad in all_gradients.items() if grad is not None and not grad.is_sparse}
+    small = {name: grad for name, grad in gradients.items() if name in before.sizes and is_small(grad)}
+    large = [name for name in gradients if name not in small]
+    single = before.single.items()
+    norms = [
+        *map(_root_mean_square, before.single.values()),
+        *(_root_mean_square(trainable[name].detach() - old) for name, old in single),
+        *(_root_mean_square(gradients[name]) for name in large),
+    ]
+    unchanged = {
+        name: unchanged_fraction(old, trainable[name].detach(), gradients[name].detach())
+        for name, old in single
+        if name in gradients and old.dtype in (torch.float16, torch.bfloat16)
+    }
+    kept = WeightCopies(before.shapes, before.sizes, before.joined, dict.fromkeys(before.single, torch.empty(0)))
+    return MeasuredUpdate(
+        kept,
+        list(trainable.values()),
+        join([trainable[name] for name in before.sizes]),
+        {name: before.sizes[name] for name in small},
+        join(list(small.values())),
+        large,
+        norms,
+        unchanged,
+    )
+
+
+def _name_values(
+    small: Iterable[str], values: Sequence[float], large: Iterable[str], norms: Iterator[float]
+) -> dict[str, float]:
+    """Return the values of small tensors and the next norms of large ones by name."""
+    return dict(zip(small, values, strict=True)) | {name: next(norms) for name in large}
+
+
+def unchanged_fraction(old: torch.Tensor, new: torch.Tensor, gradient: torch.Tensor) -> float | None:
+    """Return the fraction of values with a gradient that an update left unchanged, or None if none has a gradient."""
+    nonzero = gradient != 0
+    count = int(nonzero.sum())
+    return float((nonzero & (old == new)).sum()) / count if count else None
+
+
+def read_scalars(scalars: Sequence[torch.Tensor]) -> list[float]:
+    """Return the values of tensors ``()``, waiting for their device once."""
+    if all(scalar.is_cpu for scalar in scalars):
+        return [scalar.item() for scalar in scalars]
+    if len({scalar.device for scalar in scalars}) > 1:
+        return [float(scalar) for scalar in scalars]
+    values: list[float] = torch.stack([scalar.float() for scalar in scalars]).tolist()
+    return values
+
+
+def _root_mean_square(values: torch.Tensor) -> torch.Tensor:
+    """Return the root mean square ``()`` of a tensor."""
+    return torch.linalg.vector_norm(values.detach().float()) / math.sqrt(max(1, values.numel()))
