@@ -194,6 +194,12 @@ class Sample:
         return hashes
 
     @functools.cached_property
+    def has_equal_rows(self) -> bool:
+        """Return whether any two of the compared rows are equal; of most large tables none are."""
+        hashes = np.sort(self.row_hashes)
+        return bool((hashes[1:] == hashes[:-1]).any())
+
+    @functools.cached_property
     def has_coinciding_rows(self) -> bool:
         """Return whether rows may be equal by coincidence: they have few columns, or few different values.
 

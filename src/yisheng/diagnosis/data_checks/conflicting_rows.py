@@ -30,6 +30,8 @@ def conflicting_rows(sample: Sample) -> Iterator[Finding]:
 
     Source: Northcutt, Athalye and Mueller, "Pervasive label errors in test sets", 2021.
     """
+    if not sample.has_equal_rows:
+        return
     training = np.flatnonzero(sample.compared_parts == 0)
     rows = sample.compared_rows[training]
     _, group = np.unique(sample.row_hashes[training], return_inverse=True)

@@ -40,6 +40,8 @@ def leaking_rows(sample: Sample) -> Iterator[Finding]:
     Source: Barz and Denzler, "Do we train on test data? Purging CIFAR of near-duplicates", 2020; Kapoor and Narayanan,
     "Leakage and the reproducibility crisis in machine-learning-based science", 2023, section 3 (L1.4).
     """
+    if not sample.has_equal_rows:
+        return
     training = np.flatnonzero(sample.compared_parts == 0)
     hashes, first_occurrences = np.unique(sample.row_hashes[training], return_index=True)
     leaks: list[_Leak] = []
