@@ -43,7 +43,7 @@ def test_the_outputs_are_those_of_the_library(task, missing):
 def test_settings_that_are_named_are_those_of_the_library():
     spec = SPECS["two classes"].with_outputs(1)
     rows = draw_rows(spec)
-    model = fit(spec, rows, row_fraction=1.0, leaves=8, learning_rate=0.1, l2=2.0)
+    model = fit(spec, rows, row_fraction=1.0, column_fraction=1.0, leaves=8, learning_rate=0.1, l2=2.0)
     parameters = {
         "objective": "binary",
         "num_leaves": 8,

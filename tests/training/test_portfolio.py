@@ -12,7 +12,7 @@ from yisheng.training.portfolio.calibration import choose_offsets, choose_temper
 from yisheng.training.portfolio.candidates import ORDER_OF_FEW, ORDER_OF_MANY, make_candidate, order_candidates
 from yisheng.training.portfolio.plan import plan_ensemble
 from yisheng.training.portfolio.row_losses import make_problem
-from yisheng.training.portfolio.weights import choose_weights
+from yisheng.training.portfolio.weights import choose_best, choose_weights
 
 NUMBERS = Spec("regression", (2,))
 CLASSES = Spec("classification", (2,), classes=("no", "yes"))
@@ -37,6 +37,24 @@ def test_the_best_weights_of_independent_errors_are_found():
     predictions = [y + rng.normal(size=y.shape), y + 2 * rng.normal(size=y.shape)]
     weights = choose_weights(make_problem(NUMBERS, predictions, y, None, "rmse"), make_folds(len(y)), seed=0)
     np.testing.assert_allclose(weights, [0.8, 0.2], atol=0.05)  # inverse variances
+
+
+def test_few_rows_do_not_make_the_weighted_mean_worse_than_the_best_model():
+    """On rows that nobody has seen: of models of equal quality the best one out of fold is best by chance."""
+    ratios = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        y = rng.normal(size=(1100, 1))
+        common, scales = rng.normal(size=y.shape), rng.uniform(0.9, 1.2, 8)
+        predictions = [y + scale * (0.8 * common + 0.6 * rng.normal(size=y.shape)) for scale in scales]
+        fitting = make_problem(NUMBERS, [p[:100] for p in predictions], y[:100], None, "rmse")
+        unseen = make_problem(NUMBERS, [p[100:] for p in predictions], y[100:], None, "rmse")
+        best = np.zeros(8)
+        best[choose_best(fitting)] = 1.0
+        weights = choose_weights(fitting, make_folds(100), seed)
+        ratios.append(unseen.row_losses(weights).mean() / unseen.row_losses(best).mean())
+    assert np.mean(ratios) < 0.95
+    assert max(ratios) < 1.02
 
 
 def test_copies_of_noise_get_no_weight():

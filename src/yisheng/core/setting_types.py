@@ -421,7 +421,7 @@ if TYPE_CHECKING:
         """Forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
         casefold, blanks, separators, unquote, nfkc; or old:new to rename one (data=cifar100, data=folder, data=labels
         and 2 others)."""
-        leaf_rows: int | None
+        leaf_rows: int
         """Fewest training rows in a leaf (model=boosting, model=forest, model=lightgbm)."""
         learning_rate: float
         """The same as ``lr``."""
@@ -724,7 +724,7 @@ if TYPE_CHECKING:
         kinds: Varied[Mapping[str, str] | Sequence[str]]
         l2: Varied[float | None]
         labels: Varied[Sequence[str] | Literal["fine", "coarse", "breed", "species"]]
-        leaf_rows: Varied[int | None]
+        leaf_rows: Varied[int]
         learning_rate: Varied[float]
         leaves: Varied[int | None]
         low: Varied[float]

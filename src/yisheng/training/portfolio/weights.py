@@ -17,6 +17,13 @@ MIN_T = 0.3
 """A model is added if the paired gain over the rows is more than this many standard errors."""
 MIN_WEIGHT = 0.02
 """A model with less weight costs time and changes nothing."""
+EVIDENCE_FRACTION, FEW_ROWS = 0.3, 1000
+"""Weights by evidence have this part with up to so many rows, and less with more."""
+EVIDENCE_SCALE = 2.0
+"""Standard errors behind the best model that divide the weight by e; with less weight than the minimum it gets none."""
+MIN_EVIDENCE = 0.2
+MAX_LOSS_T = 3.0
+"""The best model is used alone if the weighted mean is worse out of fold by more standard errors than this."""
 MAX_ROWS = 10_000
 """Rows that the selection reads, drawn at random from more."""
 
@@ -26,9 +33,10 @@ def choose_weights(problem: Problem, folds: Sequence[np.ndarray], seed: int) -> 
 
     Selection with replacement: the mean of the models begins with copies of the best one, and gets the model (again)
     that lowers the loss most, until no paired gain over the rows is left. This is repeated with random weights of the
-    rows, and the weights are averaged. The guard: the same is done without the rows of each fold in turn; if the
-    averages chosen so are not better than the best single models chosen so, on the rows of the fold, the best model
-    alone is returned.
+    rows, and the weights are averaged. With few rows they are drawn towards weights by evidence, which are the more
+    equal the less the rows tell the models apart. The guard: the same is done without the rows of each fold in turn; if
+    the averages chosen so are worse than the best single models chosen so, by more than chance on the rows of the
+    folds, the best model alone is returned.
 
     Args:
         problem: predictions and loss.
@@ -40,12 +48,32 @@ def choose_weights(problem: Problem, folds: Sequence[np.ndarray], seed: int) -> 
     rng = np.random.default_rng(seed % 2**32)
     problem, rows = take_random_rows(problem, seed)
     folds = [np.flatnonzero(np.isin(rows, fold)) for fold in folds]
-    single = _one_hot(problem.count, choose_best(problem))
-    if problem.count == 1 or not _wins_out_of_fold(problem, folds, rng):
-        return single
-    weights = _average_bags(problem, rng, BAGS)
+    if problem.count == 1 or _loses_out_of_fold(problem, folds, rng):
+        return _one_hot(problem.count, choose_best(problem))
+    weights = _mix(problem, rng, BAGS)
     weights[weights < MIN_WEIGHT] = 0.0
     return weights / weights.sum()
+
+
+def weigh_by_evidence(problem: Problem) -> np.ndarray:
+    """Return weights ``(M,)`` that fall with the number of standard errors that a model is behind the best one.
+
+    Models that are clearly worse get none.
+    """
+    losses = np.stack([problem.losses_of(part) for part in problem.parts])
+    differences = losses - losses[choose_best(problem)]
+    standard_errors = differences.std(1) / np.sqrt(losses.shape[1])
+    behind = np.divide(differences.mean(1), standard_errors, out=np.zeros(len(losses)), where=standard_errors > 0)
+    weights: np.ndarray = np.exp(-np.maximum(behind, 0.0) / EVIDENCE_SCALE)
+    weights[weights < MIN_EVIDENCE] = 0.0
+    return weights / weights.sum()
+
+
+def _mix(problem: Problem, rng: np.random.Generator, bags: int) -> np.ndarray:
+    """Return selected weights, drawn towards those by evidence if there are few rows."""
+    fraction = EVIDENCE_FRACTION * min(1.0, (FEW_ROWS / len(problem.weight)) ** 0.5)
+    mixed: np.ndarray = (1 - fraction) * _average_bags(problem, rng, bags) + fraction * weigh_by_evidence(problem)
+    return mixed
 
 
 def take_random_rows(problem: Problem, seed: int) -> tuple[Problem, np.ndarray]:
@@ -90,17 +118,20 @@ def _average_bags(problem: Problem, rng: np.random.Generator, bags: int) -> np.n
     return mean
 
 
-def _wins_out_of_fold(problem: Problem, folds: Sequence[np.ndarray], rng: np.random.Generator) -> bool:
-    """Return whether selection is better than the best model, on rows that neither was chosen by."""
+def _loses_out_of_fold(problem: Problem, folds: Sequence[np.ndarray], rng: np.random.Generator) -> bool:
+    """Return whether the weights are clearly worse than the best model, on rows that neither was chosen by."""
     gains = []
     for fold in folds:
         other_rows = np.setdiff1d(np.arange(len(problem.weight)), fold)
         if not len(fold) or not len(other_rows):
             continue
         fitting, held_out = problem.take(other_rows), problem.take(fold)
-        single, mean = _one_hot(problem.count, choose_best(fitting)), _average_bags(fitting, rng, 2)
+        single, mean = _one_hot(problem.count, choose_best(fitting)), _mix(fitting, rng, 2)
         gains.append(held_out.row_losses(single) - held_out.row_losses(mean))
-    return bool(gains) and float(np.concatenate(gains).mean()) > 0
+    if not gains:
+        return True
+    gain = np.concatenate(gains)
+    return float(gain.mean()) < -MAX_LOSS_T * float(gain.std()) / len(gain) ** 0.5
 
 
 def _one_hot(count: int, number: int) -> np.ndarray:
