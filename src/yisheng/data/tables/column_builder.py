@@ -24,52 +24,70 @@ _CHECKED_TEXTS = 100
 class ColumnBuilder:
     """A column while it is read.
 
+    Its values are written into one array of the length that a pass over the file has found: small arrays of all columns
+    would leave holes in the memory that no complete column fits in.
+
     Args:
         name: name of the column.
         keep: whether its texts are kept, however many there are.
+        capacity: expected number of rows.
         is_mixed: whether texts followed numbers, or pandas made True of true: the column must be read again, as texts.
         is_free_text: whether there are too many distinct texts: only missing values are marked.
         rows: rows so far.
-        numbers: numbers of each chunk.
-        codes: codes of each chunk.
         categories: code of each distinct text.
     """
 
     name: str
     keep: bool = False
+    capacity: int = 0
     is_mixed: bool = False
     is_free_text: bool = False
     rows: int = 0
-    numbers: list[np.ndarray] = field(default_factory=list)
-    codes: list[np.ndarray] = field(default_factory=list)
     categories: dict[str, int] = field(default_factory=dict)
+    _values: np.ndarray | None = None
+    _is_text: bool = False
+
+    @property
+    def numbers(self) -> np.ndarray | None:
+        """Return the numbers so far; None if the column holds texts."""
+        return None if self._values is None or self._is_text else self._values[: self.rows]
 
     def add(self, values: pd.Series) -> None:
         """Append a chunk, or set ``is_mixed`` if it does not go with the earlier ones."""
-        earlier_rows, self.rows = self.rows, self.rows + len(values)
         if self.is_mixed:
             return
         if values.dtype.kind == "b":
             self._set_mixed()
         elif values.dtype.kind in "iuf":
-            if not self.codes:
-                self.numbers.append(values.to_numpy())
+            if not self._is_text:
+                self._append(values.to_numpy())
             elif values.isna().all():
-                self.codes.append(np.full(len(values), -1, np.int32))
+                self._append(np.full(len(values), -1, np.int32))
             else:
                 self._set_mixed()
-        elif self.numbers:
-            if not all(chunk.dtype.kind == "f" and np.isnan(chunk).all() for chunk in self.numbers):
+        else:
+            numbers = self.numbers
+            if numbers is not None and not (numbers.dtype.kind == "f" and np.isnan(numbers).all()):
                 self._set_mixed()
                 return
-            self.numbers, self.codes = [], [np.full(earlier_rows, -1, np.int32)]
+            if not self._is_text:
+                self._values, self._is_text = np.full(max(self.capacity, self.rows), -1, np.int32), True
             self._add_texts(values)
-        else:
-            self._add_texts(values)
+
+    def _append(self, values: np.ndarray) -> None:
+        start, self.rows = self.rows, self.rows + len(values)
+        earlier = self._values
+        dtype = values.dtype if earlier is None else np.result_type(earlier, values)
+        if earlier is None or dtype != earlier.dtype or self.rows > len(earlier):
+            self._values = np.empty(max(self.capacity, self.rows), dtype)
+            if earlier is not None:
+                self._values[:start] = earlier[:start]
+        assert self._values is not None
+        self._values[start : self.rows] = values
 
     def _set_mixed(self) -> None:
         self.is_mixed = True
-        self.numbers, self.codes, self.categories = [], [], {}
+        self._values, self.categories = None, {}
 
     def _add_texts(self, values: pd.Series) -> None:
         import pandas as pd
@@ -79,16 +97,15 @@ class ColumnBuilder:
             self._set_mixed()
             return
         if self.is_free_text:
-            self.codes.append(_mark_missing(codes))
+            self._append(_mark_missing(codes))
             return
         table = [self.categories.setdefault(str(text), len(self.categories)) for text in distinct]
-        self.codes.append(np.array([*table, -1], np.int32)[codes])
+        self._append(np.array([*table, -1], np.int32)[codes])
         if not self.keep and len(self.categories) > MAX_UNCHECKED_TEXTS and len(self.categories) * 2 > self.rows:
             sample = list(self.categories)[:: len(self.categories) // _CHECKED_TEXTS or 1]
             if infer_date_format(sample) is None and infer_number_format(sample) is None:
-                self.is_free_text = True
-                self.codes = [_mark_missing(chunk) for chunk in self.codes]
-                self.categories = {}
+                assert self._values is not None
+                self.is_free_text, self.categories, self._values = True, {}, _mark_missing(self._values)
 
     def build(self, missing_words: Collection[str] | None = None) -> RawColumn:
         """Return the complete column.
@@ -96,12 +113,13 @@ class ColumnBuilder:
         Args:
             missing_words: words that mean a missing value; see `RawColumn.normalize`.
         """
-        if self.numbers:
-            return RawColumn(self.name, numbers=np.concatenate(self.numbers))
-        codes = np.concatenate(self.codes)
+        assert self._values is not None
+        values = self._values[: self.rows]
+        if not self._is_text:
+            return RawColumn(self.name, numbers=values)
         if self.is_free_text:
-            return RawColumn(self.name, codes=codes, is_free_text=True)
-        return merge_categories(self.name, codes, list(self.categories)).normalize(missing_words)
+            return RawColumn(self.name, codes=values, is_free_text=True)
+        return merge_categories(self.name, values, list(self.categories)).normalize(missing_words)
 
 
 def _mark_missing(codes: np.ndarray) -> np.ndarray:

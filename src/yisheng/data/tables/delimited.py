@@ -29,7 +29,7 @@ from yisheng.data.tables.unicode_forms import normalize_text
 if TYPE_CHECKING:
     import pandas as pd
 
-CHUNK_VALUES = 2_000_000
+CHUNK_VALUES = 500_000
 """Values that are parsed at a time."""
 MAX_PARSERS = 4
 """Threads that parse a plain file: each holds a chunk."""
@@ -63,12 +63,12 @@ def read_delimited(
     chosen = choose(layout.names)
     file = _File(path, layout, scan, frozenset(chosen.words), options.missing)
     texts = {n for n, name in enumerate(layout.names) if name in chosen.text} | set(scan.code_columns)
-    builders = [ColumnBuilder(name, keep=name in {*chosen.keep, *chosen.text}) for name in layout.names]
+    counted, kept = scan.row_count - layout.has_header, {*chosen.keep, *chosen.text}
+    builders = [ColumnBuilder(name, keep=name in kept, capacity=counted) for name in layout.names]
     rows = _parse(file, builders, sorted(texts), range(len(builders)))
     written = [n for n, builder in enumerate(builders) if builder.is_mixed or _are_decimal_labels(builder, chosen)]
     _read_again(file, builders, written)
     _read_again(file, builders, _find_open_columns(layout, builders, options))
-    counted = scan.row_count - layout.has_header
     if len(layout.names) > 1 and rows != counted:
         raise DataError(
             f"{path} cannot be read as a table: its quotes can be read in two ways ({rows} or {counted} rows)",
@@ -78,7 +78,7 @@ def read_delimited(
     for n, name in enumerate(layout.names):
         words = options.missing if name in chosen.words else None
         columns[name] = builders[n].build(words).mark_missing(options.missing)
-        builders[n] = ColumnBuilder(name)  # frees the chunks of the old one
+        builders[n] = ColumnBuilder(name)  # frees the values of the old one
     form = infer_number_form(columns.values(), options)
     findings = report_layout(path, layout, scan.encoding if scan.is_guess else "", scan.blank_count)
     return Table(
@@ -92,10 +92,10 @@ def read_delimited(
 
 def _are_decimal_labels(builder: ColumnBuilder, chosen: ColumnChoices) -> bool:
     """Return whether numbers with decimals are the names of classes: 1.1 and 1.10 may be versions."""
-    if builder.name not in chosen.labels:
+    if builder.name not in chosen.labels or builder.numbers is None:
         return False
     with np.errstate(invalid="ignore"):  # the remainder of an infinite number is none
-        return any((part % 1 > 0).any() for part in builder.numbers)
+        return bool((builder.numbers % 1 > 0).any())
 
 
 def make_reading(layout: Layout, encoding: str, options: ReadingOptions) -> Reading:
@@ -130,7 +130,8 @@ def _find_open_columns(layout: Layout, builders: Sequence[ColumnBuilder], option
 
     Between commas a decimal comma would need quotes, so only a column of such texts raises the question.
     """
-    floats = [n for n, builder in enumerate(builders) if any(part.dtype.kind == "f" for part in builder.numbers)]
+    numbers = {n: builder.numbers for n, builder in enumerate(builders)}
+    floats = [n for n, values in numbers.items() if values is not None and values.dtype.kind == "f"]
     if options.number_format:
         return floats if options.number_format[0] == "," else []
     if not floats or options.is_later:
@@ -153,7 +154,8 @@ def _read_again(file: _File, builders: list[ColumnBuilder], columns: Sequence[in
     """Read columns again, as they are written."""
     if columns:
         for n in columns:
-            builders[n] = ColumnBuilder(builders[n].name, keep=builders[n].keep)
+            earlier = builders[n]
+            builders[n] = ColumnBuilder(earlier.name, keep=earlier.keep, capacity=earlier.capacity)
         _parse(file, builders, columns, columns)
 
 
