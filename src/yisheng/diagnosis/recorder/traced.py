@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -148,7 +148,8 @@ def untrace_all() -> None:
 
 def _call_loss(func: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Call a loss function, and have the recorders note its result or what it raises."""
-    with _plain((*args, *kwargs.values())):
+    traced = _make_plain((*args, *kwargs.values()))
+    try:
         try:
             result = torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
@@ -157,6 +158,8 @@ def _call_loss(func: Callable[..., Any], name: str, args: Sequence[Any], kwargs:
             raise
         for listener in _local.listeners:
             listener.observe_loss_call(name, args, kwargs, result, None)
+    finally:
+        trace(traced)
     return trace(result) if torch.is_grad_enabled() else result
 
 
@@ -166,24 +169,31 @@ def _propagate(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
         return torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
     tensors = args[0] if args else kwargs.get("tensors", kwargs.get("self"))
     gradients = args[1] if len(args) > 1 else kwargs.get("grad_tensors", kwargs.get("gradient"))
-    with _plain(tensors if isinstance(tensors, tuple | list) else (tensors,)), contextlib.ExitStack() as stack:
-        for listener in _local.listeners:
-            stack.enter_context(listener.observing_backward(tensors, gradients))
-        _local.inside = True
-        try:
-            return torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
-        finally:
-            _local.inside = False
-
-
-@contextlib.contextmanager
-def _plain(values: Sequence[Any]) -> Iterator[None]:
-    """Make traced tensors plain for a while: every look at a traced one costs as much as a small operation."""
-    changed = [value for value in values if type(value) is TracedTensor]
-    for value in changed:
-        _set_class(value, torch.Tensor)
+    traced = _make_plain(tensors if isinstance(tensors, tuple | list) else (tensors,))
     try:
-        yield
+        contexts = [listener.observing_backward(tensors, gradients) for listener in _local.listeners]
+        if len(contexts) == 1:
+            with contexts[0]:
+                return _run_inside(func, args, kwargs)
+        with contextlib.ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context)
+            return _run_inside(func, args, kwargs)
     finally:
-        for value in changed:
-            trace(value)
+        trace(traced)
+
+
+def _run_inside(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    _local.inside = True
+    try:
+        return torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
+    finally:
+        _local.inside = False
+
+
+def _make_plain(values: Sequence[Any]) -> list[Any]:
+    """Make traced tensors plain and return them: every look at a traced one costs as much as a small operation."""
+    traced = [value for value in values if type(value) is TracedTensor]
+    for value in traced:
+        _set_class(value, torch.Tensor)
+    return traced
