@@ -29,7 +29,7 @@ from yisheng.data.tables.unicode_forms import normalize_text
 if TYPE_CHECKING:
     import pandas as pd
 
-CHUNK_VALUES = 500_000
+CHUNK_VALUES = 200_000
 """Values that are parsed at a time."""
 MAX_PARSERS = 4
 """Threads that parse a plain file: each holds a chunk."""

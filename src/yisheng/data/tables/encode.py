@@ -106,7 +106,7 @@ def _parse_dates(raw: RawColumn, column: Column, source_name: str, first_row: in
 def _parse_numbers(raw: RawColumn, column: Column, source_name: str, first_row: int) -> np.ndarray:
     """Return numbers, float64 ``(N,)``."""
     if raw.numbers is not None:
-        numbers = raw.numbers.astype(np.float64)
+        numbers = raw.numbers.astype(np.float64, copy=False)
         marked = [float(word) for word in column.missing_words if is_number(word)]
         return np.where(np.isin(numbers, marked), np.nan, numbers) if marked else numbers
     texts = raw.normalize()
