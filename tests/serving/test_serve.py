@@ -1,6 +1,7 @@
 """``yisheng serve`` as it is used: in its own process, with its address, its token and its end."""
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -146,3 +147,16 @@ def test_urls_and_unknown_hosts():
         assert server.format_url(listening).startswith("http://")
     with pytest.raises(UsageError, match="not a name or address of this machine"):
         server.listen("no-such-host.invalid", 0)
+
+
+def test_garbage_collection_leaves_out_what_was_loaded_before(monkeypatch):
+    counts = []
+
+    class Server:
+        def run(self, sockets):
+            counts.append(gc.get_freeze_count())
+
+    monkeypatch.setattr(server, "make_server", lambda app: Server())
+    server.serve_app(None, server.listen("127.0.0.1", 0), ready=lambda url: None)
+    assert counts[0] > 10_000
+    assert gc.get_freeze_count() == 0

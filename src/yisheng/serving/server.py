@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core.errors import MissingPartError, UsageError
@@ -133,4 +135,16 @@ def serve_app(app: ASGIApp, listening: socket.socket, *, ready: Callable[[str], 
     with listening:
         server = make_server(app)
         ready(format_url(listening))
-        server.run(sockets=[listening])
+        with _keep_loaded_objects():
+            server.run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _keep_loaded_objects() -> Iterator[None]:
+    """Let Python's garbage collection leave out what is loaded now: to look at all of it delays a request by 0.1 s."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
