@@ -32,6 +32,7 @@ from yisheng.core.messages import ENGLISH, LANGUAGES
 from yisheng.experiments.explain import explain
 from yisheng.experiments.explain_config import explain_component
 from yisheng.experiments.explain_names import KIND_OF_KEY
+from yisheng.reporting.findings_text import EVIDENCE
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "src" / "yisheng"
@@ -39,6 +40,8 @@ MARKERS = {"Message": slice(0, 1), "plural_message": slice(1, 3)}
 """Function that makes a message -> which of its arguments are templates."""
 TEMPLATE_MARKERS = {"message": slice(0, 1), "plural_message": slice(1, 3)}
 """The same in templates of HTML."""
+EVIDENCE_POSITION = 2
+"""Which argument of a `Finding` its evidence is."""
 NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 """The files change only with the texts."""
 HEADER = """\
@@ -93,6 +96,16 @@ def extract_messages(source: str, file: str) -> Iterator[Text]:
             if not keywords <= fields or (fields != keywords and not has_more):
                 raise InvalidMessageError(f"{place}: fields {sorted(fields)}, but values for {sorted(keywords)}")
             yield Text(template, file, fields)
+
+
+def extract_evidence(source: str, file: str) -> Iterator[Text]:
+    """Yield the names of the evidence of every ``Finding(...)`` in a source file, as `findings_text` looks them up."""
+    for node in ast.walk(ast.parse(source)):
+        is_finding = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding"
+        if is_finding and len(node.args) > EVIDENCE_POSITION:
+            evidence = node.args[EVIDENCE_POSITION]
+            keys = evidence.keys if isinstance(evidence, ast.Dict) else []
+            yield from (Text(f"{EVIDENCE}{key.value}", file) for key in keys if isinstance(key, ast.Constant))
 
 
 def extract_templates(source: str, file: str) -> Iterator[Text]:
@@ -162,6 +175,7 @@ def extract_all() -> list[Text]:
         source = path.read_text(encoding="utf-8")
         if path != SOURCES / "core" / "messages.py" and any(marker in source for marker in MARKERS):
             texts += extract_messages(source, path.relative_to(SOURCES).as_posix())
+        texts += extract_evidence(source, path.relative_to(SOURCES).as_posix())
         if "message(" in source and "{{" in source:
             for node in ast.walk(ast.parse(source)):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str) and "message(" in node.value:

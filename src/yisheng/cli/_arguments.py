@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_out_path, parse_path
 
 FLAGS = {"json", "quiet", "help", "version", "yes"}
@@ -53,7 +54,7 @@ class Arguments:
         remaining = list(words)
         for word in remaining:
             if "\0" in word:  # no path, name or value can have one; the system would refuse it later
-                raise UsageError(f"{word!r} has a NUL character", "remove it")
+                raise UsageError(Message("{word} has a NUL character", word=f"{word!r}"), Message("remove it"))
         while remaining:
             word = remaining.pop(0)
             if word == "--":
@@ -71,15 +72,29 @@ class Arguments:
                 elif remaining and not remaining[0].startswith("--"):
                     value = remaining.pop(0)
                 else:
-                    raise UsageError(f"{word} needs a value", f"write {key}=VALUE or {word} VALUE")
+                    raise UsageError(
+                        Message("{word} needs a value", word=word),
+                        Message("write {key}=VALUE or {word} VALUE", key=key, word=word),
+                    )
             elif word.startswith("-") and len(word) > 1 and word[1] not in "0123456789":
-                raise UsageError(f"unknown option {word!r}", "write keys as key=value or --key value")
+                raise UsageError(
+                    Message("unknown option {word}", word=f"{word!r}"),
+                    Message("write keys as key=value or --key value"),
+                )
             else:
                 inputs.append(word)
                 continue
             key = key.replace("-", "_")
             if key in settings:
-                raise UsageError(f"{key} is given twice: {settings[key]!r} and {value!r}", "leave one of them out")
+                raise UsageError(
+                    Message(
+                        "{key} is given twice: {settings} and {value}",
+                        key=key,
+                        settings=f"{settings[key]!r}",
+                        value=f"{value!r}",
+                    ),
+                    Message("leave one of them out"),
+                )
             settings[key] = value
         return cls(command, inputs, settings)
 
@@ -106,7 +121,10 @@ class Arguments:
         """
         value = self.settings.pop(key, str(default)).lower()
         if value not in TRUE | FALSE:
-            raise UsageError(f"{key} must be true or false, got {value!r}", f"write --{key}, or leave it out")
+            raise UsageError(
+                Message("{key} must be true or false, got {value}", key=key, value=f"{value!r}"),
+                Message("write --{key}, or leave it out", key=key),
+            )
         return value in TRUE
 
     def number(self, key: str, default: int, *, minimum: int = 1) -> int:
@@ -118,7 +136,13 @@ class Arguments:
         value = self.settings.pop(key, str(default))
         if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < minimum:
             raise UsageError(
-                f"{key} must be a whole number from {minimum} to 999999999, got {value!r}", f"write {key}={default}"
+                Message(
+                    "{key} must be a whole number from {minimum} to 999999999, got {value}",
+                    key=key,
+                    minimum=minimum,
+                    value=f"{value!r}",
+                ),
+                Message("write {key}={default}", key=key, default=default),
             )
         return int(value)
 
@@ -134,7 +158,10 @@ class Arguments:
         except ValueError:
             value = math.nan
         if not 0 < value < math.inf:
-            raise UsageError(f"{key} must be a number above 0, got {text!r}", f"write {key}={default:g}")
+            raise UsageError(
+                Message("{key} must be a number above 0, got {text}", key=key, text=f"{text!r}"),
+                Message("write {key}={default}", key=key, default=f"{default:g}"),
+            )
         return value
 
     def require_no_more(self, *keys: str) -> None:
@@ -147,7 +174,10 @@ class Arguments:
             UsageError: a setting is left.
         """
         for key in self.settings:
-            raise UsageError(f"unknown key {key!r} for yisheng {self.command}", suggest(key, {*keys, "json", "quiet"}))
+            raise UsageError(
+                Message("unknown key {key} for yisheng {command}", key=f"{key!r}", command=self.command),
+                suggest(key, {*keys, "json", "quiet"}),
+            )
 
     def require_inputs(self, minimum: int, maximum: int, description: str) -> None:
         """Raise an error unless the number of inputs is in a range.
@@ -158,7 +188,13 @@ class Arguments:
         if not minimum <= len(self.inputs) <= maximum:
             inputs = " ".join(self.inputs) or "nothing"
             raise UsageError(
-                f"yisheng {self.command} needs {description}, got {inputs}", f"see `yisheng {self.command} --help`"
+                Message(
+                    "yisheng {command} needs {description}, got {inputs}",
+                    command=self.command,
+                    description=description,
+                    inputs=inputs,
+                ),
+                Message("see `yisheng {command} --help`", command=self.command),
             )
 
     def input_paths(self, label: str) -> list[Path]:

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 from yisheng.core.printable import escape_line
 from yisheng.core.text_tables import format_table
 
@@ -47,7 +48,12 @@ def run(arguments: Arguments) -> int:
     action = arguments.inputs.pop(0) if arguments.inputs else ""
     if action not in actions:
         raise UsageError(
-            f"yisheng data needs one of {', '.join(actions)}, got {action or 'nothing'}", suggest(action, actions)
+            Message(
+                "yisheng data needs one of {actions}, got {action}",
+                actions=", ".join(actions),
+                action=action or "nothing",
+            ),
+            suggest(action, actions),
         )
     arguments.command = f"data {action}"
     return actions[action](arguments) or 0
@@ -138,7 +144,10 @@ def _bundle(arguments: Arguments) -> None:
     out = arguments.path("out")
     arguments.require_no_more("out")
     if out is None:
-        raise UsageError("yisheng data bundle needs out=, the file to write", f"use out={arguments.inputs[0]}.zip")
+        raise UsageError(
+            Message("yisheng data bundle needs out=, the file to write"),
+            Message("use out={inputs}.zip", inputs=arguments.inputs[0]),
+        )
     names, path = bundle_files(arguments.inputs, out)
     _print(arguments, {"bundle": str(path), "sets": names, "bytes": path.stat().st_size}, [str(path)])
 
@@ -149,7 +158,7 @@ def _one_data_set(arguments: Arguments) -> str:
     from yisheng.core.errors import UsageError, suggest
 
     if len(arguments.inputs) != 1:
-        raise UsageError("name one data set", suggest("", registry.names("data.datasets")))
+        raise UsageError(Message("name one data set"), suggest("", registry.names("data.datasets")))
     return arguments.inputs[0]
 
 

@@ -23,6 +23,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
 from yisheng.core.types import Score
@@ -68,7 +69,10 @@ def require_data(arguments: Arguments) -> None:
 
     misplaced = [key for key in KEYS if key in arguments.settings]
     if misplaced:
-        raise UsageError(f"{misplaced[0]}= is about other data, and none is named", "use data=NAME or data=PATH too")
+        raise UsageError(
+            Message("{misplaced}= is about other data, and none is named", misplaced=misplaced[0]),
+            Message("use data=NAME or data=PATH too"),
+        )
 
 
 def _evaluate_on(arguments: Arguments, data: str, groups: str | None) -> Evaluation:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 
 TABLE_KEYS = ("importance", "column", "row", "pairs")
 """Keys about the columns of a table."""
@@ -52,7 +53,8 @@ def run(arguments: Arguments) -> int:
     if kernel is not None:
         if photos or layer is not None or explain:
             raise UsageError(
-                "kernel= needs one image, without a run and layer=", "use yisheng look photo.png kernel=sobel"
+                Message("kernel= needs one image, without a run and layer="),
+                Message("use yisheng look photo.png kernel=sobel"),
             )
         out, size = draw_kernel(path, kernel, out)
     else:
@@ -74,8 +76,11 @@ def _explain_table(arguments: Arguments) -> int:
     if photos or misplaced or importance + (column is not None) + (row is not None) != 1:
         words = [*misplaced, *map(str, photos)] or ["more or less than one of them"]
         raise UsageError(
-            f"importance=true, column= and row= are three questions about a run on a table, got {', '.join(words)}",
-            f"use one of them: yisheng look {folder} row=0",
+            Message(
+                "importance=true, column= and row= are three questions about a run on a table, got {words}",
+                words=", ".join(words),
+            ),
+            Message("use one of them: yisheng look {folder} row=0", folder=folder),
         )
     arguments.require_no_more(*IMAGE_KEYS, *TABLE_KEYS, "model")
 

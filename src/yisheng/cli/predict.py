@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 
 FILE_KEYS = ("id", "format", "strict", "force", "excel_safe")
 """Keys that need ``out=``."""
@@ -55,12 +56,15 @@ def run(arguments: Arguments) -> int:
 
     if out is not None:
         if rows is not None:
-            raise UsageError("out= needs a table's file, not rows=", "write the rows to a file")
+            raise UsageError(Message("out= needs a table's file, not rows="), Message("write the rows to a file"))
         with supply_model(folder, model):
             _write(arguments, folder, inputs, out, {**options, "reading": reading, "interval": interval})
         return 0
     if options:
-        raise UsageError(f"{' and '.join(options)} are options of a file of predictions", "use out=submission.csv too")
+        raise UsageError(
+            Message("{options} are options of a file of predictions", options=" and ".join(options)),
+            Message("use out=submission.csv too"),
+        )
     with supply_model(folder, model):
         predictions = predict(folder, inputs, rows, reading, interval)
     if arguments.json:

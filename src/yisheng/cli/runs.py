@@ -35,6 +35,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 
 FILTER_KEYS = ("data", "model", "name", "state", "kind")
 
@@ -110,10 +111,15 @@ def _confirm(folders: list[Path]) -> None:
     size = sum(map(measure_bytes, folders)) / 1e6
     subject = str(folders[0]) if len(folders) == 1 else f"{len(folders)} run folders"
     if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError(f"{subject} ({size:,.1f} MB) would be deleted, and nobody can be asked", "use --yes to delete")
+        raise UsageError(
+            Message(
+                "{subject} ({size} MB) would be deleted, and nobody can be asked", subject=subject, size=f"{size:,.1f}"
+            ),
+            Message("use --yes to delete"),
+        )
     print(f"Delete {subject} ({size:,.1f} MB)? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("nothing was deleted", "answer y, or use --yes, to delete")
+        raise UsageError(Message("nothing was deleted"), Message("answer y, or use --yes, to delete"))
 
 
 def _export(arguments: Arguments) -> None:
@@ -124,7 +130,10 @@ def _export(arguments: Arguments) -> None:
     from yisheng.experiments.run_folders.archive import export_run
 
     if out is None:
-        raise UsageError("yisheng runs export needs out=, the file to write", f"use out={folder.resolve().name}.zip")
+        raise UsageError(
+            Message("yisheng runs export needs out=, the file to write"),
+            Message("use out={name}.zip", name=folder.resolve().name),
+        )
     archive = export_run(folder, out, model=model, force=force)
     if arguments.json:
         print(json.dumps({**asdict(archive), "path": str(archive.path)}, ensure_ascii=False))

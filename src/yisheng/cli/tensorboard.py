@@ -13,6 +13,7 @@ import time
 from dataclasses import asdict
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 
 
 def run(arguments: Arguments) -> int:
@@ -25,7 +26,7 @@ def run(arguments: Arguments) -> int:
     from yisheng.core.signals import collect_signals
 
     if port > 65535:
-        raise UsageError(f"port must be from 0 to 65535, got {port}", "write port=6006")
+        raise UsageError(Message("port must be from 0 to 65535, got {port}", port=port), Message("write port=6006"))
 
     from yisheng.experiments.tensorboard_server import serve_tensorboard
 

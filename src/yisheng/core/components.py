@@ -65,7 +65,10 @@ class CustomEntry(Entry):
         if name not in self.parameters:
             if self.open_ended:
                 return _read_literal(value)
-            raise UsageError(f"{key}={self.name} has no option {name!r}", suggest(name, self.parameters))
+            raise UsageError(
+                Message("{key}={name} has no option {name_2}", key=key, name=self.name, name_2=f"{name!r}"),
+                suggest(name, self.parameters),
+            )
         annotation = self.parameters[name].type
         return _read_literal(value) if annotation is Any else validate_value(name, annotation, value)
 
@@ -87,8 +90,12 @@ def find_component(kind: str, choice: NamedComponent) -> Entry:
         label = registry.KIND_LABELS.get(kind, kind)
         value = choice.name if not choice.name.startswith(f"{IN_MEMORY}:") else "the same object, from Python"
         raise UsageError(
-            f"the {label} {choice.name} is code of your own, which is imported only when you name it",
-            f"give it again: {KEY_OF_KIND.get(kind, kind)}={value}",
+            Message(
+                "the {label} {name} is code of your own, which is imported only when you name it",
+                label=label,
+                name=choice.name,
+            ),
+            Message("give it again: {kind}={value}", kind=KEY_OF_KIND.get(kind, kind), value=value),
         )
     make_entry: Callable[[Any, str], Entry] = importlib.import_module(f"yisheng.{kind}._custom").make_entry
     return make_entry(choice.component, choice.name)
@@ -118,14 +125,18 @@ def read_component(kind: str, value: Any) -> tuple[str, Any]:
     """
     label = registry.KIND_LABELS.get(kind, kind)
     if kind not in KEY_OF_KIND:
-        raise UsageError(f"a {label} must be a name, got {value!r}", suggest("", registry.names(kind)))
+        raise UsageError(
+            Message("a {label} must be a name, got {value}", label=label, value=f"{value!r}"),
+            suggest("", registry.names(kind)),
+        )
     if isinstance(value, str):
         component, name = import_reference(value), value.strip()
     else:
         component, name = value, make_reference(value)
     if not callable(component) and not hasattr(component, "param_groups") and not hasattr(component, "compute"):
         raise UsageError(
-            f"a {label} must be a name, a class or a callable, got {value!r}", suggest("", registry.names(kind))
+            Message("a {label} must be a name, a class or a callable, got {value}", label=label, value=f"{value!r}"),
+            suggest("", registry.names(kind)),
         )
     return name, component
 
@@ -259,7 +270,10 @@ def separate_components(settings: Iterable[tuple[str, Any, Any]]) -> tuple[list[
                 continue
             name, component = read_component(kinds[key], item)
             if any(short_name(name) == short_name(make_reference(earlier)) for earlier in objects.get(key, ())):
-                raise UsageError(f"{key} has two components named {short_name(name)}", "give each a name of its own")
+                raise UsageError(
+                    Message("{key} has two components named {name}", key=key, name=short_name(name)),
+                    Message("give each a name of its own"),
+                )
             objects.setdefault(key, []).append(component)
             names.append(name)
         is_single = not isinstance(value, list | tuple | str)

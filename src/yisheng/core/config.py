@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from yisheng.core import components, registry
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.references import import_reference, is_reference, short_name
 from yisheng.core.run_names import check_notes, check_run_name
 from yisheng.core.types import Spec
@@ -252,12 +253,16 @@ class Config(BaseModel):
         if self.boosting == AUTO:
             changes["boosting"] = self.epochs != 0 and spec.is_row and any(column.source for column in spec.columns)
         elif self.boosting and not spec.is_row:
-            raise UsageError(f"boosting=true needs rows of numbers; these are {spec.description}", "leave boosting out")
+            raise UsageError(
+                Message("boosting=true needs rows of numbers; these are {description}", description=spec.description),
+                Message("leave boosting out"),
+            )
         if self.importance == AUTO:
             changes["importance"] = self.epochs != 0 and spec.is_row and any(column.source for column in spec.columns)
         elif self.importance and not spec.is_row:
             raise UsageError(
-                f"importance=true needs rows of numbers; these are {spec.description}", "leave importance out"
+                Message("importance=true needs rows of numbers; these are {description}", description=spec.description),
+                Message("leave importance out"),
             )
         plain = {"precision": "fp32", "memory_format": "contiguous"}
         changes |= {key: value for key, value in plain.items() if getattr(self, key) == AUTO}
@@ -341,7 +346,10 @@ class Config(BaseModel):
         scalar = entry.meta.get("scalar", True)
         if not scalar or not entry.meta.get("fits", lambda _: True)(spec):
             reason = f"does not fit {spec.task}" if scalar else "is a table, not a number"
-            raise UsageError(f"score={score} {reason}", "name another metric, or use score=loss")
+            raise UsageError(
+                Message("score={score} {reason}", score=score, reason=reason),
+                Message("name another metric, or use score=loss"),
+            )
         return score
 
     def to_dict(self) -> dict[str, Any]:
@@ -432,8 +440,8 @@ def _default_component(key: str, spec: Spec) -> str:
         return "standard" if spec.dtype == "float32" else RAW
     if key == "model" and not spec.is_numeric:
         raise UsageError(
-            f"no network is the default for {spec.description}",
-            "name one of your own with model=, as in model=net.py:Net; see docs/custom.md",
+            Message("no network is the default for {description}", description=spec.description),
+            Message("name one of your own with model=, as in model=net.py:Net; see docs/custom.md"),
         )
     return registry.default(KINDS[key], spec).name
 
@@ -442,16 +450,37 @@ def _resolve_choice(key: str, choice: Choice, spec: Spec) -> Choice:
     """Return the choice with every option written out, if it fits the data."""
     if key == "scale" and spec.dtype != "float32" and choice.name != RAW:
         if choice.name != "none":
-            raise UsageError(f"scale={choice.name} is for numbers; these are {spec.description}", "leave scale out")
+            raise UsageError(
+                Message(
+                    "scale={name} is for numbers; these are {description}",
+                    name=choice.name,
+                    description=spec.description,
+                ),
+                Message("leave scale out"),
+            )
         choice = Choice(name=RAW)
     entry = components.find_component(kind_of(key), choice)
     if "fits" in entry.meta and not entry.meta["fits"](spec):
         data = f"{spec.task} on {spec.description}"
         if key.startswith(AUGMENT):
-            raise UsageError(f"augment={entry.name} needs {entry.meta['requires']}; this is {data}", "leave it out")
+            raise UsageError(
+                Message(
+                    "augment={name} needs {meta}; this is {data}",
+                    name=entry.name,
+                    meta=entry.meta["requires"],
+                    data=data,
+                ),
+                Message("leave it out"),
+            )
         raise UsageError(
-            f"{key}={entry.name} needs {entry.meta['requires']}; this is {data}",
-            f"leave {key} out to have it chosen, or name another",
+            Message(
+                "{key}={name} needs {meta}; this is {data}",
+                key=key,
+                name=entry.name,
+                meta=entry.meta["requires"],
+                data=data,
+            ),
+            Message("leave {key} out to have it chosen, or name another", key=key),
         )
     options = {name: entry.check_option(name, value, key) for name, value in choice.options.items()}
     defaults = {o.name: o.default for o in entry.options.values() if o.default is not registry.REQUIRED}

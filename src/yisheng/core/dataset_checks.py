@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 
 if TYPE_CHECKING:
     from yisheng.core.types import Dataset
@@ -38,12 +39,24 @@ def _check_arrays(dataset: Dataset) -> None:
             continue
         if not (hasattr(array, "dtype") and hasattr(array, "shape")):
             raise DataError(
-                f"{dataset.name}: {key} must be a NumPy array, got {type(array).__name__}", "give numpy.asarray(...)"
+                Message(
+                    "{name}: {key} must be a NumPy array, got {name__}",
+                    name=dataset.name,
+                    key=key,
+                    name__=type(array).__name__,
+                ),
+                Message("give numpy.asarray(...)"),
             )
         if hasattr(array, "columns"):  # pandas: len() and dtypes mean something else there
-            raise DataError(f"{dataset.name}: {key} must be a NumPy array, got a table", "give its .to_numpy()")
+            raise DataError(
+                Message("{name}: {key} must be a NumPy array, got a table", name=dataset.name, key=key),
+                Message("give its .to_numpy()"),
+            )
         if array.ndim == 0:
-            raise DataError(f"{dataset.name}: {key} must hold a value for each row, got one value", "give an array")
+            raise DataError(
+                Message("{name}: {key} must hold a value for each row, got one value", name=dataset.name, key=key),
+                Message("give an array"),
+            )
 
 
 def _check_input_type(dataset: Dataset) -> None:
@@ -51,8 +64,13 @@ def _check_input_type(dataset: Dataset) -> None:
     allowed = ("uint8",) if dataset.spec.inputs else INPUT_TYPES[dataset.spec.dtype]
     if dataset.x.dtype.name not in allowed:
         raise DataError(
-            f"{dataset.name}: inputs must be {' or '.join(allowed)}, got {dataset.x.dtype}",
-            f"convert them, as in x.astype('{allowed[-1]}')",
+            Message(
+                "{name}: inputs must be {allowed}, got {dtype}",
+                name=dataset.name,
+                allowed=" or ".join(allowed),
+                dtype=dataset.x.dtype,
+            ),
+            Message("convert them, as in x.astype('{allowed}')", allowed=allowed[-1]),
         )
 
 
@@ -60,8 +78,13 @@ def _check_lengths(dataset: Dataset) -> None:
     shape = tuple(dataset.x.shape[1:])
     if shape != dataset.spec.shape:
         raise DataError(
-            f"{dataset.name}: inputs must have the spec's shape {dataset.spec.shape}, got {shape}",
-            "check the file, or the spec",
+            Message(
+                "{name}: inputs must have the spec's shape {shape}, got {shape_2}",
+                name=dataset.name,
+                shape=dataset.spec.shape,
+                shape_2=shape,
+            ),
+            Message("check the file, or the spec"),
         )
     rows = len(dataset.x)
     columns = {
@@ -74,24 +97,46 @@ def _check_lengths(dataset: Dataset) -> None:
     }
     for label, values in columns.items():
         if values is not None and len(values) != rows:
-            raise DataError(f"{dataset.name}: {rows} inputs need {rows} {label}, got {len(values)}", "check the file")
+            raise DataError(
+                Message(
+                    "{name}: {rows} inputs need {rows} {label}, got {count}",
+                    name=dataset.name,
+                    rows=rows,
+                    label=label,
+                    count=len(values),
+                ),
+                Message("check the file"),
+            )
     if rows == 0:
-        raise DataError(f"{dataset.name}: the data set is empty", "give a file with at least a few rows")
+        raise DataError(
+            Message("{name}: the data set is empty", name=dataset.name), Message("give a file with at least a few rows")
+        )
 
 
 def _check_class_numbers(dataset: Dataset) -> None:
     y, classes = dataset.y, len(dataset.spec.classes)
     if y.dtype.name != "int64" or y.ndim != 1:
         raise DataError(
-            f"{dataset.name}: class numbers must be int64 (N,), got {y.dtype} {y.shape}",
-            "give the number of each row's class, as in y.astype('int64').ravel()",
+            Message(
+                "{name}: class numbers must be int64 (N,), got {dtype} {shape}",
+                name=dataset.name,
+                dtype=y.dtype,
+                shape=y.shape,
+            ),
+            Message("give the number of each row's class, as in y.astype('int64').ravel()"),
         )
     outside = (y < 0) | (y >= classes)
     if outside.any():
         row = int(outside.argmax())
         raise DataError(
-            f"{dataset.name}: class numbers must be from 0 to {classes - 1}, got {y[row]} in row {row}",
-            "check the targets, or the spec's classes",
+            Message(
+                "{name}: class numbers must be from 0 to {classes}, got {y} in row {row}",
+                name=dataset.name,
+                classes=classes - 1,
+                y=y[row],
+                row=row,
+            ),
+            Message("check the targets, or the spec's classes"),
         )
 
 
@@ -102,15 +147,28 @@ def _check_float_targets(dataset: Dataset) -> None:
     if y.dtype.name not in types or y.ndim != 2 or (labels is not None and y.shape[1] != labels):
         required = f"float32 (N, {labels})" if labels else "float32 or float64 (N, T), (N, 1) for one target"
         raise DataError(
-            f"{dataset.name}: targets must be {required}, got {y.dtype} {y.shape}",
-            "convert them, as in y.astype('float32').reshape(len(y), -1)",
+            Message(
+                "{name}: targets must be {required}, got {dtype} {shape}",
+                name=dataset.name,
+                required=required,
+                dtype=y.dtype,
+                shape=y.shape,
+            ),
+            Message("convert them, as in y.astype('float32').reshape(len(y), -1)"),
         )
     wrong = ~((y == 0) | (y == 1)) if labels else ~(abs(y) <= MAX_TARGET)
     if wrong.any():
         row = int(wrong.any(1).argmax())
         required = "0 or 1 for each label" if labels else "finite numbers"
         raise DataError(
-            f"{dataset.name}: targets must be {required}, got {y[row].tolist()} in row {row}", "fix or drop the row"
+            Message(
+                "{name}: targets must be {required}, got {tolist} in row {row}",
+                name=dataset.name,
+                required=required,
+                tolist=y[row].tolist(),
+                row=row,
+            ),
+            Message("fix or drop the row"),
         )
 
 
@@ -119,10 +177,20 @@ def _check_row_values(dataset: Dataset) -> None:
     part, weight, time = dataset.part, dataset.weight, dataset.time
     if part is not None and not ((part >= 0) & (part <= 2)).all():
         raise DataError(
-            f"{dataset.name}: official parts must be 0, 1 or 2, got {sorted(set(part.tolist()))[:5]}",
-            "use 0 for train, 1 for validation and 2 for test",
+            Message(
+                "{name}: official parts must be 0, 1 or 2, got {tolist}",
+                name=dataset.name,
+                tolist=sorted(set(part.tolist()))[:5],
+            ),
+            Message("use 0 for train, 1 for validation and 2 for test"),
         )
     if weight is not None and not ((weight >= 0) & (weight < float("inf"))).all():
-        raise DataError(f"{dataset.name}: sample weights must be 0 or more, and finite", "fix the weights")
+        raise DataError(
+            Message("{name}: sample weights must be 0 or more, and finite", name=dataset.name),
+            Message("fix the weights"),
+        )
     if time is not None and not (abs(time) < float("inf")).all():
-        raise DataError(f"{dataset.name}: the time of every row must be known", "fix or drop the rows without one")
+        raise DataError(
+            Message("{name}: the time of every row must be known", name=dataset.name),
+            Message("fix or drop the rows without one"),
+        )

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from yisheng.core.errors import UsageError, YishengError
+from yisheng.core.messages import Message
 
 PACKAGE = "yisheng"
 
@@ -45,8 +46,8 @@ def kind_of_module(module: str) -> str:
         if module.startswith(package + "."):
             return module[len(package) + 1 :].rpartition(".")[0]
     raise UsageError(
-        f"cannot tell the kind of a component in {module}",
-        'name it, as in @register(kind="models"), or list its package in YISHENG_PLUGINS',
+        Message("cannot tell the kind of a component in {module}", module=module),
+        Message('name it, as in @register(kind="models"), or list its package in YISHENG_PLUGINS'),
     )
 
 
@@ -64,8 +65,13 @@ def import_component(module: str) -> None:
         if module.startswith(f"{PACKAGE}."):
             raise
         raise UsageError(
-            f"the plugin {module!r} cannot be imported: {type(error).__name__}: {error}",
-            "install or fix it, or leave it out of YISHENG_PLUGINS",
+            Message(
+                "the plugin {module} cannot be imported: {name__}: {error}",
+                module=f"{module!r}",
+                name__=type(error).__name__,
+                error=error,
+            ),
+            Message("install or fix it, or leave it out of YISHENG_PLUGINS"),
         ) from error
 
 
@@ -112,7 +118,8 @@ def _require_plugin(package: str) -> None:
                 sys.path.remove(folder)
     if not hasattr(sys.modules.get(package), "__path__"):
         raise UsageError(
-            f"the plugin {package!r} is not a package", "set YISHENG_PLUGINS to names of packages, with commas"
+            Message("the plugin {package} is not a package", package=f"{package!r}"),
+            Message("set YISHENG_PLUGINS to names of packages, with commas"),
         )
 
 
@@ -122,7 +129,8 @@ def _registered_names(path: Path) -> Iterator[str]:
         body = ast.parse(path.read_bytes(), str(path)).body
     except (SyntaxError, ValueError) as error:
         raise UsageError(
-            f"{path} is not Python: {error}", "fix it, or leave its package out of YISHENG_PLUGINS"
+            Message("{path} is not Python: {error}", path=path, error=error),
+            Message("fix it, or leave its package out of YISHENG_PLUGINS"),
         ) from None
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core.errors import DataError, StorageError
+from yisheng.core.messages import Message
 from yisheng.core.temporary import create_temporary_file
 
 CHUNK_BYTES = 1 << 20
@@ -109,26 +110,44 @@ def read_json(path: str | os.PathLike[str], *, limit: int = MAX_JSON_BYTES) -> A
     try:
         content = read_bytes(path, limit)
         if content is None:
-            raise DataError(f"{path} is larger than {limit >> 20} MiB", "check that it is the right file")
+            raise DataError(
+                Message("{path} is larger than {limit} MiB", path=path, limit=limit >> 20),
+                Message("check that it is the right file"),
+            )
         return json.loads(content)
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "check the path; `yisheng train` prints the run folder's") from None
+        raise DataError(
+            Message("{path} does not exist", path=path),
+            Message("check the path; `yisheng train` prints the run folder's"),
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON: {error}", "copy the file from an intact run folder") from None
+        raise DataError(
+            Message("{path} is not JSON: {error}", path=path, error=error),
+            Message("copy the file from an intact run folder"),
+        ) from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
+        raise DataError(
+            Message("{path} cannot be read: {strerror}", path=path, strerror=error.strerror),
+            Message("check the path and its permissions"),
+        ) from None
 
 
 def explain_write_error(error: OSError, path: str | os.PathLike[str]) -> StorageError:
     """Return the error that explains why ``path`` could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageError(f"no space left on the disk for {path}", "free some space, or write elsewhere with out=")
+        return StorageError(
+            Message("no space left on the disk for {path}", path=path),
+            Message("free some space, or write elsewhere with out="),
+        )
     if error.errno == errno.EFBIG:
         return StorageError(
-            f"{path} would be larger than a file may be",
-            "raise the limit (ulimit -f), or write to another disk with out=",
+            Message("{path} would be larger than a file may be", path=path),
+            Message("raise the limit (ulimit -f), or write to another disk with out="),
         )
-    return StorageError(f"{path} cannot be written: {error.strerror or error}", "check the folder and its permissions")
+    return StorageError(
+        Message("{path} cannot be written: {strerror}", path=path, strerror=error.strerror or error),
+        Message("check the folder and its permissions"),
+    )
 
 
 def _sync(path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 FIRST_PORT, PORTS = 20_000, 10_000
 """Ports at which the first process of a step of ``srun`` is reached, by the number of its job."""
@@ -64,8 +65,13 @@ def require_one_process(what: str) -> None:
     launch = find_launch()
     if launch is not None:
         raise UsageError(
-            f"{what} needs one process, and {launch.launcher} started {launch.size}: each of them would do all of it",
-            f"start it without {launch.launcher}",
+            Message(
+                "{what} needs one process, and {launcher} started {size}: each of them would do all of it",
+                what=what,
+                launcher=launch.launcher,
+                size=launch.size,
+            ),
+            Message("start it without {launcher}", launcher=launch.launcher),
         )
 
 
@@ -80,7 +86,10 @@ def find_first_node(nodes: str) -> str:
     """
     match = _FIRST_NODE.match(nodes)
     if match is None:
-        raise UsageError(f"SLURM_STEP_NODELIST={nodes!r} names no host", "start it with srun, or set MASTER_ADDR")
+        raise UsageError(
+            Message("SLURM_STEP_NODELIST={nodes} names no host", nodes=f"{nodes!r}"),
+            Message("start it with srun, or set MASTER_ADDR"),
+        )
     return match["head"] + (match["number"] or "") + (match["tail"] or "")
 
 
@@ -88,6 +97,7 @@ def _read_number(name: str, launcher: str, minimum: int) -> int:
     text = os.environ.get(name, "")
     if not text.isdecimal() or int(text) < minimum:
         raise UsageError(
-            f"{name}={text!r} is not a whole number from {minimum}", f"start the program with {launcher}, which sets it"
+            Message("{name}={text} is not a whole number from {minimum}", name=name, text=f"{text!r}", minimum=minimum),
+            Message("start the program with {launcher}, which sets it", launcher=launcher),
         )
     return int(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 if TYPE_CHECKING:
     import torch
@@ -134,8 +135,8 @@ def select_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # differs by device
         reason = str(error).splitlines()[0].partition(". ")[0][:200]
         raise UsageError(
-            f"device={name} cannot be used here: {reason}",
-            "leave device= out, or run `yisheng env` to list the devices",
+            Message("device={name} cannot be used here: {reason}", name=name, reason=reason),
+            Message("leave device= out, or run `yisheng env` to list the devices"),
         ) from None
     return device
 

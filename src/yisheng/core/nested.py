@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.packed_rows import unpack as unpack  # with `pack`; apart because `types` imports it
 from yisheng.core.types import Inputs, InputSpec, Spec
 
@@ -59,7 +60,9 @@ def only(x: Inputs) -> torch.Tensor:
     """
     if isinstance(x, torch.Tensor):
         return x
-    raise UsageError("this is for networks with one input", f"the data has {len(tensors(x))}")
+    raise UsageError(
+        Message("this is for networks with one input"), Message("the data has {count}", count=len(tensors(x)))
+    )
 
 
 def take(x: Inputs, rows: Any) -> Inputs:
@@ -131,7 +134,10 @@ def pack(arrays: Sequence[np.ndarray] | Mapping[str, np.ndarray]) -> tuple[np.nd
     values = list(arrays.values()) if isinstance(arrays, Mapping) else list(arrays)
     if len({len(array) for array in values}) > 1:
         counts = ", ".join(str(len(array)) for array in values)
-        raise DataError(f"all inputs must have the same number of rows, got {counts}", "give one row per sample")
+        raise DataError(
+            Message("all inputs must have the same number of rows, got {counts}", counts=counts),
+            Message("give one row per sample"),
+        )
     inputs = tuple(
         InputSpec(tuple(array.shape[1:]), array.dtype.name, name)  # type: ignore[arg-type]  # Spec checks it
         for name, array in zip(names, values, strict=True)

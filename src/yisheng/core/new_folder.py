@@ -12,6 +12,7 @@ from typing import Final
 
 from yisheng.core.errors import StorageError
 from yisheng.core.files import explain_write_error
+from yisheng.core.messages import Message
 from yisheng.core.run_names import make_label
 from yisheng.core.temporary import create_temporary_folder, remove_abandoned
 
@@ -106,6 +107,11 @@ def require_space(out: Path, model_bytes: int) -> None:
     required = CHECKPOINT_COPIES * model_bytes + SPARE_BYTES
     if free < required:
         raise StorageError(
-            f"{existing} has {free / 2**20:,.1f} MiB of free space, this run needs about {required / 2**20:,.1f} MiB",
-            "free some space, or write to another folder with out=",
+            Message(
+                "{existing} has {free} MiB of free space, this run needs about {required} MiB",
+                existing=existing,
+                free=f"{free / 2**20:,.1f}",
+                required=f"{required / 2**20:,.1f}",
+            ),
+            Message("free some space, or write to another folder with out="),
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 
 INPUT = "an input"
 """What `parse_path` calls an input of a prediction; it is read only, so its name need not be in UTF-8."""
@@ -32,28 +33,51 @@ def parse_path(value: Any, key: str) -> Path:
     'runs/0001'
     """
     if not isinstance(value, str | os.PathLike):
-        raise UsageError(f"{key} must be a path, got {value!r}", "give the path as text or as a pathlib.Path")
+        raise UsageError(
+            Message("{key} must be a path, got {value}", key=key, value=f"{value!r}"),
+            Message("give the path as text or as a pathlib.Path"),
+        )
     text = os.fspath(value)
     if not isinstance(text, str):
-        raise UsageError(f"{key} must be a path as text, got {value!r}", "decode it with os.fsdecode(...)")
+        raise UsageError(
+            Message("{key} must be a path as text, got {value}", key=key, value=f"{value!r}"),
+            Message("decode it with os.fsdecode(...)"),
+        )
     if not text.strip():
-        raise UsageError(f"{key} must be a path, got empty text", f"give {key} a path, or leave it out")
+        raise UsageError(
+            Message("{key} must be a path, got empty text", key=key),
+            Message("give {key} a path, or leave it out", key=key),
+        )
     if "\0" in text:
-        raise UsageError(f"{key} must be a path, got {text!r}: it has a NUL character", "remove that character")
+        raise UsageError(
+            Message("{key} must be a path, got {text}: it has a NUL character", key=key, text=f"{text!r}"),
+            Message("remove that character"),
+        )
     try:
         os.fsencode(text)
         path = Path(text).expanduser()
         path.lstat()
     except UnicodeEncodeError:
         raise UsageError(
-            f"{key} must be a path, got {text!r}: file names cannot hold that character", "remove it"
+            Message(
+                "{key} must be a path, got {text}: file names cannot hold that character", key=key, text=f"{text!r}"
+            ),
+            Message("remove it"),
         ) from None
     except RuntimeError:
         user = text.partition("/")[0].partition("\\")[0]
-        raise UsageError(f"{key}={text}: there is no home folder {user}", "write the path in full") from None
+        raise UsageError(
+            Message("{key}={text}: there is no home folder {user}", key=key, text=text, user=user),
+            Message("write the path in full"),
+        ) from None
     except OSError as error:
         if error.errno in IMPOSSIBLE_NAME:
-            raise UsageError(f"{key} must be a path, got {text!r}: {error.strerror}", "use another name") from None
+            raise UsageError(
+                Message(
+                    "{key} must be a path, got {text}: {strerror}", key=key, text=f"{text!r}", strerror=error.strerror
+                ),
+                Message("use another name"),
+            ) from None
     if key != INPUT:
         _require_utf8(path, key)
     return path
@@ -69,8 +93,8 @@ def _require_utf8(path: Path, key: str) -> None:
     except UnicodeEncodeError:
         shown = absolute.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         raise UsageError(
-            f"{key} must be a path in UTF-8, got {shown}",
-            "rename the folder or file, for example with convmv, or give a link to it (ln -s)",
+            Message("{key} must be a path in UTF-8, got {shown}", key=key, shown=shown),
+            Message("rename the folder or file, for example with convmv, or give a link to it (ln -s)"),
         ) from None
 
 
@@ -91,12 +115,14 @@ def parse_out_path(value: Any) -> Path:
     except OSError:  # whoever writes there reports why not, unless something is there already
         if path.is_symlink():
             raise UsageError(
-                f"out={value} is a link to {path.readlink()}, where nothing is",
-                "create what it links to, remove the link, or name another out=",
+                Message("out={value} is a link to {readlink}, where nothing is", value=value, readlink=path.readlink()),
+                Message("create what it links to, remove the link, or name another out="),
             ) from None
         return path
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise UsageError(f"out={value} is a pipe or a device", "name a file or a folder with out=")
+        raise UsageError(
+            Message("out={value} is a pipe or a device", value=value), Message("name a file or a folder with out=")
+        )
     return Path(os.path.realpath(path)) if path.is_symlink() and stat.S_ISREG(mode) else path
 
 
@@ -130,13 +156,18 @@ def find_data_reader(value: str) -> tuple[str, str]:
         raise DataError(error.problem, error.remedy) from None
     if not os.path.exists(path):  # noqa: PTH110  # False for a folder without permission too
         candidates = suggest(registry.hyphenate(value), registry.names("data.datasets"))
-        raise DataError(f"{value} does not exist", f"check the path; or name a data set: {candidates}")
+        raise DataError(
+            Message("{value} does not exist", value=value),
+            Message("check the path; or name a data set: {candidates}", candidates=candidates),
+        )
     fitting = [e for e in registry.entries("data.datasets") if "opens" in e.meta and e.meta["opens"](path)]
     if len(fitting) != 1:
         several = f": several data sets could read it ({', '.join(e.name for e in fitting)})" if fitting else ""
         raise DataError(
-            f"{value} cannot be opened as data{several}",
-            "give a folder or zip of images in class folders, a table (.csv, .tsv, .txt, .parquet, ...) or arrays "
-            "(.npz, .npy, .h5); if it is a table of text, use data=table path=FILE format=csv",
+            Message("{value} cannot be opened as data{several}", value=value, several=several),
+            Message(
+                "give a folder or zip of images in class folders, a table (.csv, .tsv, .txt, .parquet, ...) "
+                "or arrays (.npz, .npy, .h5); if it is a table of text, use data=table path=FILE format=csv",
+            ),
         )
     return fitting[0].name, str(path)

@@ -9,6 +9,7 @@ from yisheng.core import registry
 from yisheng.core.components import KEY_OF_KIND, find_component, find_supplied, is_custom, read_component
 from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice, Config
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, is_path
 from yisheng.core.references import is_reference, short_name
 
@@ -18,7 +19,10 @@ def choose(key: str, value: Any, current: Choice | None, import_code: bool) -> C
     if isinstance(value, Choice):
         return value
     if not isinstance(value, str) and KINDS[key] not in KEY_OF_KIND:
-        raise UsageError(f"{key} must be a name, got {value!r}", suggest("", registry.names(KINDS[key])))
+        raise UsageError(
+            Message("{key} must be a name, got {value}", key=key, value=f"{value!r}"),
+            suggest("", registry.names(KINDS[key])),
+        )
     if not isinstance(value, str) or (key != "data" and is_reference(value)):
         return _read_own_choice(KINDS[key], value, import_code)
     if key == "data" and registry.hyphenate(value) not in registry.names("data.datasets") and is_path(value):
@@ -70,7 +74,9 @@ def parse_metrics(value: Any, import_code: bool) -> tuple[Choice, ...]:
             choices.append(_add_direction(choice.model_copy(update={"options": options})))
     names = [short_name(choice.name) for choice in choices]
     if repeated := [name for name in names if names.count(name) > 1]:
-        raise UsageError(f"metrics has {repeated[0]} twice", "give each a name of its own")
+        raise UsageError(
+            Message("metrics has {repeated} twice", repeated=repeated[0]), Message("give each a name of its own")
+        )
     return tuple(choices)
 
 
@@ -86,7 +92,9 @@ def parse_augmentations(value: Any, import_code: bool = True) -> dict[str, Choic
     """Return ``augment=`` as choices, from ``flip,crop``, a list of names, or a list of tables with ``name``."""
     items = value.split(",") if isinstance(value, str) else [value] if callable(value) else value
     if not isinstance(items, list | tuple):
-        raise UsageError(f"augment must be names, got {value!r}", "use augment=flip,crop")
+        raise UsageError(
+            Message("augment must be names, got {value}", value=f"{value!r}"), Message("use augment=flip,crop")
+        )
     choices: dict[str, Choice | None] = {}
     for item in items:
         if isinstance(item, Choice):
@@ -101,7 +109,10 @@ def parse_augmentations(value: Any, import_code: bool = True) -> dict[str, Choic
             choices[f"{AUGMENT}.{choice.name}"] = choice
             continue
         if not isinstance(name, str):
-            raise UsageError(f"an augmentation must have a name, got {item!r}", "use augment=flip,crop")
+            raise UsageError(
+                Message("an augmentation must have a name, got {item}", item=f"{item!r}"),
+                Message("use augment=flip,crop"),
+            )
         if registry.hyphenate(name) in ("none", "") and len(items) == 1:
             return {}
         if registry.hyphenate(name) == AUTO and len(items) == 1:
@@ -109,7 +120,7 @@ def parse_augmentations(value: Any, import_code: bool = True) -> dict[str, Choic
         entry = registry.find("transforms.augment", name)
         key = f"{AUGMENT}.{entry.name}"
         if key in choices:
-            raise UsageError(f"augment names {entry.name} twice", "name each once")
+            raise UsageError(Message("augment names {name} twice", name=entry.name), Message("name each once"))
         options = {option: entry.check_option(option, v, key) for option, v in options.items()}
         choices[key] = Choice(name=entry.name, options=options)
     return choices
@@ -120,6 +131,13 @@ def require_plain(owner: str, option: str, value: Any) -> None:
     items = value if isinstance(value, list | tuple) else [value]
     if not all(item is None or isinstance(item, bool | int | float | str) for item in items):
         raise UsageError(
-            f"{owner}.{option} must be a number, text, or a list of them, got {type(value).__name__}",
-            f"build the {owner} yourself and give the object: {owner}=Name({option}=...)",
+            Message(
+                "{owner}.{option} must be a number, text, or a list of them, got {name__}",
+                owner=owner,
+                option=option,
+                name__=type(value).__name__,
+            ),
+            Message(
+                "build the {owner} yourself and give the object: {owner}=Name({option}=...)", owner=owner, option=option
+            ),
         )

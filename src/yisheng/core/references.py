@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 
 IN_MEMORY: Final = "in-memory"
@@ -54,14 +55,20 @@ def import_reference(text: str) -> Any:
     """
     match = _REFERENCE.fullmatch(text.strip())
     if match is None or match["source"] == IN_MEMORY:
-        raise UsageError(f"{text!r} cannot be imported", "write file.py:Class or package.module:Class")
+        raise UsageError(
+            Message("{text} cannot be imported", text=f"{text!r}"),
+            Message("write file.py:Class or package.module:Class"),
+        )
     source, attribute = match["source"], match["attribute"]
     module = _import_file(source) if source.endswith(".py") else _import_module(source)
     value: Any = module
     for name in attribute.split("."):
         if not hasattr(value, name):
             defined = [name for name, item in vars(module).items() if callable(item) and not name.startswith("_")]
-            raise UsageError(f"{source} defines no {attribute}", suggest(attribute, defined))
+            raise UsageError(
+                Message("{source} defines no {attribute}", source=source, attribute=attribute),
+                suggest(attribute, defined),
+            )
         value = getattr(value, name)
     return value
 
@@ -116,7 +123,9 @@ _loaded_files: dict[str, Path] = {}
 def _import_file(source: str) -> ModuleType:
     path = parse_path(source, "the file of a reference").absolute()
     if not path.is_file():
-        raise UsageError(f"there is no file {source}", "check the path before the colon")
+        raise UsageError(
+            Message("there is no file {source}", source=source), Message("check the path before the colon")
+        )
     content = path.read_bytes()
     name = f"{path.stem}_{hashlib.sha256(str(path).encode() + content).hexdigest()[:8]}"
     if name in sys.modules:
@@ -134,7 +143,10 @@ def _import_file(source: str) -> ModuleType:
         del sys.modules[name], _loaded_files[name]
         if not isinstance(error, Exception):
             raise
-        raise UsageError(f"{source} cannot be imported: {_explain(error, path)}", "fix it, and try again") from error
+        raise UsageError(
+            Message("{source} cannot be imported: {error}", source=source, error=_explain(error, path)),
+            Message("fix it, and try again"),
+        ) from error
     return module
 
 
@@ -144,11 +156,19 @@ def _import_module(name: str) -> ModuleType:
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise UsageError(f"there is no module {name}", f"check the name, or write {name}.py:Class") from None
-        raise UsageError(f"{name} cannot be imported: {error}", "install what it needs") from error
+            raise UsageError(
+                Message("there is no module {name}", name=name),
+                Message("check the name, or write {name}.py:Class", name=name),
+            ) from None
+        raise UsageError(
+            Message("{name} cannot be imported: {error}", name=name, error=error), Message("install what it needs")
+        ) from error
     except Exception as error:
         raise UsageError(
-            f"{name} cannot be imported: {type(error).__name__}: {error}", "fix it, and try again"
+            Message(
+                "{name} cannot be imported: {name__}: {error}", name=name, name__=type(error).__name__, error=error
+            ),
+            Message("fix it, and try again"),
         ) from error
 
 

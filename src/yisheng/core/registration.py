@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from yisheng.core.discovery import kind_of_module
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 
 ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "data.datasets": (),
@@ -42,12 +43,14 @@ def check_registration(component: Any, kind: str | None, facts: Collection[str],
     """
     if not callable(component) or not hasattr(component, "__name__"):
         raise UsageError(
-            f"register takes a function or class, got {component!r}", 'write @register(kind="models") above its def'
+            Message("register takes a function or class, got {component}", component=f"{component!r}"),
+            Message('write @register(kind="models") above its def'),
         )
     name = component.__name__
     if not name.isidentifier():
         raise UsageError(
-            "a lambda has no name to register", f"write def name({', '.join(ARGUMENTS.get(kind or '', ()))})"
+            Message("a lambda has no name to register"),
+            Message("write def name({kind})", kind=", ".join(ARGUMENTS.get(kind or "", ()))),
         )
     if kind is None:
         kind = kind_of_module(component.__module__)
@@ -60,7 +63,7 @@ def check_registration(component: Any, kind: str | None, facts: Collection[str],
     if kind in ARGUMENTS and ("fits" in facts) != ("requires" in facts):
         raise UsageError(
             f"the {labels[kind]} {name} is registered with {'fits' if 'fits' in facts else 'requires'} alone",
-            'give both: fits=lambda spec: spec.is_image, requires="images"',
+            Message('give both: fits=lambda spec: spec.is_image, requires="images"'),
         )
     if kind == "transforms":
         _check_transform(component)
@@ -73,8 +76,13 @@ def _check_transform(component: Any) -> None:
     missing = [method for method in TRANSFORM_METHODS if not hasattr(component, method)]
     if missing:
         raise UsageError(
-            f"the scaling {component.__name__} has no {' and no '.join(missing)}",
-            f"a scaling is a class with the methods {', '.join(TRANSFORM_METHODS)}; see yisheng/transforms/__init__.py",
+            Message(
+                "the scaling {name__} has no {missing}", name__=component.__name__, missing=" and no ".join(missing)
+            ),
+            Message(
+                "a scaling is a class with the methods {TRANSFORM_METHODS}; see yisheng/transforms/__init__.py",
+                TRANSFORM_METHODS=", ".join(TRANSFORM_METHODS),
+            ),
         )
 
 
@@ -94,6 +102,12 @@ def _check_signature(component: Callable[..., Any], label: str, arguments: tuple
     names = [*(p.name for p in positional), *arguments[len(positional) :], *(["*", *options] if options else [])]
     name, plain = component.__name__, inspect.Signature(parameters)
     raise UsageError(
-        f"the {label} is called with ({', '.join(arguments)}), but is defined as {name}{plain}",
+        Message(
+            "the {label} is called with ({arguments}), but is defined as {name}{plain}",
+            label=label,
+            arguments=", ".join(arguments),
+            name=name,
+            plain=plain,
+        ),
         f"define it as {name}({', '.join(names)})" + (": options come after the *" if options else ""),
     )

@@ -170,7 +170,10 @@ class Entry:
             UsageError: there is no such option, or the value is not allowed.
         """
         if name not in self.options:
-            raise UsageError(f"{key}={self.name} has no option {name!r}", suggest(name, self.options))
+            raise UsageError(
+                Message("{key}={name} has no option {name_2}", key=key, name=self.name, name_2=f"{name!r}"),
+                suggest(name, self.options),
+            )
         return validate_value(name, self.options[name].type, value)
 
 
@@ -309,7 +312,14 @@ def default(kind: str, *arguments: Any) -> Entry:
     fitting = [e for e in entries(kind) if "default_for" in e.meta and e.meta["default_for"](*arguments)]
     if len(fitting) != 1:
         candidates = ", ".join(e.name for e in fitting) or "none"
-        raise UsageError(f"no single default among the {kind} for this data (fitting: {candidates})", "name one")
+        raise UsageError(
+            Message(
+                "no single default among the {kind} for this data (fitting: {candidates})",
+                kind=kind,
+                candidates=candidates,
+            ),
+            Message("name one"),
+        )
     return fitting[0]
 
 

@@ -12,12 +12,13 @@ from yisheng.core.components import describe_sources
 from yisheng.core.config import Config
 from yisheng.core.discovery import plugins
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import KIND_LABELS, UnknownNameError
 from yisheng.core.types import Dataset
 
 MAX_THREADS: Final = 1024
 """A larger recorded number of threads is taken for damage."""
-FORCE: Final = "use force=true to continue anyway"
+FORCE: Final = Message("use force=true to continue anyway")
 
 
 def describe_environment(config: Config, data: Dataset, data_sha256: str, device: object) -> dict[str, Any]:
@@ -54,7 +55,15 @@ def explain_unknown_name(error: UnknownNameError, folder: Path, environment: Any
     if missing:
         remedy = f"install the plugin it is from, and set YISHENG_PLUGINS={','.join([*plugins(), *missing])}"
     label = KIND_LABELS.get(error.kind, error.kind)
-    return DataError(f"{folder} was trained with the {label} {error.name!r}, which is not known here", remedy)
+    return DataError(
+        Message(
+            "{folder} was trained with the {label} {name}, which is not known here",
+            folder=folder,
+            label=label,
+            name=f"{error.name!r}",
+        ),
+        remedy,
+    )
 
 
 def recorded_data_sha256(environment: Mapping[str, Any]) -> str | None:
@@ -84,33 +93,44 @@ def require_unchanged(environment: Mapping[str, Any], data_sha256: str, config: 
     recorded = recorded_data_sha256(environment)
     if recorded is None:
         raise DataError(
-            "environment.json is damaged: it does not describe the data",
-            f"copy it from an intact run folder, or {FORCE}",
+            Message("environment.json is damaged: it does not describe the data"),
+            Message("copy it from an intact run folder, or {FORCE}", FORCE=FORCE),
         )
     if recorded != data_sha256:
         raise DataError(
-            "the data is not what it was when the run began (SHA-256 differs)", f"restore the data, or {FORCE}"
+            Message("the data is not what it was when the run began (SHA-256 differs)"),
+            Message("restore the data, or {FORCE}", FORCE=FORCE),
         )
     versions = provenance.versions()
     for name in ("yisheng", "torch"):
         if environment.get(name) != versions[name]:
             raise UsageError(
-                f"the run began with {name} {environment.get(name)}, this is {versions[name]}: the result would not be "
-                "exactly the same",
-                f"install that version, or {FORCE}",
+                Message(
+                    "the run began with {name} {name_2}, this is {versions}: the result would not be exactly the same",
+                    name=name,
+                    name_2=environment.get(name),
+                    versions=versions[name],
+                ),
+                Message("install that version, or {FORCE}", FORCE=FORCE),
             )
     recorded_sources = environment.get("own_code")
     for key, source in describe_sources(config.custom_choices()).items():
         recorded_source = recorded_sources.get(key) if isinstance(recorded_sources, Mapping) else None
         if isinstance(recorded_source, Mapping) and recorded_source.get("sha256") != source["sha256"]:
             raise UsageError(
-                f"the source of {key}={source['reference']} changed since the run began: the result would not be "
-                "exactly the same",
-                f"restore it, or {FORCE}",
+                Message(
+                    "the source of {key}={source} changed since the run began: the result would not be exactly "
+                    "the same",
+                    key=key,
+                    source=source["reference"],
+                ),
+                Message("restore it, or {FORCE}", FORCE=FORCE),
             )
     if environment.get("code") != provenance.hash_sources():
         raise UsageError(
-            "the sources of yisheng or of a plugin changed since the run began: the result would not be exactly "
-            "the same",
-            f"restore them, or {FORCE}",
+            Message(
+                "the sources of yisheng or of a plugin changed since the run began: the result would not be "
+                "exactly the same",
+            ),
+            Message("restore them, or {FORCE}", FORCE=FORCE),
         )

@@ -11,6 +11,7 @@ from typing import Any, Final
 from yisheng.core import files, run_environment
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.new_folder import create_numbered_folder
 from yisheng.core.registry import UnknownNameError
 from yisheng.core.scores_file import parse_scores, scores_to_plain
@@ -22,7 +23,7 @@ FORMAT: Final = 2
 """Format of the folder, written into ``model.json``."""
 FILES_OF_FORMAT_1: Final = ("recipe.toml", "study.toml", "folds.json", "twin.json", "familiar.safetensors")
 
-INTACT_COPY: Final = "copy it from an intact run folder, or train again"
+INTACT_COPY: Final = Message("copy it from an intact run folder, or train again")
 
 
 class RunFolder:
@@ -128,7 +129,9 @@ class RunFolder:
             self.file(self.CHECKPOINT).mkdir(exist_ok=True)
             lock.acquire()
         except Timeout:
-            raise UsageError(f"another process is training in {self.path}", "wait for it, or stop it") from None
+            raise UsageError(
+                Message("another process is training in {path}", path=self.path), Message("wait for it, or stop it")
+            ) from None
         except OSError as error:  # Timeout is one of them
             raise files.explain_write_error(error, self.file(self.CHECKPOINT)) from error
         try:
@@ -177,8 +180,8 @@ class RunFolder:
         best = RunFolder(self.file(self.BEST))
         if not _is_file(best.file(self.MODEL)):
             raise DataError(
-                f"the search in {self.path} is not finished: it has no model yet",
-                f"continue it: yisheng resume {self.path}",
+                Message("the search in {path} is not finished: it has no model yet", path=self.path),
+                Message("continue it: yisheng resume {path}", path=self.path),
             )
         return best
 
@@ -190,8 +193,12 @@ class RunFolder:
         """
         if any(_is_file(self.file(name)) for name in FILES_OF_FORMAT_1) or self._model_format() == 1:
             raise DataError(
-                f"{self.path} was written by an older version of yisheng (format 1, this version reads {FORMAT})",
-                "train again with this version: yisheng train",
+                Message(
+                    "{path} was written by an older version of yisheng (format 1, this version reads {FORMAT})",
+                    path=self.path,
+                    FORMAT=FORMAT,
+                ),
+                Message("train again with this version: yisheng train"),
             )
 
     def _model_format(self) -> Any:
@@ -220,7 +227,9 @@ class RunFolder:
             return ResolvedConfig(**dict(config))
         except ValidationError as error:
             reason = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise DataError(f"{self.file(self.CONFIG)} is damaged: {reason}", INTACT_COPY) from None
+            raise DataError(
+                Message("{CONFIG} is damaged: {reason}", CONFIG=self.file(self.CONFIG), reason=reason), INTACT_COPY
+            ) from None
 
     @property
     def cross_validation_config(self) -> Config:
@@ -233,12 +242,16 @@ class RunFolder:
         """
         if not self.is_cross_validation:
             raise DataError(
-                f"{self.path} is not a cross-validation: it has no {self.CROSS_VALIDATION}",
-                "give the path that `yisheng train ... folds=5` printed last",
+                Message(
+                    "{path} is not a cross-validation: it has no {CROSS_VALIDATION}",
+                    path=self.path,
+                    CROSS_VALIDATION=self.CROSS_VALIDATION,
+                ),
+                Message("give the path that `yisheng train ... folds=5` printed last"),
             )
         config = self._read_config()
         if config.folds is None:
-            raise DataError(f"{self.file(self.CONFIG)} is damaged: it has no folds", INTACT_COPY)
+            raise DataError(Message("{CONFIG} is damaged: it has no folds", CONFIG=self.file(self.CONFIG)), INTACT_COPY)
         return config
 
     def _read_config(self) -> Config:
@@ -246,8 +259,8 @@ class RunFolder:
         path = self.file(self.CONFIG)
         if not os.path.lexists(path):  # False, too, for text that cannot be a path at all
             raise DataError(
-                f"{self.path} is not a run folder: it has no {self.CONFIG}",
-                "give the path that `yisheng train` printed last",
+                Message("{path} is not a run folder: it has no {CONFIG}", path=self.path, CONFIG=self.CONFIG),
+                Message("give the path that `yisheng train` printed last"),
             )
         try:
             return merge_settings(read_settings(path, is_generated=True), import_code=False).config
@@ -256,7 +269,10 @@ class RunFolder:
             environment = files.read_json(record) if record.is_file() else None
             raise run_environment.explain_unknown_name(error, self.path, environment) from None
         except UsageError as error:  # a config that a training wrote was right
-            raise DataError(f"{path} is damaged: {error.problem}", f"{INTACT_COPY} ({error.remedy})") from None
+            raise DataError(
+                Message("{path} is damaged: {problem}", path=path, problem=error.problem),
+                Message("{INTACT_COPY} ({remedy})", INTACT_COPY=INTACT_COPY, remedy=error.remedy),
+            ) from None
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -268,7 +284,7 @@ class RunFolder:
         path = self.file(self.ENVIRONMENT)
         environment = files.read_json(path)
         if not isinstance(environment, dict):
-            raise DataError(f"{path} is damaged: it is not a JSON object", INTACT_COPY)
+            raise DataError(Message("{path} is damaged: it is not a JSON object", path=path), INTACT_COPY)
         return environment
 
     @property
@@ -346,7 +362,10 @@ class RunFolder:
             return {}
         scores, problems = parse_scores(files.read_json(path))
         if problems:
-            raise DataError(f"{path} is damaged: {problems[0]}", f"write it again: yisheng evaluate {self.path}")
+            raise DataError(
+                Message("{path} is damaged: {problems}", path=path, problems=problems[0]),
+                Message("write it again: yisheng evaluate {path}", path=self.path),
+            )
         return scores
 
     def write_scores(self, scores: Scores) -> None:
@@ -368,12 +387,15 @@ class RunFolder:
         path = self.file(self.MODEL)
         if not os.path.lexists(path):
             raise DataError(
-                f"the training in {self.path} is not finished: it has no model yet",
-                f"continue it: yisheng resume {self.path}",
+                Message("the training in {path} is not finished: it has no model yet", path=self.path),
+                Message("continue it: yisheng resume {path}", path=self.path),
             )
         description = files.read_json(path)
         if not isinstance(description, dict) or description.get("format") != FORMAT:
-            raise DataError(f"{path} is not of format {FORMAT}", "use the version of yisheng that wrote it")
+            raise DataError(
+                Message("{path} is not of format {FORMAT}", path=path, FORMAT=FORMAT),
+                Message("use the version of yisheng that wrote it"),
+            )
         return description
 
     def read_run(self) -> Run:
@@ -398,7 +420,9 @@ class RunFolder:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise DataError(f"{self.file(self.MODEL)} is damaged: {reason}", INTACT_COPY) from None
+            raise DataError(
+                Message("{MODEL} is damaged: {reason}", MODEL=self.file(self.MODEL), reason=reason), INTACT_COPY
+            ) from None
 
 
 def _is_file(path: Path) -> bool:

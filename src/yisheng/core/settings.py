@@ -18,6 +18,7 @@ from yisheng.core.components import CustomEntry, find_component, is_custom
 from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice, Config, kind_of, plain_value
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.files import read_bytes
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.read_choices import choose, parse_augmentations, parse_metrics, require_plain
 from yisheng.core.references import is_reference, short_name
@@ -62,15 +63,21 @@ def read_settings(path: Path, *, is_generated: bool = False) -> list[Setting]:
     try:
         content = read_bytes(path, MAX_CONFIG_BYTES)
         if content is None:
-            raise UsageError(f"{path} is larger than 1 MiB: not a config", "give a config in TOML")
+            raise UsageError(
+                Message("{path} is larger than 1 MiB: not a config", path=path), Message("give a config in TOML")
+            )
         text = content.decode("utf-8-sig")  # editors on Windows write a byte order mark
         data = tomllib.loads(text)
     except OSError as error:
-        raise UsageError(f"config {path} cannot be read: {error.strerror}", "check the path after config=") from None
+        raise UsageError(
+            Message("config {path} cannot be read: {strerror}", path=path, strerror=error.strerror),
+            Message("check the path after config="),
+        ) from None
     except (ValueError, RecursionError) as error:
         remedy = suggest_literal_string(text) if isinstance(error, tomllib.TOMLDecodeError) else None
         raise UsageError(
-            f"config {path} is not TOML: {error}", remedy or "fix that line; see configs/ for examples"
+            Message("config {path} is not TOML: {error}", path=path, error=error),
+            remedy or Message("fix that line; see configs/ for examples"),
         ) from None
     settings = list(_flatten(data, "file"))
     for key, value, _ in settings:
@@ -93,7 +100,10 @@ def keyword_settings(keywords: Mapping[str, Any]) -> Iterator[Setting]:
             value = value.tolist()
         if isinstance(value, Mapping) and (key != METRICS or "name" in value):
             if "name" not in value:
-                raise UsageError(f"{key} must have a name, got {dict(value)!r}", f'write {key}={{"name": ..., ...}}')
+                raise UsageError(
+                    Message("{key} must have a name, got {dict}", key=key, dict=f"{dict(value)!r}"),
+                    Message('write {key}={{"name": ..., ...}}', key=key),
+                )
             yield key, value["name"], "command line"
             options = {f"{key}.{option}": v for option, v in value.items() if option != "name"}
             yield from keyword_settings(options)
@@ -190,34 +200,49 @@ def _require_consistent(plain: Mapping[str, Any]) -> None:
     """Raise an error for keys that contradict each other or need one another."""
     for name in ("finetune", "head_lr"):
         if plain.get(name) is not None and plain.get("weights") is None:
-            raise UsageError(f"{name}={plain[name]} needs pretrained weights", "use weights=FILE or weights=NAME")
+            raise UsageError(
+                Message("{name}={plain} needs pretrained weights", name=name, plain=plain[name]),
+                Message("use weights=FILE or weights=NAME"),
+            )
     if plain.get("budget") is not None:
         for name in ("epochs", "folds", "scratch"):
             if plain.get(name) not in (None, AUTO, False):
                 raise UsageError(
-                    f"budget={plain['budget']:g} (seconds) and {name}={plain_value(plain[name])} contradict: a budget "
-                    "decides how many epochs one training gets",
-                    f"leave budget or {name} out",
+                    Message(
+                        "budget={plain} (seconds) and {name}={plain_2} contradict: a budget decides how many epochs "
+                        "one training gets",
+                        plain=f"{plain['budget']:g}",
+                        name=name,
+                        plain_2=plain_value(plain[name]),
+                    ),
+                    Message("leave budget or {name} out", name=name),
                 )
     if plain.get("epochs") == 0:
         for name in ("folds", "scratch", "patience", "boosting", "budget"):
             if plain.get(name) not in (None, False, AUTO, 0):
                 raise UsageError(
-                    f"epochs=0 trains nothing, so {name}={plain_value(plain[name])} has no meaning",
-                    f"leave {name} out, or use epochs=10",
+                    Message(
+                        "epochs=0 trains nothing, so {name}={plain} has no meaning",
+                        name=name,
+                        plain=plain_value(plain[name]),
+                    ),
+                    Message("leave {name} out, or use epochs=10", name=name),
                 )
     for name, required, example in (("repeats", "folds", "5"), ("repeat", "fold", "1/5")):
         if plain.get(name, 1) != 1 and plain.get(required) is None:
-            raise UsageError(f"{name}={plain[name]} needs {required}", f"use {required}={example} too")
+            raise UsageError(
+                Message("{name}={plain} needs {required}", name=name, plain=plain[name], required=required),
+                Message("use {required}={example} too", required=required, example=example),
+            )
     if plain.get("calibrate") and (plain.get("folds") or plain.get("fold")):
         raise UsageError(
-            "calibrate=true would fit the temperature to the very rows that a fold is scored on",
-            "leave calibrate out, or train a single run",
+            Message("calibrate=true would fit the temperature to the very rows that a fold is scored on"),
+            Message("leave calibrate out, or train a single run"),
         )
     if plain.get("patience") and (plain.get("folds") or plain.get("fold")):
         raise UsageError(
-            "patience would choose an epoch by the very rows that a fold is scored on",
-            "leave patience out, and give epochs=",
+            Message("patience would choose an epoch by the very rows that a fold is scored on"),
+            Message("leave patience out, and give epochs="),
         )
 
 
@@ -245,9 +270,11 @@ def _flatten(data: Mapping[str, Any], origin: Origin) -> Iterator[Setting]:
             yield key, value, origin
             continue
         if canonical_key(key) == AUGMENT:
-            raise UsageError("[augment] holds one table only", 'write augment = ["flip"], or [[augment]] for each')
+            raise UsageError(
+                Message("[augment] holds one table only"), Message('write augment = ["flip"], or [[augment]] for each')
+            )
         if canonical_key(key) not in KINDS:
-            raise UsageError(f"[{key}] is not a part of a config", suggest(key, KINDS))
+            raise UsageError(Message("[{key}] is not a part of a config", key=key), suggest(key, KINDS))
         if "name" in value:
             yield key, value["name"], origin
         yield from ((f"{key}.{option}", v, origin) for option, v in value.items() if option != "name")
@@ -298,7 +325,10 @@ def _find_owner(key: str, choices: Mapping[str, Choice | None]) -> tuple[str, st
         return owners[0], head
     if owners:
         dotted = " or ".join(f"{owner}.{head}=" for owner in owners)
-        raise UsageError(f"{head} is an option of {' and of '.join(owners)}", f"use {dotted}")
+        raise UsageError(
+            Message("{head} is an option of {owners}", head=head, owners=" and of ".join(owners)),
+            Message("use {dotted}", dotted=dotted),
+        )
     raise _explain_unknown(head, choices)
 
 
@@ -307,10 +337,13 @@ def _check_dotted(key: str, head: str, name: str, choices: Mapping[str, Choice |
     if head not in choices and head.startswith(AUGMENT):
         augmentation = head.removeprefix(AUGMENT).strip(".") or name
         raise UsageError(
-            f"{key}: {augmentation} is not among the augmentations", f"use augment={augmentation} with the others"
+            Message("{key}: {augmentation} is not among the augmentations", key=key, augmentation=augmentation),
+            Message("use augment={augmentation} with the others", augmentation=augmentation),
         )
     if head not in choices:
-        raise UsageError(f"{head!r} in {key} is not a choice of a config", suggest(head, KINDS))
+        raise UsageError(
+            Message("{head} in {key} is not a choice of a config", head=f"{head!r}", key=key), suggest(head, KINDS)
+        )
     choice = choices[head]
     options = {option for entry in _candidates(head, choice) for option in entry.options}
     if not any(_has_option(entry, name) for entry in _candidates(head, choice)):
@@ -326,12 +359,18 @@ def _explain_unknown(key: str, choices: Mapping[str, Choice | None]) -> UsageErr
         names = {k: c.name for k, c in choices.items() if c}
         keys = sorted({owner.split("=")[0] for owner in owners})
         chosen = ", ".join(f"{k}={names.get(k, 'none')}" for k in keys)
-        return UsageError(f"{key} is not an option of {chosen}", f"it belongs to {', '.join(owners)}")
+        return UsageError(
+            Message("{key} is not an option of {chosen}", key=key, chosen=chosen),
+            Message("it belongs to {owners}", owners=", ".join(owners)),
+        )
     data = choices["data"]
     if key in registry.find("data.objects", IN_MEMORY).options and data is not None and data.name != IN_MEMORY:
-        return UsageError(f"{key} is not an option of data={data.name}", "it is for data that is given as an object")
+        return UsageError(
+            Message("{key} is not an option of data={name}", key=key, name=data.name),
+            Message("it is for data that is given as an object"),
+        )
     options = {option for k in choices for entry in _candidates(k, choices[k]) for option in entry.options}
-    return UsageError(f"unknown key {key!r}", suggest(key, {*Config.model_fields, *options}))
+    return UsageError(Message("unknown key {key}", key=f"{key!r}"), suggest(key, {*Config.model_fields, *options}))
 
 
 def _check_plain(key: str, value: Any) -> Any:

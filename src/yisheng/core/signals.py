@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from yisheng.core.errors import StoppedError
+from yisheng.core.messages import Message
 
 HANGUP: Final[int | None] = getattr(signal, "SIGHUP", None)
 """The signal that the end of a terminal sends; Windows has none."""
@@ -100,4 +101,6 @@ def defer_signals(when: str, remedy: str) -> Iterator[None]:
     with collect_signals() as caught:
         yield
     if caught:
-        raise StoppedError(caught[0], f"stopped by {signal.Signals(caught[0]).name} {when}", remedy)
+        raise StoppedError(
+            caught[0], Message("stopped by {name} {when}", name=signal.Signals(caught[0]).name, when=when), remedy
+        )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 _ESCAPED: Final = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", "\x1b": "\\e"}
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
@@ -57,5 +58,6 @@ def require_no_escapes(path: Path, key: str, value: Any) -> None:
     if _DRIVE.match(value) or (key.rpartition(".")[2] in _PATH_KEYS and not os.path.lexists(value)):
         original = "".join(_ESCAPED.get(character, character) for character in value)
         raise UsageError(
-            f"config {path}: a backslash in {key} was read as an escape", f"use single quotes: {key} = '{original}'"
+            Message("config {path}: a backslash in {key} was read as an escape", path=path, key=key),
+            Message("use single quotes: {key} = '{original}'", key=key, original=original),
         )

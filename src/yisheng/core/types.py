@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,8 +163,14 @@ class InputSpec:
     def __post_init__(self) -> None:
         if self.dtype not in BYTES_PER_VALUE or any(n < 1 for n in self.shape):
             raise DataError(
-                f"an input cannot have the type {self.dtype!r} and the shape {self.shape}",
-                f"the types are {', '.join(BYTES_PER_VALUE)}, sizes are 1 or more",
+                Message(
+                    "an input cannot have the type {dtype} and the shape {shape}",
+                    dtype=f"{self.dtype!r}",
+                    shape=self.shape,
+                ),
+                Message(
+                    "the types are {BYTES_PER_VALUE}, sizes are 1 or more", BYTES_PER_VALUE=", ".join(BYTES_PER_VALUE)
+                ),
             )
 
     @property
@@ -234,25 +241,35 @@ class Spec:
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
-            raise DataError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}", "use one of these")
+            raise DataError(
+                Message("task must be one of {TASKS}, got {task}", TASKS=", ".join(TASKS), task=f"{self.task!r}"),
+                Message("use one of these"),
+            )
         if not self.shape or any(n < 1 for n in self.shape):
             raise DataError(
-                f"an input must have one axis or more with sizes of 1 or more, got the shape {self.shape}",
-                "reshape x to (N, D) for rows, or to (N, C, H, W) for images",
+                Message(
+                    "an input must have one axis or more with sizes of 1 or more, got the shape {shape}",
+                    shape=self.shape,
+                ),
+                Message("reshape x to (N, D) for rows, or to (N, C, H, W) for images"),
             )
         min_classes = {"classification": 2, "multilabel": 1, "regression": 0}[self.task]
         if len(self.classes) < min_classes or (self.task == "regression" and self.classes):
             raise DataError(
                 f"{self.task} requires {'no' if self.task == 'regression' else f'{min_classes} or more'} classes, "
                 f"got {len(self.classes)}: {', '.join(self.classes[:5])}",
-                f"choose another target column, or another task with task= ({', '.join(TASKS)})",
+                Message("choose another target column, or another task with task= ({TASKS})", TASKS=", ".join(TASKS)),
             )
         if len(set(self.classes)) != len(self.classes):
-            raise DataError("class names must differ, got the same name twice", "rename one of the two classes")
+            raise DataError(
+                Message("class names must differ, got the same name twice"), Message("rename one of the two classes")
+            )
         if self.columns and self.shape != (len(self.columns),):
             raise DataError(
-                f"{len(self.columns)} columns do not fit an input of shape {self.shape}",
-                "give one column for each feature, or columns=()",
+                Message(
+                    "{count} columns do not fit an input of shape {shape}", count=len(self.columns), shape=self.shape
+                ),
+                Message("give one column for each feature, or columns=()"),
             )
         self._check_inputs()
         if not self.outputs:
@@ -261,25 +278,43 @@ class Spec:
     def _check_inputs(self) -> None:
         if {self.dtype, *(item.dtype for item in self.inputs)} - set(BYTES_PER_VALUE) or self.link not in LINKS:
             raise DataError(
-                f"a spec cannot have dtype={self.dtype!r} and link={self.link!r}",
-                f"the types are {', '.join(BYTES_PER_VALUE)}, the links {' and '.join(LINKS)}",
+                Message(
+                    "a spec cannot have dtype={dtype} and link={link}", dtype=f"{self.dtype!r}", link=f"{self.link!r}"
+                ),
+                Message(
+                    "the types are {BYTES_PER_VALUE}, the links {LINKS}",
+                    BYTES_PER_VALUE=", ".join(BYTES_PER_VALUE),
+                    LINKS=" and ".join(LINKS),
+                ),
             )
         if self.columns and (self.inputs or self.dtype != "float32"):
-            raise DataError("columns describe one input of numbers", "leave columns, or inputs and dtype, out")
+            raise DataError(
+                Message("columns describe one input of numbers"), Message("leave columns, or inputs and dtype, out")
+            )
         if not 0 < self.temperature < math.inf:
-            raise DataError(f"a temperature must be above 0, got {self.temperature}", "train again")
+            raise DataError(
+                Message("a temperature must be above 0, got {temperature}", temperature=self.temperature),
+                Message("train again"),
+            )
         if not self.inputs:
             return
         names = {item.name for item in self.inputs if item.name}
         if len(self.inputs) == 1 or len(names) not in (0, len(self.inputs)):
             raise DataError(
-                f"several inputs must all have different names, or none, got {[item.name for item in self.inputs]}",
-                "name each input, or pass all of them by position; a single input needs no inputs=",
+                Message(
+                    "several inputs must all have different names, or none, got {value}",
+                    value=[item.name for item in self.inputs],
+                ),
+                Message("name each input, or pass all of them by position; a single input needs no inputs="),
             )
         if self.shape != (sum(item.nbytes for item in self.inputs),):
             raise DataError(
-                f"inputs of {sum(item.nbytes for item in self.inputs)} bytes do not fit the shape {self.shape}",
-                "pack them with yisheng.core.nested.pack",
+                Message(
+                    "inputs of {sum} bytes do not fit the shape {shape}",
+                    sum=sum(item.nbytes for item in self.inputs),
+                    shape=self.shape,
+                ),
+                Message("pack them with yisheng.core.nested.pack"),
             )
 
     @property
@@ -354,13 +389,18 @@ class Spec:
         remedy = "copy the file from an intact run folder"
         unknown = set(data) - {f.name for f in fields(Spec)}
         if unknown:
-            raise DataError(f"the spec has unknown keys: {', '.join(sorted(unknown))}", remedy)
+            raise DataError(Message("the spec has unknown keys: {unknown}", unknown=", ".join(sorted(unknown))), remedy)
         try:
             return TypeAdapter(Spec).validate_python(dict(data))
         except ValidationError as error:
             details = error.errors()[0]
             field_path = ".".join(str(part) for part in details["loc"]) or "spec"
-            raise DataError(f"the spec is damaged at {field_path}: {details['msg']}", remedy) from None
+            raise DataError(
+                Message(
+                    "the spec is damaged at {field_path}: {details}", field_path=field_path, details=details["msg"]
+                ),
+                remedy,
+            ) from None
 
 
 class RowStream(Protocol):

@@ -8,6 +8,7 @@ import typing
 from typing import Annotated, Any, Literal
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 
 def validate_value(key: str, annotation: Any, value: Any) -> Any:
@@ -31,7 +32,10 @@ def validate_value(key: str, annotation: Any, value: Any) -> Any:
     from pydantic import TypeAdapter, ValidationError  # slow to import; the registry does not need it
 
     if isinstance(value, bool) and not _allows_bool(annotation):
-        raise UsageError(f"{key} must be a number or a word, got {str(value).lower()}", f"give {key} such a value")
+        raise UsageError(
+            Message("{key} must be a number or a word, got {lower}", key=key, lower=str(value).lower()),
+            Message("give {key} such a value", key=key),
+        )
     if isinstance(value, str):
         if value.strip().lower() in ("none", "null", "") and type(None) in typing.get_args(annotation):
             return None
@@ -43,12 +47,16 @@ def validate_value(key: str, annotation: Any, value: Any) -> Any:
     except ValidationError as error:
         if key == "fold":
             raise UsageError(
-                f"fold must be written like 2/5, got {value!r}", "fold=2/5 is the second of five folds"
+                Message("fold must be written like 2/5, got {value}", value=f"{value!r}"),
+                Message("fold=2/5 is the second of five folds"),
             ) from None
         reasons = sorted(
             {e["msg"].removeprefix("Input should be ").removeprefix("Value error, ") for e in error.errors()}
         )
-        raise UsageError(f"{key} must be {' or '.join(reasons)}; got {value!r}", f"give {key} such a value") from None
+        raise UsageError(
+            Message("{key} must be {reasons}; got {value}", key=key, reasons=" or ".join(reasons), value=f"{value!r}"),
+            Message("give {key} such a value", key=key),
+        ) from None
 
 
 def _is_sequence(annotation: Any) -> bool:

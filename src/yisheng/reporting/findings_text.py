@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from yisheng.core.logging import SEVERITIES
-from yisheng.core.messages import Message, plural_message, translate
+from yisheng.core.messages import Message, as_message, plural_message, translate
 from yisheng.core.notebook_html import MUTED, escape, render_heading
 from yisheng.core.printable import escape_line
 from yisheng.core.text_wrapping import wrap_words
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 WIDTH: Final = 100
 MAX_LISTED_VALUES: Final = 8
 MAX_LISTED_OBJECTS: Final = 3
+EVIDENCE: Final = "evidence: "
+"""What the texts of the names of evidence begin with in the catalogs, where a word alone may mean something else."""
 EXAMINED: Final = {"training": Message("training"), "validation": Message("validation"), "data": Message("data")}
 """Part that can be examined -> how it is called."""
 SEVERITY_COLORS: Final = {"error": "#d1495b", "warning": "#d98500", "note": "#4a90c2"}
@@ -148,11 +150,21 @@ def format_evidence(evidence: Any, cause: str = "") -> str:
     >>> format_evidence({"count": 2, "of": 20, "first": ["a.png", "b.png"]}, "2 images are damaged: a.png, b.png")
     'of: 20'
     """
-    return "; ".join(
-        f"{name}: {_format_value(value)}"
+    separator = translate(Message("; "))
+    return separator.join(
+        translate(Message("{name}: {description}", name=name_evidence(name), description=_format_value(value)))
         for name, value in evidence.items()
         if value not in ("", None) and not _is_quoted(value, cause)
     )
+
+
+def name_evidence(name: str) -> str:
+    """Return the name of an evidence in the current language; in files it is English.
+
+    >>> name_evidence("loss at the end"), name_evidence("petal length (cm)")
+    ('loss at the end', 'petal length (cm)')
+    """
+    return translate(as_message(f"{EVIDENCE}{name}")).removeprefix(EVIDENCE)
 
 
 def _is_quoted(value: Any, cause: str) -> bool:

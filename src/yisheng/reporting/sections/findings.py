@@ -11,7 +11,13 @@ from yisheng.core.logging import SEVERITIES
 from yisheng.core.messages import Message
 from yisheng.reporting import layer_figures
 from yisheng.reporting.findings_schema import Cause, Curves, LayerCurve
-from yisheng.reporting.findings_text import format_alternative, format_evidence, is_table, summarize_findings
+from yisheng.reporting.findings_text import (
+    format_alternative,
+    format_evidence,
+    is_table,
+    name_evidence,
+    summarize_findings,
+)
 from yisheng.reporting.formatting import format_number
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, breakable, render, render_figure
@@ -50,8 +56,8 @@ TEMPLATE = """
 </ul>
 {% endif %}
 {% for name, rows in list_tables(finding.evidence) %}
-<details><summary>{{ name | capital }}</summary>
-{% call table(name | capital, message("The first {n} of {rows}.", n=max_rows, rows=rows | length | count)
+<details><summary>{{ name_evidence(name) | capital }}</summary>
+{% call table(name_evidence(name) | capital, message("The first {n} of {rows}.", n=max_rows, rows=rows | length | count)
     if rows | length > max_rows else "") %}
 <thead><tr>{% for key in rows[0] %}{{ words(key | capital) }}{% endfor %}</tr></thead>
 <tbody>
@@ -116,6 +122,7 @@ def findings(facts: RunFacts) -> Section | None:
         worst=facts.findings.worst_severity() or "none",
         signs=SIGNS,
         severities=SEVERITIES,
+        name_evidence=name_evidence,
         about_curves=ABOUT_CURVES,
         bdi_breakable=_isolate_breakable,
         format_line=_format_line,
