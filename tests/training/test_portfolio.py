@@ -40,7 +40,7 @@ def test_the_best_weights_of_independent_errors_are_found():
 
 
 def test_few_rows_do_not_make_the_weighted_mean_worse_than_the_best_model():
-    """On rows that nobody has seen: of models of equal quality the best one out of fold is best by chance."""
+    """On rows that nobody has seen: of equally good models the best one out of fold is a random one."""
     ratios = []
     for seed in range(20):
         rng = np.random.default_rng(seed)

@@ -70,8 +70,8 @@ def test_rows_are_limited_by_the_time_and_the_columns():
     spec = Spec("regression", (10,))
     for name in ("boosting", "tabm", "extra-trees", "linear"):
         candidate = make_candidate(name, spec, 10**7)
-        few, many = (candidate.count_rows(10, seconds) for seconds in (10, 100))
-        assert many == pytest.approx(10 * few, abs=10)
+        rows_of_10, rows_of_100 = (candidate.count_rows(10, seconds) for seconds in (10, 100))
+        assert rows_of_100 == pytest.approx(10 * rows_of_10, abs=10)
         assert candidate.count_rows(10**6, 10) == MIN_ROWS
         assert candidate.count_rows(10, None) is None
 
@@ -87,8 +87,9 @@ def test_rows_are_drawn_with_some_of_each_class():
 
 
 @pytest.mark.parametrize(
-    ("allowed", "kept"), [(100, {0: 5, 1: 5, 2: 5}), (7, {0: 1, 1: 5, 2: 5}), (2.7, {0: 1, 1: 1, 2: 1}), (0.1, {1: 1})]
+    ("allowed", "counts"),
+    [(100, {0: 5, 1: 5, 2: 5}), (7, {0: 1, 1: 5, 2: 5}), (2.7, {0: 1, 1: 1, 2: 1}), (0.1, {1: 1})],
 )
-def test_slow_models_are_reduced_first_and_the_best_for_its_time_stays(allowed, kept):
+def test_slow_models_are_reduced_first_and_the_best_for_its_time_stays(allowed, counts):
     costs, members = {0: 10.0, 1: 1.0, 2: 2.0}, {0: 5, 1: 5, 2: 5}
-    assert reduce_costs(costs, members, np.array([0.5, 0.4, 0.1]), allowed) == kept
+    assert reduce_costs(costs, members, np.array([0.5, 0.4, 0.1]), allowed) == counts

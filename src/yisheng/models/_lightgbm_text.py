@@ -62,7 +62,7 @@ def _parse_tree(block: str, output: int, categorical: set[int]) -> Tree:
         """Return the children's numbers: leaves follow the other nodes, and are their own children."""
         return np.concatenate([np.where(children >= 0, children, inner + ~children), leaf_numbers])
 
-    left, right = link(read("left_child")), link(read("right_child"))
+    left_child, right_child = link(read("left_child")), link(read("right_child"))
 
     def extend(values: np.ndarray) -> np.ndarray:
         return np.concatenate([values, np.zeros(leaves, values.dtype)])
@@ -70,14 +70,14 @@ def _parse_tree(block: str, output: int, categorical: set[int]) -> Tree:
     return Tree(
         feature=extend(feature),
         threshold=extend(np.where(by_category, 0.0, threshold)),
-        left_child=left,
-        right_child=right,
+        left_child=left_child,
+        right_child=right_child,
         missing_left=extend(missing_left & ~by_category),
         left_categories=_read_sets(fields, threshold, by_category, leaves) if by_category.any() else None,
         by_category=extend(by_category),
         value=np.concatenate([np.zeros(inner), value])[:, None],
         output=output,
-        depth=_measure_depth(left, right, inner),
+        depth=_measure_depth(left_child, right_child, inner),
     )
 
 
@@ -97,12 +97,12 @@ def _read_numbers(text: str, convert: Callable[[str], float] = float) -> np.ndar
     return np.array([convert(word) for word in text.split()])
 
 
-def _measure_depth(left: np.ndarray, right: np.ndarray, inner: int) -> int:
+def _measure_depth(left_child: np.ndarray, right_child: np.ndarray, inner: int) -> int:
     """Return the number of splits on the longest way to a leaf."""
     level, depth = np.zeros(min(inner, 1), np.int64), 0
     while len(level):
         depth += 1
-        level = np.concatenate([left[level], right[level]])
+        level = np.concatenate([left_child[level], right_child[level]])
         level = level[level < inner]
         if depth > inner:
             raise ValueError("the children of the nodes do not form a tree")

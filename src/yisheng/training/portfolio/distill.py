@@ -65,10 +65,10 @@ class Student:
 class Distillation:
     """The distillation of a weighted ensemble whose out-of-fold predictions are still there.
 
-    The student is trained on the training rows, with their out-of-fold predictions as targets, and on altered copies of
-    them, in which some values are those of other rows, with the ensemble's predictions as targets. Classes are
-    imitated by their logits. A first student knows nothing of one fold: its teacher are the models of that fold. Its
-    score on the fold is what the final student's is expected to be.
+    The student is trained on the training rows, with their out-of-fold predictions as targets (the ensemble's where
+    there are none), and on altered copies of them, in which some values are those of other rows, with the ensemble's
+    predictions as targets. Classes are imitated by their logits. A first student knows nothing of one fold: its teacher
+    are the models of that fold. Its score on the fold is what the final student's is expected to be.
 
     Args:
         outcome: weights and scores of the ensemble.
@@ -166,14 +166,16 @@ class Distillation:
         rng = np.random.default_rng(derive(self.outcome.config.seed, "altered", held_out is None) % 2**32)
         count = self._count_altered(teacher, x, len(rows), deadline)
         altered = swap_values(x[rows], count, rng)
+        is_known = np.isfinite(mean).all(1)
+        unpredicted = rows[~is_known[rows]]  # no fold has predicted them: with many rows only some are trained
         targets = np.concatenate([mean, teacher(altered) if count else mean[:0]])
+        targets[unpredicted] = teacher(x[unpredicted])
         data = make_student_data(spec, np.concatenate([x, altered]), targets)
         numbers = np.arange(len(x), len(data))
         if held_out is None:
             split_at = int(len(numbers) * HELD_OUT_FRACTION)
             held_out, numbers = (numbers[:split_at], numbers[split_at:]) if split_at else (rows, numbers)
-        known = rows[np.isfinite(mean[rows]).all(1)]
-        split = Split(np.concatenate([known, numbers]), held_out, np.zeros(0, np.int64))
+        split = Split(np.concatenate([rows, numbers]), held_out, np.zeros(0, np.int64))
         config = self._make_config(candidate, len(split.train))
         limits = Limits(deadline, 1, math.inf, 1)
         device = self.ensemble.description.device

@@ -66,10 +66,10 @@ def make_fold_data(assembly: Assembly, folds: int) -> FoldData:
     if group is not None:
         count = max(2, min(count, len(np.unique(group))))
     config = assembly.config
-    made = make_folds(data, count, test=0, seed=config.seed, method=config.split)
+    folded = make_folds(data, count, test=0, seed=config.seed, method=config.split)
     if time is not None and config.split in ("auto", "time"):
-        made.reverse()  # the last rows first: they are predicted from most of the others, and are most like later ones
-    return FoldData(data, [_limit_validation(fold, config.seed) for fold in made])
+        folded.reverse()  # the last rows are predicted from most of the others, and are most like later ones
+    return FoldData(data, [_limit_validation(fold, config.seed) for fold in folded])
 
 
 def draw_rows(rows: np.ndarray, count: int, seed: int, classes: np.ndarray | None = None) -> np.ndarray:
@@ -89,8 +89,8 @@ def draw_rows(rows: np.ndarray, count: int, seed: int, classes: np.ndarray | Non
         return np.sort(order[:count])
     firsts = [order[classes[order] == label][:MIN_CLASS_ROWS] for label in np.unique(classes[order])]
     first = np.concatenate(firsts)[:count]
-    others = order[~np.isin(order, first)]
-    return np.sort(np.concatenate([first, others[: count - len(first)]]))
+    further_rows = order[~np.isin(order, first)]
+    return np.sort(np.concatenate([first, further_rows[: count - len(first)]]))
 
 
 def _limit_validation(fold: Split, seed: int) -> Split:

@@ -36,9 +36,9 @@ def prune(ensemble: Ensemble, weights: np.ndarray, x: np.ndarray, evaluated: int
         return weights, 1 / sum(costs.values())
     for number, count in reduced.items():
         _keep_members(ensemble, number, count)
-    kept = np.where(np.isin(np.arange(len(weights)), list(reduced)), weights, 0.0)
+    new_weights = np.where(np.isin(np.arange(len(weights)), list(reduced)), weights, 0.0)
     logger.info(f"{sum(reduced.values())} models are kept: with more the evaluation would exceed the time")
-    return kept / kept.sum(), 1 / sum(costs[n] * count / counts[n] for n, count in reduced.items())
+    return new_weights / new_weights.sum(), 1 / sum(costs[n] * count / counts[n] for n, count in reduced.items())
 
 
 def reduce_costs(
@@ -55,16 +55,16 @@ def reduce_costs(
     >>> reduce_costs({0: 4.0, 1: 1.0}, {0: 4, 1: 5}, np.array([0.9, 0.1]), allowed=2.0)
     {0: 1, 1: 5}
     """
-    kept, cost = dict(members), dict(costs)
+    counts, cost = dict(members), dict(costs)
     for number in sorted(costs, key=lambda n: -costs[n]):
         if sum(cost.values()) <= allowed:
-            return kept
-        kept[number], cost[number] = 1, costs[number] / members[number]
-    for number in sorted(kept, key=lambda n: weights[n] / max(cost[n], 1e-12)):
-        if sum(cost.values()) <= allowed or len(kept) == 1:
+            return counts
+        counts[number], cost[number] = 1, costs[number] / members[number]
+    for number in sorted(counts, key=lambda n: weights[n] / max(cost[n], 1e-12)):
+        if sum(cost.values()) <= allowed or len(counts) == 1:
             break
-        del kept[number], cost[number]
-    return kept
+        del counts[number], cost[number]
+    return counts
 
 
 def _measure(ensemble: Ensemble, number: int, x: np.ndarray) -> float:

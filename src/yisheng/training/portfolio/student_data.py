@@ -8,7 +8,7 @@ import numpy as np
 
 from yisheng.core.types import Dataset, Spec
 
-SWAP_FRACTIONS = (0.05, 0.5)
+SWAP_FRACTIONS = (0.05, 0.3)
 """Range of the fraction of a row's values that are swapped with those of another row."""
 MIN_PROBABILITY = 2e-3
 """Probabilities are imitated as logits, of which the largest would otherwise count most."""
@@ -21,10 +21,10 @@ def swap_values(x: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarr
     >>> altered.shape, set(altered.ravel().tolist()) <= {0.0, 1.0}
     ((4, 2), True)
     """
-    own, other = rng.integers(0, len(x), (2, count))
+    sources, donors = rng.integers(0, len(x), (2, count))
     fraction = rng.uniform(*SWAP_FRACTIONS, (count, 1))
     is_swapped = rng.random((count, x.shape[1])) < fraction
-    return np.where(is_swapped, x[other], x[own]).astype(x.dtype)
+    return np.where(is_swapped, x[donors], x[sources]).astype(x.dtype)
 
 
 def make_student_data(spec: Spec, x: np.ndarray, prediction: np.ndarray) -> Dataset:

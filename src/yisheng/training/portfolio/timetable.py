@@ -19,7 +19,7 @@ MIN_START_FRACTION = 0.05
 MIN_SHARE = 0.12
 """A candidate may use this fraction of all time, if it is left."""
 MIN_COMMON_ROWS = 500
-"""A candidate predicts at least so many rows out of fold, or all: with fewer the weights would be chosen by chance."""
+"""A candidate predicts at least so many rows out of fold, or all: with fewer the weights would be random."""
 
 
 @dataclass
@@ -69,14 +69,14 @@ class Timetable:
         """
         if self.seconds is None:
             return Limits(math.inf, candidate.min_epochs, math.inf, 1, self.clock)
-        now = self.clock()
+        seconds = self.clock()
         if fold == 0 or self._candidate_end is None:
-            remaining = max(0.0, self.end - now)
-            share = max(candidate.max_fraction * remaining, MIN_SHARE * self.seconds)
-            self._candidate_end = now + min(remaining, share)
+            remaining = max(0.0, self.end - seconds)
+            allowed = max(candidate.max_fraction * remaining, MIN_SHARE * self.seconds)
+            self._candidate_end = seconds + min(remaining, allowed)
         end = min(self.end, self._candidate_end)
         folds = max(1, required - fold)
-        deadline = now + max(0.0, end - now) / folds
+        deadline = seconds + max(0.0, end - seconds) / folds
         is_bound = fold == 0 and not is_first
         return Limits(deadline, candidate.min_epochs, end if is_bound else math.inf, folds, self.clock)
 
