@@ -1,15 +1,16 @@
 """Run the doctor on faulty and healthy trainings.
 
-    python -m benchmarks.doctor.run [part=PART|all] [seeds=3] [only=NAME,...] [--verbose]
+    python -m benchmarks.doctor.run [part=PART|all] [seeds=3] [only=NAME,...] [--verbose] [--at-end]
     python -m benchmarks.doctor.run verify [only=NAME,...]
 
 The first command counts how often the doctor finds anything, names the correct cause first or among the first three,
 after how many backward passes, and how often it finds something in healthy trainings. The thresholds are tuned on the
 development part only; the held-out part has the same kinds of faults, the later programs were written after that, the
 latest ones with checks that came after them, and the unseen and the newest ones in other kinds, before their diagnosis
-was known. The newest part has no healthy programs of its own: those without their fault take their place.
-`verify` trains each faulty program with and without its fault, with 5 seeds, and tests whether the fault does harm
-(Welch's t test).
+was known. With `--at-end` trainings are diagnosed at their end only, which is faster.
+
+The newest part has no healthy programs of its own: those without their fault take their place. `verify` trains
+each faulty program with and without its fault, with 5 seeds, and tests whether the fault does harm (Welch's t test).
 """
 
 from __future__ import annotations
@@ -79,13 +80,13 @@ def compute_p_value(with_fault: np.ndarray, without_fault: np.ndarray) -> float:
     return float(stats.ttest_ind(without_fault, with_fault, equal_var=False, alternative="greater").pvalue)
 
 
-def count_found_causes(programs: list[Program], seeds: int, verbose: bool) -> None:
-    """Print what the doctor finds in faulty programs."""
+def count_found_causes(programs: list[Program], seeds: int, verbose: bool, often: bool) -> None:
+    """Print what the doctor finds in faulty programs, at the end and, if wanted, during training."""
     total = any_finding = first = first_three = too_late = 0
     passes_until_named: list[int] = []
     for program in programs:
         for seed in range(seeds):
-            trial, _ = run_program(program, seed, diagnose=True, diagnose_often=True)
+            trial, _ = run_program(program, seed, diagnose=True, diagnose_often=often)
             checks, causes = trial.checks, set(program.causes)
             total += 1
             any_finding += bool(checks)
@@ -104,26 +105,30 @@ def count_found_causes(programs: list[Program], seeds: int, verbose: bool) -> No
                 )
     if total:
         median, percentile_90 = np.percentile(passes_until_named or [float("nan")], [50, 90])
+        named = (
+            f"; named after {median:.0f} backward passes (median), {percentile_90:.0f} (90%), not within {MAX_PASSES}: "
+            f"{too_late / total:.1%}"
+        )
         print(
             f"{len(programs)} faulty programs, {seeds} seeds: anything found {any_finding / total:.1%}, correct cause "
-            f"first {first / total:.1%}, among the first three {first_three / total:.1%}; named after {median:.0f} "
-            f"backward passes (median), {percentile_90:.0f} (90%), not within {MAX_PASSES}: {too_late / total:.1%}"
+            f"first {first / total:.1%}, among the first three {first_three / total:.1%}{named if often else ''}"
         )
 
 
-def count_false_alarms(programs: list[Program], seeds: int, *, fixed: bool = False) -> None:
+def count_false_alarms(programs: list[Program], seeds: int, *, fixed: bool = False, often: bool = True) -> None:
     """Print what the doctor finds in healthy programs: errors and warnings are false alarms, notes are not.
 
     Args:
         programs: healthy ones, or faulty ones that are run without their fault.
         seeds: number of seeds.
         fixed: whether the programs are run without their fault.
+        often: whether unfinished trainings are diagnosed, too.
     """
     total = at_end = ever = notes = 0
     scores = []
     for program in programs:
         for seed in range(seeds):
-            trial, score = run_program(program, seed, fixed=fixed, diagnose=True, diagnose_often=True)
+            trial, score = run_program(program, seed, fixed=fixed, diagnose=True, diagnose_often=often)
             alarms = set() if trial.diagnosis is None else select_alarms(trial.diagnosis.findings)
             earlier = sorted(trial.alarms - alarms)
             total += 1
@@ -162,9 +167,9 @@ def main(arguments: list[str]) -> int:
     seeds = int(options.get("seeds", "3"))
     for part in parts:
         print(f"-- {part}")
-        count_found_causes(select(FAULTY, part), seeds, "--verbose" in arguments)
-        is_newest = part == "newest"
-        count_false_alarms(select(FAULTY if is_newest else HEALTHY, part), seeds, fixed=is_newest)
+        often, is_newest = "--at-end" not in arguments, part == "newest"
+        count_found_causes(select(FAULTY, part), seeds, "--verbose" in arguments, often)
+        count_false_alarms(select(FAULTY if is_newest else HEALTHY, part), seeds, fixed=is_newest, often=often)
     return 0
 
 

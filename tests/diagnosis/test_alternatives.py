@@ -122,6 +122,20 @@ def test_curved_target_of_a_linear_model_is_named_with_its_degree(terms, degree)
         assert findings[0].change == {"model": "mlp"}
 
 
+@pytest.mark.parametrize(("accuracy", "degree"), [(0.55, 2), (0.95, None)])
+def test_line_between_classes_that_no_line_separates(accuracy, degree):
+    """XOR: the product of the columns tells the classes apart."""
+    x = np.random.default_rng(0).uniform(-1, 1, (400, 2)).astype(np.float32)
+    y = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
+    data = Dataset("corners", Spec("classification", (2,), classes=("a", "b")), x, y)
+    sample = Sample.from_dataset(data, Split(*np.split(np.arange(400), [250, 300])))
+    findings = list(least_squares(replace(sample, test_score=Score(accuracy, accuracy - 0.05, accuracy + 0.02))))
+    assert [finding.evidence["degree"] for finding in findings] == ([] if degree is None else [degree])
+    if findings:
+        assert findings[0].evidence["least squares"] > 0.85
+        assert findings[0].change == {"model": "mlp"}
+
+
 @pytest.mark.slow
 def test_a_line_that_underfits_a_curve_is_replaced_by_a_network(tmp_path):
     data, _ = make_curve(600)

@@ -89,6 +89,22 @@ def test_score_that_never_changes_while_the_loss_falls(is_argmax, checks):
     assert list_checks(train(make_mlp(8, 16, 1), loss, y, report=report)) == checks
 
 
+@pytest.mark.parametrize(("count", "checks"), [(24, ["unused-rows"]), (320, [])])
+def test_loop_that_draws_from_a_few_of_the_given_rows(count, checks):
+    x = torch.randn(480, 12, generator=torch.Generator().manual_seed(0))
+    y = (x[:, 0] + x[:, 1] > 0).long()
+    torch.manual_seed(0)
+    net = make_mlp(12, 32, 2)
+    adam = torch.optim.Adam(net.parameters(), lr=0.005)
+    with yisheng.doctor(net, adam, data=(x[:320], y[:320]), validation=(x[320:], y[320:])) as doctor:
+        for _ in range(120 if count < 320 else 10):
+            for rows in torch.randperm(count).split(32):
+                adam.zero_grad()
+                F.cross_entropy(net(x[rows]), y[rows]).backward()
+                adam.step()
+    assert list_checks(doctor.diagnose())[:1] == checks
+
+
 @pytest.mark.parametrize(("ignored", "checks"), [(2, ["missed-classes"]), (-100, [])])
 def test_class_that_the_loss_ignores(ignored, checks):
     torch.manual_seed(0)

@@ -136,6 +136,34 @@ def test_every_strength_of_a_remedy_is_tried_and_it_is_said_if_none_helps(tmp_pa
     assert "none of dropout=0.3, weight_decay=0.1, weight_decay=1, weight_decay=10 is shown to help" in messages
 
 
+@pytest.mark.slow
+def test_the_right_weight_decay_is_found_for_fewer_rows_than_columns(tmp_path):
+    """20 rows cannot determine 200 weights: a decay a hundred times the first one is shown to be better."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(140, 200)).astype("float32")
+    y = (0.05 + 0.01 * x.sum(1, keepdims=True) + 0.01 * draw.normal(size=(140, 1))).astype("float32")
+    settings = {"model": "linear", "optimizer": "sgd", "lr": 0.003, "batch": 5, "epochs": 100, "quiet": True}
+    run = yisheng.train(data=(x[:20], y[:20]), validation=(x[20:], y[20:]), fix=True, out=tmp_path, **settings)
+    rounds = read_fix(run.path)["rounds"]
+    assert {round_["check"] for round_ in rounds} == {"overfitting"}
+    assert rounds[0]["outcome"] == "unclear"
+    assert "better" in {round_["outcome"] for round_ in rounds}
+    assert RunFolder(run.path).config.optimizer.options["weight_decay"] >= 1
+
+
+@pytest.mark.slow
+def test_class_weights_are_compared_by_recall(tmp_path):
+    draw = np.random.default_rng(1)
+    x = draw.normal(size=(2400, 6)).astype("float32")
+    score = x[:, 0] + x[:, 1] + 0.3 * draw.normal(size=2400)
+    y = (score > np.quantile(score, 0.97)).astype("int64")
+    settings = {"model": "mlp", "hidden": [8], "optimizer": "sgd", "lr": 0.02, "epochs": 4, "quiet": True}
+    run = yisheng.train(data=(x, y), fix=True, out=tmp_path, **settings)
+    content = read_fix(run.path)
+    assert content["score"] == "recall_macro"
+    assert (content["rounds"][0]["check"], content["rounds"][0]["outcome"]) == ("missed-classes", "better")
+
+
 @pytest.mark.parametrize(
     ("severity", "change"),
     [

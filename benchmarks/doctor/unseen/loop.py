@@ -59,7 +59,7 @@ def validate(net: nn.Module, data: Data, criterion: Loss, dr: Any) -> float:
     net.eval()
     out = net(data.x_test)
     loss = float(criterion(out, data.y_test))
-    is_classes = not data.y_test.is_floating_point() and out.ndim == 2 and data.y_test.ndim == 1
+    is_classes = not data.y_test.is_floating_point() and out.ndim == 2 and out.shape[1] > 1 and data.y_test.ndim == 1
     score = float((out.argmax(1) == data.y_test).float().mean()) if is_classes else None
     if score is None:
         dr.validation(loss=loss)

@@ -148,7 +148,8 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         else:
             examined.append("data")
             findings += select_for_loop(rows.findings, case, self._data)
-            if case.is_finished and not case.learned_less_than(MIN_LEARNED_TO_DOUBT):
+            has_learned = not case.learned_less_than(MIN_LEARNED_TO_DOUBT) and _beats_guess(case) is not False
+            if case.is_finished and has_learned:
                 findings += find_label_noise(self._recorder.model, rows, self._validation)
             if case.is_finished and not any(finding.severity == "error" for finding in diagnosis.findings):
                 findings += find_unused_rows(case, self._data, self._validation)

@@ -36,7 +36,7 @@ RECORDER_FILE = "watch.safetensors"
 """The state of the recorder, in the folder of the checkpoint."""
 MIN_LEARNED_TO_DOUBT = 0.1
 """Fraction of the loss that must be gone before the network's predictions speak against a label: a network that has
-learned nothing contradicts labels at random."""
+learned nothing contradicts labels at random, and so does one that only knows its training rows."""
 
 
 class DoctorCallback:
@@ -118,14 +118,16 @@ class DoctorCallback:
         findings = self._build_findings(self._recorder, error)
         predictions, classes = (None, []) if error is not None else predict_validation(self._assembly)
         findings = findings.model_copy(update={"validation_classes": classes})
-        if case.learned_less_than(MIN_LEARNED_TO_DOUBT):
+        sample = data_findings.add_run_results(self._sample, facts, findings)
+        if case.learned_less_than(MIN_LEARNED_TO_DOUBT) or sample.beats_baseline is False:
             predictions = network = None
         else:
             network = self._predict_rows(predictions)
-        sample = data_findings.add_run_results(self._sample, facts, findings)
         results = [
             self._cheap_results,
-            data_findings.run_checks(sample, "scored") if error is None else data_findings.CheckResults(),
+            data_findings.CheckResults()
+            if error is not None
+            else data_findings.run_checks(sample, "scored", skipped=data_findings.find_skipped(facts)),
             self._run_training_checks(replace(sample, network=network), error),
         ]
         if predictions is not None:

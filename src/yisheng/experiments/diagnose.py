@@ -46,7 +46,13 @@ def diagnose(folder: Path, *, data: bool | Dataset = False) -> Findings:
         sample = data_findings.add_run_results(sample, facts, findings)
         reported = [finding.check for finding in findings.findings]
         results = [
-            data_findings.run_checks(sample, cost, reported=reported, progress=data_findings.announce_check)
+            data_findings.run_checks(
+                sample,
+                cost,
+                reported=reported,
+                skipped=data_findings.find_skipped(facts),
+                progress=data_findings.announce_check,
+            )
             for cost in data_findings.COSTS
         ]
         by_network = [cause for cause in findings.findings if cause.check == LABEL_NOISE]

@@ -20,6 +20,8 @@ MIN_ROWS_PER_FEATURE, MIN_TEST_ROWS = 3, 20
 """Rows that determine a weight in spite of noise, and test rows without which R² is not known."""
 MIN_GAIN, MIN_ACCURACY_GAIN = 0.01, 0.02
 """R² of the solution above the upper limit of the network's; and accuracy, whose rows are right or wrong."""
+MAX_SHARE = 0.8
+"""Fraction of the commonest class above which accuracy says little, and a loss may weight the classes."""
 DEGREES = (1, 2, 3)
 """Degrees of the polynomials of the columns that are tried, as far as the rows determine their weights."""
 
@@ -62,6 +64,8 @@ def least_squares(sample: Sample) -> Iterator[Finding]:
     if not degrees:
         raise InconclusiveError(f"{len(rows):,} rows do not determine {x.shape[1]:,} weights")
     is_class = sample.spec.task == "classification"
+    if is_class and np.bincount(sample.y[rows]).max() > MAX_SHARE * len(rows):
+        raise InconclusiveError("one class has nearly all rows, and the loss may weight the classes")
     y = np.eye(len(sample.spec.classes))[sample.y] if is_class else sample.y[:, 0].astype(np.float64)
     solutions = {degree: _score_polynomial(x, x_test, y, rows, test, degree) for degree in degrees}
     best, min_gain = max(solutions.values()), MIN_ACCURACY_GAIN if is_class else MIN_GAIN

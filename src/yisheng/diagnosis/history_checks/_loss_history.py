@@ -208,7 +208,8 @@ def judge_overfitting(history: LossHistory) -> Judgment | None:
     is_note = lost > MIN_LOST_NOTE or (
         relative > MIN_RISE_NOTE and _is_visible(history, rise, MIN_VISIBLE_NOTE * scale)
     )
-    has_risen = training_falls and history.rises_beyond_noise and (is_warning or is_note)
+    fits_training_rows = training_falls and history.training_end < history.end
+    has_risen = fits_training_rows and history.rises_beyond_noise and (is_warning or is_note)
     if not has_risen and generalized >= MIN_GENERALIZED:
         return None
     number, count = history.best + 1, len(history.validation)

@@ -24,6 +24,11 @@ MAX_LEARNED_FRACTION, MAX_LEARNED_AFTER_LARGE_UPDATE = 0.5, 0.2
 MIN_JUMP, MAX_SPREAD, MAX_LEARNED_WITHOUT_INPUTS = 1.5, 0.001, 0.1
 """Largest loss over the first one; and spread of the predictions over the rows relative to their size, and fraction of
 the loss that is gone, of a network that a jump has destroyed."""
+MIN_RETURN, MIN_LOST = 1.5, 0.2
+"""Loss at the end over the smallest smoothed one, and what is lost again relative to guessing: a training that has
+learned and forgotten."""
+MIN_SMOOTHED, SMOOTHED_FRACTION = 8, 20
+"""Losses in the running median, and the fraction of all (one in so many), if that is more."""
 FIRST_UPDATES = 10
 """Recorded updates whose median size is the typical one: later ones may be smaller by a schedule."""
 
@@ -123,7 +128,22 @@ def _describe_divergence(case: Case, losses: Sequence[float], largest: float) ->
             peak=f"{peak:.4g}",
             end=f"{end:.4g}",
         )
+    least = _smallest_smoothed(losses)
+    if has_baseline and can_judge and end > MIN_RETURN * least and end - least > MIN_LOST * case.baseline_loss:
+        return Message(
+            "the loss fell from {start} to {least} and rose again to {end}",
+            start=f"{start:.4g}",
+            least=f"{least:.4g}",
+            end=f"{end:.4g}",
+        )
     return ""
+
+
+def _smallest_smoothed(losses: Sequence[float]) -> float:
+    """Return the smallest running median."""
+    width = max(MIN_SMOOTHED, len(losses) // SMOOTHED_FRACTION)
+    starts = range(0, len(losses) - width + 1, max(1, width // 4))
+    return min((statistics.median(losses[start : start + width]) for start in starts), default=math.inf)
 
 
 def _describe_large_updates(case: Case, largest: float, typical: float) -> str:

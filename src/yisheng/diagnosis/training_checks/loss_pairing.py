@@ -54,6 +54,7 @@ def explain_skip(case: Case) -> str:
         "oscillation",
         "plateau",
         "half-precision",
+        "bounded-scores",
     ),
 )
 def loss_pairing(case: Case) -> Iterator[Finding]:
