@@ -53,21 +53,21 @@ __all__ = [
 ]
 
 KIND_LABELS = {
-    "data.datasets": "data set",
-    "data.objects": "data in memory",
-    "models": "model",
-    "init": "initialization",
-    "losses": "loss",
-    "metrics": "metric",
-    "optim": "optimizer",
-    "optim.schedules": "schedule",
-    "transforms": "scaling",
-    "transforms.augment": "augmentation",
-    "scratch": "concept",
-    "search.samplers": "search",
-    "diagnosis.training_checks": "training check",
-    "diagnosis.data_checks": "data check",
-    "diagnosis.history_checks": "history check",
+    "data.datasets": Message("data set"),
+    "data.objects": Message("data in memory"),
+    "models": Message("model"),
+    "init": Message("initialization"),
+    "losses": Message("loss"),
+    "metrics": Message("metric"),
+    "optim": Message("optimizer"),
+    "optim.schedules": Message("schedule"),
+    "transforms": Message("scaling"),
+    "transforms.augment": Message("augmentation"),
+    "scratch": Message("concept"),
+    "search.samplers": Message("search"),
+    "diagnosis.training_checks": Message("training check"),
+    "diagnosis.data_checks": Message("data check"),
+    "diagnosis.history_checks": Message("history check"),
 }
 """The kinds, and what a component of each is called in messages."""
 REQUIRED = inspect.Parameter.empty
@@ -190,7 +190,8 @@ class UnknownNameError(UsageError):
     """
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"unknown {KIND_LABELS.get(kind, kind)} {name!r}", suggest(hyphenate(name), names(kind)))
+        problem = Message("unknown {kind} {name!r}", kind=KIND_LABELS.get(kind, kind), name=name)
+        super().__init__(problem, suggest(hyphenate(name), names(kind)))
         self.kind = kind
         self.name = name
 

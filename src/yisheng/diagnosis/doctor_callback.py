@@ -10,7 +10,8 @@ from pathlib import Path
 
 from yisheng.core import files
 from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
-from yisheng.core.logging import logger
+from yisheng.core.logging import SEVERITIES, logger
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Finding, Split
 from yisheng.diagnosis import data_findings
@@ -139,7 +140,8 @@ class DoctorCallback:
         logged_before_training = {finding.cause for finding in self._data.findings}
         for cause in findings.findings:
             if cause.severity != "note" and cause.cause not in logged_before_training:
-                logger.warning(f"{cause.severity}: {cause.cause}; {cause.remedy}")
+                values = {"severity": SEVERITIES[cause.severity], "cause": cause.cause, "remedy": cause.remedy}
+                logger.warning(Message("{severity}: {cause}; {remedy}", **values))
 
     def _predict_rows(self, validation: HeldOutPredictions | None) -> HeldOutPredictions | None:
         """Return what the network predicted for training rows before it knew them, or else for validation rows.
