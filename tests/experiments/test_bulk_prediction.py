@@ -478,11 +478,13 @@ def test_the_column_of_row_names_is_searched_within_a_memory_limit(tmp_path, sma
 
 
 @pytest.mark.parametrize("checked", [1, 4])
-@pytest.mark.parametrize("late", ["12,size", "x,a\n", "NA,b\n1_0,a\n"])
-def test_columns_that_change_late_give_the_file_of_a_complete_reading(runs, tmp_path, small_chunks, late, checked):
+@pytest.mark.parametrize("last_lines", ["12,size", "x,a\n", "NA,b\n1_0,a\n"])
+def test_columns_that_change_late_give_the_file_of_a_complete_reading(
+    runs, tmp_path, small_chunks, last_lines, checked
+):
     path = write_table(tmp_path / "rows.csv", 50)
     with path.open("a") as file:
-        file.writelines(f"{50 + n:06d},{line}\n" for n, line in enumerate(late.splitlines()))
+        file.writelines(f"{50 + n:06d},{line}\n" for n, line in enumerate(last_lines.splitlines()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream_rows, "CHECKED_CHUNKS", checked)
         errors = []
@@ -519,12 +521,12 @@ def test_a_file_whose_columns_change_late_is_predicted_completely(runs, tmp_path
     monkeypatch.setattr(stream_rows, "CHECKED_CHUNKS", 1)
     path = tmp_path / "rows.csv"
     path.write_text("size,town\n" + "1,a\n2.50,b\n" * 10 + " 3 ,a\n" + "٣,b\n")
-    begun = []
+    calls = []
     with pytest.MonkeyPatch.context() as patch:
         chunks_of = stream_rows.TextRows.chunks
-        patch.setattr(stream_rows.TextRows, "chunks", lambda self, tally: begun.append(1) or chunks_of(self, tally))
+        patch.setattr(stream_rows.TextRows, "chunks", lambda self, tally: calls.append(1) or chunks_of(self, tally))
         assert submit(runs["table"], [path], tmp_path / "a.csv").rows == 22
-    assert len(begun) == 2
+    assert len(calls) == 2
     expected = [prediction.prediction for prediction in Predictor(runs["table"]).predict(path)]
     assert [row[1] for row in read(tmp_path / "a.csv")[1:]] == expected
 

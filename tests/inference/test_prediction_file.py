@@ -128,10 +128,12 @@ def test_classes_and_labels_are_those_of_single_predictions(probabilities):
         order = sorted(range(3), key=lambda n, row=row: -row[n])
         expected.append(("abc"[order[0]], ["abc"[n] for n in order if row[n] >= 0.5]))
     ids = [str(n) for n in range(len(probabilities))]
-    one = PredictionTable(Spec("classification", (1,), classes=("a", "b", "c"), target="y"))
-    assert [row[1] for row in write_and_read(one, probabilities, ids)[1:]] == [name for name, _ in expected]
-    many = PredictionTable(Spec("multilabel", (1,), classes=("a", "b", "c"), target="y"))
-    assert [row[1].split() for row in write_and_read(many, probabilities, ids)[1:]] == [names for _, names in expected]
+    single_class = PredictionTable(Spec("classification", (1,), classes=("a", "b", "c"), target="y"))
+    assert [row[1] for row in write_and_read(single_class, probabilities, ids)[1:]] == [name for name, _ in expected]
+    several_labels = PredictionTable(Spec("multilabel", (1,), classes=("a", "b", "c"), target="y"))
+    assert [row[1].split() for row in write_and_read(several_labels, probabilities, ids)[1:]] == [
+        names for _, names in expected
+    ]
 
 
 def test_bounds_follow_their_value():

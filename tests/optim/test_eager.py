@@ -39,11 +39,11 @@ def train(kind, options, *, steps=4, state=None):
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_updates_are_those_of_torch_to_the_bit(name, options):
-    expected, theirs = train(getattr(torch.optim, name), options)
-    weights, ours = train(getattr(_eager, name), options)
+    expected, reference = train(getattr(torch.optim, name), options)
+    weights, optimizer = train(getattr(_eager, name), options)
     torch.testing.assert_close(weights, expected, rtol=0, atol=0)
-    assert isinstance(ours, getattr(torch.optim, name))
-    assert str(ours) == str(theirs)
+    assert isinstance(optimizer, getattr(torch.optim, name))
+    assert str(optimizer) == str(reference)
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from tests.reporting.test_report_figures import FIGURES
 from yisheng.reporting import column_figures, layer_figures, svg
-from yisheng.reporting.canvas import BOTTOM, LEFT, RIGHT, TOP, Canvas
+from yisheng.reporting.canvas import BOTTOM_EDGE, LEFT_EDGE, RIGHT_EDGE, TOP_EDGE, Canvas
 from yisheng.reporting.canvas_axis import CanvasAxis, find_linear_ticks, find_log_ticks
 from yisheng.reporting.evaluation_schema import ColumnEffect, EffectOnOutput
 from yisheng.reporting.findings_schema import LayerCurve
@@ -71,7 +71,7 @@ def test_limits_labels_and_positions_are_those_of_matplotlib(name: str) -> None:
 @pytest.mark.parametrize("name", CHARTS)
 def test_ticks_and_texts_are_within_the_figure(name: str) -> None:
     canvas, _ = paint_both(CHARTS[name])
-    for axis, low, high in ((canvas.x, LEFT, RIGHT), (canvas.y, TOP, BOTTOM)):
+    for axis, low, high in ((canvas.x, LEFT_EDGE, RIGHT_EDGE), (canvas.y, TOP_EDGE, BOTTOM_EDGE)):
         positions = [position for position, _ in axis.locate_ticks()]
         assert 2 <= len(positions) <= 10
         assert all(low - 0.01 <= position <= high + 0.01 for position in positions)

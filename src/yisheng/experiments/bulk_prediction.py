@@ -247,8 +247,8 @@ def _lock(partial: PartialOutput) -> Iterator[None]:
 def _compute(predictor: Predictor, chunk: Chunk, level: float | None) -> _Outputs:
     """Return the outputs for the inputs of a chunk that could be read."""
     if not len(chunk.x):
-        nothing = np.empty((0, len(predictor.spec.classes or predictor.spec.target_names)))
-        return _Outputs(nothing, bounds=None if level is None else IntervalBounds(level, nothing, nothing))
+        no_values = np.empty((0, len(predictor.spec.classes or predictor.spec.target_names)))
+        return _Outputs(no_values, bounds=None if level is None else IntervalBounds(level, no_values, no_values))
     return _Outputs(*predictor.compute(chunk.x, level))
 
 

@@ -113,7 +113,7 @@ class PredictionTable:
         columns = self._format_columns(outputs, bounds)
         if self.has_errors:
             readable = [index for index in range(len(ids)) if index not in errors]
-            columns = [_spread(column, readable, len(ids)) for column in columns]
+            columns = [_insert_empty_cells(column, readable, len(ids)) for column in columns]
             columns.append([errors.get(index, "") for index in range(len(ids))])
         return self._format_lines(zip(ids, *columns, strict=True))
 
@@ -204,10 +204,10 @@ def _format_numbers(values: np.ndarray) -> list[str]:
     ]
 
 
-def _spread(column: Sequence[str], positions: Sequence[int], length: int) -> list[str]:
+def _insert_empty_cells(column: Sequence[str], positions: Sequence[int], length: int) -> list[str]:
     """Return a column with empty cells where there is no value.
 
-    >>> _spread(["a", "b"], [0, 2], 3)
+    >>> _insert_empty_cells(["a", "b"], [0, 2], 3)
     ['a', '', 'b']
     """
     cells = [""] * length

@@ -15,7 +15,7 @@ from yisheng.reporting.canvas_axis import CanvasAxis
 from yisheng.reporting.canvas_marks import Line, Marks, format_position, style_text
 
 WIDTH, HEIGHT = 331.2, 216.0
-LEFT, RIGHT, TOP, BOTTOM = 44.71, 324.58, 25.92, 183.6
+LEFT_EDGE, RIGHT_EDGE, TOP_EDGE, BOTTOM_EDGE = 44.71, 324.58, 25.92, 183.6
 """Edges of the area between the axes."""
 FONT_SIZES = {"medium": 10.0, "small": 8.33}
 TICK_PADDING, TITLE_Y, LABEL_Y = 5.0, 16.9, 210.0
@@ -45,7 +45,7 @@ class Canvas:
     def __init__(self, name: str, colors: Callable[[str], str], *, text: str, muted: str, grid: str) -> None:
         self._colors, self._text, self._muted, self._grid = colors, text, muted, grid
         self.lines: list[Line] = []
-        self.x, self.y = CanvasAxis(LEFT, RIGHT), CanvasAxis(BOTTOM, TOP)
+        self.x, self.y = CanvasAxis(LEFT_EDGE, RIGHT_EDGE), CanvasAxis(BOTTOM_EDGE, TOP_EDGE)
         self._marks = Marks(name, colors, self.x, self.y)
         self._title = self._xlabel = ""
         self._texts: list[str] = []
@@ -82,7 +82,7 @@ class Canvas:
 
     def text(self, x: float, y: float, text: str, *, color: str, **_: Any) -> None:
         """Write a text centered at a fraction of the axes."""
-        position = LEFT + x * (RIGHT - LEFT), BOTTOM + y * (TOP - BOTTOM) + 3.8
+        position = LEFT_EDGE + x * (RIGHT_EDGE - LEFT_EDGE), BOTTOM_EDGE + y * (TOP_EDGE - BOTTOM_EDGE) + 3.8
         self._texts.append(self._write(text, *position, "middle", color))
 
     def set_title(self, text: str, **_: Any) -> None:
@@ -93,13 +93,13 @@ class Canvas:
         """Set the label of the x axis."""
         self._xlabel = text
 
-    def set_xlim(self, left: float | None = None, right: float | None = None) -> None:
+    def set_xlim(self, low: float | None = None, high: float | None = None) -> None:
         """Set the limits of the x axis."""
-        self.x.set_limits(left, right)
+        self.x.set_limits(low, high)
 
-    def set_ylim(self, bottom: float | None = None, top: float | None = None) -> None:
+    def set_ylim(self, low: float | None = None, high: float | None = None) -> None:
         """Set the limits of the y axis."""
-        self.y.set_limits(bottom, top)
+        self.y.set_limits(low, high)
 
     def get_xlim(self) -> tuple[float, float]:
         """Return the limits of the x axis."""
@@ -156,25 +156,25 @@ class Canvas:
         )
 
     def _draw_grid(self) -> list[str]:
-        vertical = [f"M {format_position(x)} {TOP:g} V {BOTTOM:g}" for x, _ in self.x.locate_ticks()]
-        horizontal = [f"M {LEFT:g} {format_position(y)} H {RIGHT:g}" for y, _ in self.y.locate_ticks()]
+        vertical = [f"M {format_position(x)} {TOP_EDGE:g} V {BOTTOM_EDGE:g}" for x, _ in self.x.locate_ticks()]
+        horizontal = [f"M {LEFT_EDGE:g} {format_position(y)} H {RIGHT_EDGE:g}" for y, _ in self.y.locate_ticks()]
         grid = style_text({"fill": "none", "stroke": self._colors(self._grid), "stroke-width": 0.7})
         spine = style_text({"stroke": self._colors(self._muted), "stroke-width": 0.8})
         return [
             f'<path d="{" ".join([*vertical, *horizontal])}" style="{grid}"/>' if vertical or horizontal else "",
-            f'<path d="M {LEFT:g} {BOTTOM:g} H {RIGHT:g}" style="{spine}"/>',
+            f'<path d="M {LEFT_EDGE:g} {BOTTOM_EDGE:g} H {RIGHT_EDGE:g}" style="{spine}"/>',
         ]
 
     def _draw_labels(self) -> list[str]:
         parts = []
         for x, label in self.x.locate_ticks():
-            y, turn = BOTTOM + TICK_PADDING + 7.6, self._rotation
+            y, turn = BOTTOM_EDGE + TICK_PADDING + 7.6, self._rotation
             anchor, place = ("end", (x + 3, y)) if turn else ("middle", (x, y))
             parts.append(self._write(label, *place, anchor, self._text, turn=-turn))
         for y, label in self.y.locate_ticks():
-            parts.append(self._write(label, LEFT - TICK_PADDING, y + 3.6, "end", self._text))
-        parts.append(self._write(self._xlabel, (LEFT + RIGHT) / 2, LABEL_Y, "middle", self._text))
-        parts.append(self._write(self._title, LEFT - 0.1 * (RIGHT - LEFT), TITLE_Y, "start", self._text))
+            parts.append(self._write(label, LEFT_EDGE - TICK_PADDING, y + 3.6, "end", self._text))
+        parts.append(self._write(self._xlabel, (LEFT_EDGE + RIGHT_EDGE) / 2, LABEL_Y, "middle", self._text))
+        parts.append(self._write(self._title, LEFT_EDGE - 0.1 * (RIGHT_EDGE - LEFT_EDGE), TITLE_Y, "start", self._text))
         return parts
 
     def _draw_legend(self, options: dict[str, Any]) -> list[str]:
@@ -188,11 +188,11 @@ class Canvas:
         rows = math.ceil(len(entries) / options.get("ncols", 1)) or 1
         columns = [entries[start : start + rows] for start in range(0, len(entries), rows)]
         widths = [handle + gap + max(size * _text_width(label) for _, label in column) for column in columns]
-        x = RIGHT + 0.01 * (RIGHT - LEFT) - 0.4 * size - sum(widths) - space * (len(widths) - 1)
+        x = RIGHT_EDGE + 0.01 * (RIGHT_EDGE - LEFT_EDGE) - 0.4 * size - sum(widths) - space * (len(widths) - 1)
         parts = []
         for column, width in zip(columns, widths, strict=True):
             for row, (mark, label) in enumerate(column):
-                y = TOP - 4 - 1.4 * size * (len(column) - 1 - row)
+                y = TOP_EDGE - 4 - 1.4 * size * (len(column) - 1 - row)
                 parts.append(self._marks.draw_handle(mark, x, y - 0.35 * size, handle))
                 parts.append(self._write(label, x + handle + gap, y, "start", self._text, size=size))
             x += width + space

@@ -82,8 +82,8 @@ class CanvasAxis:
             return (1.0, 10.0) if is_log else (0.0, 1.0)
         low, high = self._smallest_positive if is_log else self._values[0], self._values[1]
         if high - low <= 1e-12 * max(abs(low), abs(high)):
-            spread = MARGIN * max(abs(low), abs(high)) or MARGIN
-            low, high = low - spread, high + spread
+            extent = MARGIN * max(abs(low), abs(high)) or MARGIN
+            low, high = low - extent, high + extent
         start, end = self._transform(low), self._transform(high)
         margin = MARGIN * (end - start)
         first = low if self._is_sticky and low == 0 else self._invert(start - margin)

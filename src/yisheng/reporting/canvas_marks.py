@@ -78,8 +78,8 @@ class Marks:
         self._y.include([0, height], sticks_to_zero=True)
 
         def draw() -> str:
-            left, right, bottom, top = *map(self._x.locate, (low, high)), *map(self._y.locate, (0, height))
-            corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
+            x_low, x_high, y_low, y_high = *map(self._x.locate, (low, high)), *map(self._y.locate, (0, height))
+            corners = [(x_low, y_low), (x_high, y_low), (x_high, y_high), (x_low, y_high)]
             return self._draw_area(corners, style)
 
         self._add(draw, "patch", style, PATCH_ORDER)
@@ -124,9 +124,9 @@ class Marks:
     def render(self) -> str:
         """Return the marks as SVG, in their order, cut off at the edges of the axes."""
         drawn = "".join(draw() for _, draw in sorted(self._marks, key=lambda mark: mark[0]))
-        (left, right), (top, bottom) = (sorted(map(axis.locate, axis.limits)) for axis in (self._x, self._y))
+        (x_low, x_high), (y_low, y_high) = (sorted(map(axis.locate, axis.limits)) for axis in (self._x, self._y))
         clip = f"{self._name}-area"
-        corners = [(left - 3, top - 3), (right + 3, top - 3), (right + 3, bottom + 3), (left - 3, bottom + 3)]
+        corners = [(x_low - 3, y_low - 3), (x_high + 3, y_low - 3), (x_high + 3, y_high + 3), (x_low - 3, y_high + 3)]
         return (
             f'<defs>{self._define_shapes()}<clipPath id="{clip}"><path d="{_outline(corners)}"/></clipPath></defs>'
             f'<g clip-path="url(#{clip})">{drawn}</g>'

@@ -71,7 +71,7 @@ def _limits(lines: Sequence[LayerCurve], log: bool) -> tuple[float, float]:
 def _label_axes(axes: Axes, title: str) -> None:
     axes.set_title(clean_label(title), loc="left", x=-0.1)
     axes.set_xlabel("step")
-    axes.set_xlim(left=0)
+    axes.set_xlim(0)
     ticks = [0, 10, 100, 1000, 10_000, 100_000, 1_000_000]
     last_step = axes.get_xlim()[1]
     axes.set_xticks([tick for tick in ticks if tick <= last_step])

@@ -72,8 +72,8 @@ def test_a_pass_by_lines_and_one_by_records_agree(tmp_path_factory, rows, ends_w
     results = []
     for function in (scan._scan, scan._scan_exactly):
         try:
-            found = function(path, layout, "utf-8")
-            results.append((found.row_count, found.code_columns, found.blank_count))
+            result = function(path, layout, "utf-8")
+            results.append((result.row_count, result.code_columns, result.blank_count))
         except DataError as error:
             results.append(error.problem)
     assert results[0] == results[1]

@@ -63,8 +63,8 @@ def read_delimited(
     chosen = choose(layout.names)
     file = _File(path, layout, scan, frozenset(chosen.words), options.missing)
     texts = {n for n, name in enumerate(layout.names) if name in chosen.text} | set(scan.code_columns)
-    counted, kept = scan.row_count - layout.has_header, {*chosen.keep, *chosen.text}
-    builders = [ColumnBuilder(name, keep=name in kept, capacity=counted) for name in layout.names]
+    counted, kept_names = scan.row_count - layout.has_header, {*chosen.keep, *chosen.text}
+    builders = [ColumnBuilder(name, keep=name in kept_names, capacity=counted) for name in layout.names]
     rows = _parse(file, builders, sorted(texts), range(len(builders)))
     written = [n for n, builder in enumerate(builders) if builder.is_mixed or _are_decimal_labels(builder, chosen)]
     _read_again(file, builders, written)
