@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Event
+from yisheng.data.batches import Batches
 from yisheng.models.ensemble import Ensemble
 from yisheng.training import callbacks
 from yisheng.training.loop import Scorer, fit
@@ -18,6 +20,8 @@ from yisheng.training.setup import Assembly
 from yisheng.training.state import Best
 from yisheng.training.update import mean_loss
 
+MAX_SHOWN_ROWS = 2048
+"""Rows of a batch that the callbacks of an ensemble's training see."""
 MakeScorer = Callable[..., Scorer]
 """``(spec, loss, metrics, invert=..., bf16=...) -> scorer``; see `yisheng.evaluation.scorer.make_scorer`."""
 
@@ -43,13 +47,14 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
     )
     if config.epochs == 0:
         return _score_untrained(assembly, scorer)
-    step = assembly.step
+    step, train = assembly.step, assembly.train
     if isinstance(state.model, Ensemble):
+        train = _take_evenly(train)
         step = make_portfolio_step(assembly, functools.partial(fit_assembly, make_scorer=make_scorer))
         choose_best = False
     events = fit(
         state,
-        assembly.train,
+        train,
         assembly.validation,
         loss=assembly.loss,
         score=scorer,
@@ -60,6 +65,14 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
     score = assembly.score_key if choose_best else ""
     events = callbacks.keep_best(events, state, score=score, higher_is_better=assembly.higher_is_better)
     return callbacks.stop_early(events, state, config.patience) if config.patience else events
+
+
+def _take_evenly(train: Batches) -> Batches:
+    """Return batches of some rows: an ensemble reads the training part itself, once and not in every stage."""
+    if len(train.rows) <= MAX_SHOWN_ROWS:
+        return train
+    places = torch.linspace(0, len(train.rows) - 1, MAX_SHOWN_ROWS, dtype=torch.float64).round().long()
+    return replace(train, rows=train.rows[places.to(train.rows.device)])
 
 
 def _score_untrained(assembly: Assembly, scorer: Scorer) -> Iterator[Event]:

@@ -118,8 +118,9 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
         return _make_lightgbm(name) if lightgbm else _make_boosting(name)
     if kind == "linear":
         model = "ridge" if spec.task == "regression" else "logistic"
+        rate = 5e6 if model == "ridge" else 5e5
         # The strongest penalties come first.
-        return Candidate(name, model, settings={"patience": 3}, min_epochs=9, max_fraction=0.15, values_per_second=5e5)
+        return Candidate(name, model, settings={"patience": 3}, min_epochs=9, max_fraction=0.15, values_per_second=rate)
     if kind in ("extra-trees", "random-forest"):
         return _make_forest(name, rows)
     if kind == "neighbors":
@@ -148,7 +149,7 @@ def _make_lightgbm(name: str) -> Candidate:
         "boosting-deep": {"leaves": 128, "learning_rate": 0.03, "leaf_rows": 5, "column_fraction": 0.5},
         "boosting-extra": {"leaves": 31, "column_fraction": 1.0, "extra_trees": True},
     }[name]
-    return _make_trees(name, "lightgbm", options, 2e6)
+    return _make_trees(name, "lightgbm", options, 5e6)
 
 
 def _make_trees(name: str, model: str, options: Mapping[str, Any], values_per_second: float) -> Candidate:
