@@ -19,7 +19,7 @@ from yisheng.data.tables import encodings
 
 MAX_TEXT_BYTES = 8 << 30
 """Bytes of text that are read, after decompression: a small .gz may decompress to any size."""
-CHUNK_BYTES = 1 << 22
+CHUNK_BYTES = 1 << 20
 AUTO = "auto"
 UTF8 = "utf-8"
 _SAMPLE_BYTES = 1 << 14
