@@ -86,6 +86,13 @@ def test_another_origin_is_explained():
     assert not here.explain_difference(Origin(dict(here.versions), "abc"))
 
 
+@needs_ray
+def test_a_cluster_that_is_not_there_is_reported_before_a_folder_is_made(tmp_path):
+    with pytest.raises(ProcessError, match=r"cluster=127\.0\.0\.1:9 cannot be reached"):
+        yisheng.tune(**SEARCH, cluster="127.0.0.1:9", out=tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture
 def two_nodes(monkeypatch):
     """Return a cluster of two nodes, each with one core and processes of its own."""
@@ -93,32 +100,49 @@ def two_nodes(monkeypatch):
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    small = {"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False}
-    nodes = Cluster(initialize_head=True, head_node_args=small)
-    small.pop("include_dashboard")
+    small = {"num_cpus": 1, "object_store_memory": 100 << 20}
+    nodes = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
     nodes.second = nodes.add_node(**small)
     yield nodes
     nodes.shutdown()
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Return the search of one machine."""
+    return yisheng.tune(**SEARCH, executor="serial", out=tmp_path_factory.mktemp("alone"), quiet=True)
+
+
 @needs_ray
 @pytest.mark.slow
-def test_a_cluster_of_this_machine_gives_the_same_table(tmp_path):
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    alone = yisheng.tune(**SEARCH, executor="serial", out=tmp_path / "alone", quiet=True)
-    shared = yisheng.tune(**SEARCH, cluster="local:2", out=tmp_path / "shared", quiet=True)
-    assert read_table(alone.path) == read_table(shared.path)
-    assert shared.trials["executor"].unique().tolist() == ["cluster"]
-    assert handlers == {number: signal.getsignal(number) for number in handlers}
-    assert "RAY_USAGE_STATS_ENABLED" not in os.environ
+def test_a_cluster_that_the_program_has_joined(tmp_path, two_nodes, alone, monkeypatch):
+    """One connection for all of it: bits, large data, folds with code of one's own, and what is refused."""
     import ray
 
-    assert not ray.is_initialized()
+    ray.init(address=two_nodes.address, log_to_driver=False, configure_logging=False)
+    try:
+        _require_equal_outcomes(two_nodes.address)
+        _require_equal_folds(tmp_path / "folds", two_nodes.address)
+        with monkeypatch.context() as patch:
+            patch.setattr(clusters, "MAX_SENT_BYTES", 100)
+            shared = yisheng.tune(**SEARCH, cluster="auto", out=tmp_path / "large", quiet=True)
+            assert read_table(alone.path) == read_table(shared.path)
+            settings = SEARCH | {"data": load_wine(return_X_y=True)}
+            with pytest.raises(UsageError, match="more than 0 GB is not sent"):
+                yisheng.tune(**settings, cluster="auto", out=tmp_path / "own", quiet=True)
+            patch.setattr(clusters, "fingerprint", lambda data: "another")
+            with pytest.raises(DataError, match="other data in the place that the config names"):
+                yisheng.tune(**SEARCH, cluster="auto", out=tmp_path / "data", quiet=True)
+        monkeypatch.setattr(clusters, "find_origin", lambda: Origin({"torch": "1.0"}, "other"))
+        with pytest.raises(UsageError, match=r"a machine of the cluster has .* instead of"):
+            yisheng.tune(**SEARCH, cluster="auto", out=tmp_path / "versions", quiet=True)
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
 
 
-@needs_ray
-@pytest.mark.slow
-def test_outcomes_equal_those_of_this_process_to_the_bit():
+def _require_equal_outcomes(place):
+    """Train jobs here and there, to the same bits."""
     settings = {"data": "wine", "model": "mlp", "hidden": [8], "dropout": 0.2, "epochs": 2}
     configs = [
         merge_settings([(k, v, "command line") for k, v in {**settings, "fold": f"{fold}/3", "lr": lr}.items()]).config
@@ -129,88 +153,81 @@ def test_outcomes_equal_those_of_this_process_to_the_bit():
     splits = {config.fold: load_data.split_dataset(config, data) for config in configs}
     jobs = [Job(f"{n}", config, splits[config.fold]) for n, config in enumerate(configs)]
     expected = list(train_serial(jobs, data))
-    with open_cluster("local:1") as cluster:
+    with open_cluster(place) as cluster:
         outcomes = sorted(cluster.train(jobs, data), key=lambda outcome: outcome.key)
     for a, b in zip(expected, outcomes, strict=True):
-        assert (a.key, dict(a.scores), a.epoch, a.history, a.failure) == (
-            b.key,
-            dict(b.scores),
-            b.epoch,
-            b.history,
-            b.failure,
-        )
+        for name in ("key", "scores", "epoch", "history", "failure"):
+            assert getattr(a, name) == getattr(b, name)
         assert all(torch.equal(value, b.weights[name]) for name, value in a.weights.items())
 
 
-@needs_ray
-@pytest.mark.slow
-def test_a_lost_node_costs_nothing_but_time(tmp_path, two_nodes):
-    alone = yisheng.tune(**SLOW_SEARCH, out=tmp_path / "alone", quiet=True)
-    command = [sys.executable, "-c", _tune_program(tmp_path / "shared", two_nodes.address)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
-        folder = _wait_for_jobs(tmp_path / "shared", driver, 3)
-        two_nodes.remove_node(two_nodes.second, allow_graceful=False)
-        errors = driver.communicate()[1]
-    assert driver.returncode == 0, errors
-    assert read_table(folder) == read_table(alone.path)
+def _require_equal_folds(folder, place):
+    """Train folds of a network of a file here and there, to the same bits."""
+    folder.mkdir()
+    (folder / "net.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(nn.Linear(13, 8), nn.Dropout(0.2), nn.ReLU(), nn.Linear(8, 3))\n"
+    )
+    settings = {"data": "wine", "model": f"{folder / 'net.py'}:Net", "epochs": 3, "folds": 3, "quiet": True}
+    alone = yisheng.train(**settings, out=folder / "alone")
+    shared = yisheng.train(**settings, out=folder / "shared", cluster=place)
+    assert len(read_weights(alone.path)) == 3
+    assert read_weights(alone.path) == read_weights(shared.path)
+    assert alone.scores["validation"] == shared.scores["validation"]
+    assert not list(shared.path.glob(".*.part"))
+
+
+def read_weights(folder):
+    return {path.parent.name: path.read_bytes() for path in sorted(Path(folder).glob("fold-*/model.safetensors"))}
 
 
 @needs_ray
 @pytest.mark.slow
-def test_a_killed_driver_is_resumed_here_or_there(tmp_path, two_nodes):
-    alone = yisheng.tune(**SLOW_SEARCH, out=tmp_path / "alone", quiet=True)
-    command = [sys.executable, "-c", _tune_program(tmp_path / "shared", two_nodes.address)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
-        folder = _wait_for_jobs(tmp_path / "shared", driver, 3)
+def test_a_cluster_of_this_machine_gives_the_same_table(tmp_path, alone):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    environment = dict(os.environ)
+    shared = yisheng.tune(**SEARCH, cluster="local:2", out=tmp_path, quiet=True)
+    assert read_table(alone.path) == read_table(shared.path)
+    assert shared.trials["executor"].unique().tolist() == ["cluster"]
+    assert handlers == {number: signal.getsignal(number) for number in handlers}
+    import ray
+
+    assert not ray.is_initialized()
+    added = os.environ.keys() - environment.keys()
+    assert not {name for name in added if "TOKEN" in name or "AUTH" in name or "USAGE" in name}
+    with pytest.raises(UsageError, match="Ray keeps the secret of the first"):
+        yisheng.tune(**SEARCH, cluster="auto", out=tmp_path, quiet=True)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_killed_driver_and_a_lost_node_cost_nothing_but_time(tmp_path, two_nodes):
+    expected = yisheng.tune(**SLOW_SEARCH, out=tmp_path / "alone", quiet=True)
+    begin = f"yisheng.tune(**{SLOW_SEARCH!r}, cluster={two_nodes.address!r}, out={str(tmp_path / 'shared')!r})"
+    with start(begin) as driver:
+        folder = wait_for_jobs(tmp_path / "shared", driver, 2)
         driver.kill()
         driver.communicate()
     done = read_jobs(folder)
-    assert 3 <= len(done) < 12
-    with open_cluster(two_nodes.address):  # a second driver may use the cluster at the same time
-        yisheng.resume(folder, cluster=two_nodes.address, quiet=True)
+    assert 2 <= len(done) < 12
+    with start(f"yisheng.resume({str(folder)!r}, cluster={two_nodes.address!r})") as driver:
+        wait_for_jobs(tmp_path / "shared", driver, len(done) + 1)
+        two_nodes.remove_node(two_nodes.second, allow_graceful=False)
+        errors = driver.communicate()[1]
+    assert driver.returncode == 0, errors
     assert read_jobs(folder)[: len(done)] == done
-    assert read_table(folder) == read_table(alone.path)
+    assert read_table(folder) == read_table(expected.path)
 
 
-@needs_ray
-@pytest.mark.slow
-def test_a_mix_of_versions_or_data_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(clusters, "find_origin", lambda: Origin({"torch": "1.0"}, "other"))
-    with pytest.raises(UsageError, match=r"a machine of the cluster has .* instead of"):
-        yisheng.tune(**SEARCH, cluster="local:1", out=tmp_path / "versions", quiet=True)
-    monkeypatch.undo()
-    monkeypatch.setattr(clusters, "MAX_SENT_BYTES", 100)
-    monkeypatch.setattr(clusters, "fingerprint", lambda data: "another")
-    with pytest.raises(DataError, match="other data in the place that the config names"):
-        yisheng.tune(**SEARCH, cluster="local:1", out=tmp_path / "data", quiet=True)
-    with pytest.raises(UsageError, match="more than 0 GB is not sent"):
-        yisheng.tune(
-            **SEARCH | {"data": load_wine(return_X_y=True)}, cluster="local:1", out=tmp_path / "own", quiet=True
-        )
+def start(code):
+    """Start a program in a process of its own."""
+    command = [sys.executable, "-c", f"import yisheng\n{code}"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
-@needs_ray
-@pytest.mark.slow
-def test_large_data_is_loaded_by_each_process(tmp_path, monkeypatch):
-    alone = yisheng.tune(**SEARCH, executor="serial", out=tmp_path / "alone", quiet=True)
-    monkeypatch.setattr(clusters, "MAX_SENT_BYTES", 100)
-    shared = yisheng.tune(**SEARCH, cluster="local:1", out=tmp_path / "shared", quiet=True)
-    assert read_table(alone.path) == read_table(shared.path)
-
-
-@needs_ray
-@pytest.mark.slow
-def test_a_cluster_that_is_not_there_is_reported_before_a_folder_is_made(tmp_path):
-    with pytest.raises(ProcessError, match=r"cluster=127\.0\.0\.1:9 cannot be reached"):
-        yisheng.tune(**SEARCH, cluster="127.0.0.1:9", out=tmp_path, quiet=True)
-    assert not list(tmp_path.iterdir())
-
-
-def _tune_program(out, address):
-    return f"import yisheng\nyisheng.tune(**{SLOW_SEARCH!r}, cluster={address!r}, out={str(out)!r}, quiet=True)"
-
-
-def _wait_for_jobs(out, driver, count):
+def wait_for_jobs(out, driver, count):
     """Return the folder of a search when some of its trainings have ended."""
     while True:
         assert driver.poll() is None, driver.stderr.read()
@@ -220,44 +237,21 @@ def _wait_for_jobs(out, driver, count):
         time.sleep(0.05)
 
 
-def _read_weights(folder):
-    return {path.parent.name: path.read_bytes() for path in sorted(Path(folder).glob("fold-*/model.safetensors"))}
-
-
-@needs_ray
-@pytest.mark.slow
-def test_folds_on_a_cluster_equal_those_of_one_machine(tmp_path, monkeypatch):
-    (tmp_path / "net.py").write_text(
-        "from torch import nn\n"
-        "class Net(nn.Sequential):\n"
-        "    def __init__(self):\n"
-        "        super().__init__(nn.Linear(13, 8), nn.Dropout(0.2), nn.ReLU(), nn.Linear(8, 3))\n"
-    )
-    settings = {"data": "wine", "model": f"{tmp_path / 'net.py'}:Net", "epochs": 3, "folds": 4, "quiet": True}
-    alone = yisheng.train(**settings, out=tmp_path / "alone")
-    shared = yisheng.train(**settings, out=tmp_path / "shared", cluster="local:2")
-    assert len(_read_weights(alone.path)) == 4
-    assert _read_weights(alone.path) == _read_weights(shared.path)
-    assert alone.scores["validation"] == shared.scores["validation"]
-    assert not list(shared.path.glob(".*.part"))
-
-
 @needs_ray
 @pytest.mark.slow
 def test_killed_folds_are_resumed(tmp_path):
-    settings = {"data": "digits", "model": "mlp", "epochs": 40, "folds": 5, "ood": False, "quiet": True}
+    settings = {"data": "digits", "model": "mlp", "epochs": 40, "folds": 4, "ood": False, "quiet": True}
     alone = yisheng.train(**settings, out=tmp_path / "alone")
-    program = f"import yisheng\nyisheng.train(**{settings!r}, cluster='local:1', out={str(tmp_path / 'shared')!r})"
-    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as driver:
+    with start(f"yisheng.train(**{settings!r}, cluster='local:1', out={str(tmp_path / 'shared')!r})") as driver:
         while not list((tmp_path / "shared").glob("*/fold-*/model.safetensors")):
             assert driver.poll() is None, driver.stderr.read()
             time.sleep(0.05)
         driver.kill()
         driver.communicate()
     (folder,) = (tmp_path / "shared").iterdir()
-    assert len(_read_weights(folder)) < 5
+    assert len(read_weights(folder)) < 4
     yisheng.resume(folder, cluster="local:1", quiet=True)
-    assert _read_weights(folder) == _read_weights(alone.path)
+    assert read_weights(folder) == read_weights(alone.path)
 
 
 def test_a_cluster_for_one_training_is_refused(tmp_path):

@@ -17,6 +17,7 @@ import math
 import pickle
 import re
 import secrets
+import socket
 import statistics
 import sys
 import tempfile
@@ -41,6 +42,8 @@ from yisheng.search.jobs import Job, Outcome
 Loader: TypeAlias = Callable[[], Dataset]
 """Loads a data set; it can be sent to another process."""
 AUTO: Final = "auto"
+CONNECT_SECONDS: Final = 10.0
+"""Time to wait for an answer of a cluster's address."""
 RETRIES: Final = 3
 """How often a task is started again whose process or machine was lost."""
 MIN_TASK_SECONDS: Final = 1.0
@@ -95,6 +98,8 @@ def open_cluster(place: str) -> Iterator[Cluster]:
         yield Cluster(ray)
         return
     local = _LOCAL.fullmatch(place)
+    if not local:
+        _require_reachable(place)
     with _own_cluster(int(local[1])) if local else contextlib.nullcontext({"address": place}) as where:
         try:
             with process.keep_signal_handlers(), _silence(logging.getLogger("ray")):
@@ -106,6 +111,27 @@ def open_cluster(place: str) -> Iterator[Cluster]:
             yield Cluster(ray)
         finally:
             ray.shutdown()
+
+
+def _require_reachable(place: str) -> None:
+    """Refuse an address where nothing answers, for which Ray would wait for minutes.
+
+    Raises:
+        ProcessError: nothing answers there.
+        UsageError: this process had a cluster of its own before; Ray then asks every cluster for that one's secret.
+    """
+    if _make_token.cache_info().currsize:
+        raise UsageError(
+            f"cluster={place} after cluster=local:N in one process: Ray keeps the secret of the first",
+            "start Python again, or use cluster=local:2",
+        )
+    if place == AUTO:
+        return
+    host, _, port = place.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ProcessError(f"cluster={place} cannot be reached ({error})", REMEDY) from error
 
 
 @contextlib.contextmanager
