@@ -29,7 +29,7 @@ def test_a_message_is_its_english_text():
 def test_values_are_translated_too():
     assert translate(message(), "zh") == "提示：0.1 至 0.2；x{y}"
     assert translate(message(), "en") == message()
-    assert translate("note", "zh") == "note", "text that is no message may be a name in the user's data"
+    assert translate("note", "zh") == "note", "other text may be a name in the user's data"
 
 
 def test_a_text_without_values_may_have_braces():

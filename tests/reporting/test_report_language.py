@@ -28,7 +28,10 @@ def visible_text(page: str) -> str:
     return html.unescape(f"{re.sub('<[^>]*>', chr(10), page)}\n{spoken}")
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(
+    scope="module",
+    params=["classes", *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != "classes")],
+)
 def folder(request, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     assert main(["train", *CASES[request.param], "doctor=off", f"out={out}", "--quiet"]) == 0
