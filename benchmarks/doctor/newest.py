@@ -18,7 +18,7 @@ Adam, SGD = torch.optim.Adam, torch.optim.SGD
 
 @faulty("low-learning-rate")
 def newest_adam_with_an_eps_of_one(t: Trial) -> float:
-    """An eps of 1 was copied from a recipe with a thousand times the gradient: the updates are tiny."""
+    """An eps of 1 was copied from a config with a thousand times the gradient: the updates are tiny."""
     data, net = digits(t.seed), Net(64, 10)
     fit(t, net, Adam(net.parameters(), lr=2e-3, eps=1e-8 if t.fixed else 1.0), data, epochs=5)
     return accuracy(net, data)

@@ -150,8 +150,8 @@ def test_evaluated_average_that_hardly_moves(decay, checks):
                 F.cross_entropy(net(x[part]), y[part]).backward()
                 optimizer.step()
                 with torch.no_grad():
-                    for kept, p in zip(average.parameters(), net.parameters(), strict=True):
-                        kept.lerp_(p, 1 - decay)
+                    for mean, p in zip(average.parameters(), net.parameters(), strict=True):
+                        mean.lerp_(p, 1 - decay)
             with torch.no_grad():
                 doctor.validation(loss=float(F.cross_entropy(average(x[1000:]), y[1000:])))
     assert [finding.check for finding in doctor.findings] == checks

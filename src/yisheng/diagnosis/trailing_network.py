@@ -124,13 +124,13 @@ def _falls_less_than(case: Case, losses: dict[float, float]) -> bool:
     Losses are compared by their logarithms.
     """
     quarter = len(case.losses) // 4
-    before, after = losses[NO_UPDATES], losses[PRESENT]
+    loss_at_start, loss_at_end = losses[NO_UPDATES], losses[PRESENT]
     if not quarter:
         return False
     third, last = (statistics.median(part) for part in (case.losses[-2 * quarter : -quarter], case.losses[-quarter:]))
-    if min(before, after, third, last) <= 0:
+    if min(loss_at_start, loss_at_end, third, last) <= 0:
         return False
-    expected = math.log(before / after) * min(quarter / STEPS, 1.0)
+    expected = math.log(loss_at_start / loss_at_end) * min(quarter / STEPS, 1.0)
     return math.log(third / last) < MAX_FALL_OF_EXPECTED * expected
 
 

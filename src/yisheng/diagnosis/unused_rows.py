@@ -18,9 +18,9 @@ CHECK = "unused-rows"
 MAX_ROWS, BATCH = 2000, 256
 MIN_LOSSES, MIN_ROWS = 50, 40
 """Training losses and rows of each part, without which their means are not known."""
-MIN_RATIO, MIN_SHARE = 4.0, 0.5
-"""Loss of the given training rows over that of the loop, and the share of the way from the loop's loss to that of the
-validation rows: rows that were trained on are near the loop's, and unused ones near the validation rows'."""
+MIN_RATIO, MIN_FRACTION = 4.0, 0.5
+"""Loss of the given training rows over that of the loop, and the fraction of the way from the loop's loss to that of
+the validation rows: rows that were trained on are near the loop's, and unused ones near the validation rows'."""
 MIN_LOSS = 0.05
 """Loss of the given rows relative to that of guessing, below which there is nothing left to say."""
 LOSSES = {("nll", ("log_softmax",)): F.cross_entropy, ("mse", ()): F.mse_loss}
@@ -40,19 +40,20 @@ def find_unused_rows(case: Case, data: Any, validation: Any) -> Iterator[Finding
     has_batch_norm = any(isinstance(module, BATCH_NORMS) for module in case.model.modules())
     if loss is None or has_batch_norm or len(case.losses) < MIN_LOSSES or not case.is_mean:
         return
-    given, held_out = (_measure(case.model, loss, part) for part in (data, validation))
-    if not math.isfinite(given + held_out + case.final_loss) or not given > MIN_LOSS * case.baseline_loss:
+    data_loss, held_out_loss = (_measure(case.model, loss, part) for part in (data, validation))
+    if not math.isfinite(data_loss + held_out_loss + case.final_loss) or not data_loss > MIN_LOSS * case.baseline_loss:
         return
-    share = (given - case.final_loss) / max(held_out - case.final_loss, 1e-12)
-    if given < MIN_RATIO * case.final_loss or share < MIN_SHARE:
+    fraction = (data_loss - case.final_loss) / max(held_out_loss - case.final_loss, 1e-12)
+    if data_loss < MIN_RATIO * case.final_loss or fraction < MIN_FRACTION:
         return
     rows = len(data[0])
     yield Finding(
         CHECK,
         "warning",
-        {"loss of the loop": case.final_loss, "of the given training rows": given, "of the validation rows": held_out},
+        {"loss of the loop": case.final_loss, "given training rows": data_loss, "validation rows": held_out_loss},
         f"the loop's own loss is {case.final_loss:.3g} at the end, and that of the {rows:,} training rows that were "
-        f"given is {given:.3g}, next to the {held_out:.3g} of validation rows: the loop trains on a few of them only",
+        f"given is {data_loss:.3g}, next to the {held_out_loss:.3g} of validation rows: the loop trains on a few of "
+        "them only",
         "look at what the loader draws from: a Subset, a slice or a break that is left from debugging, a sampler with "
         "few indices",
         source=case.sources.get("loss", ""),

@@ -72,9 +72,9 @@ def _find_enormous(sample: Sample, rows: np.ndarray, constant: np.ndarray) -> tu
     other_rows = np.concatenate([sample.draw_rows(part) for part in ("validation", "test")])
     if not sample.raw or constant.all() or not len(other_rows):
         return None
-    x, other = (np.asarray(sample.x[part], np.float64) for part in (rows, other_rows))
+    x, held_out = (np.asarray(sample.x[part], np.float64) for part in (rows, other_rows))
     scale = float(np.median(np.where(np.isfinite(x), x, 0.0)[:, ~constant].std(0)))
-    change = np.abs(other - x[:1])
+    change = np.abs(held_out - x[:1])
     distances = np.where(np.isfinite(change), change, 0.0).max(0)
     column = int(np.where(constant, distances, 0.0).argmax())
     is_enormous = scale > 0 and distances[column] > MIN_RATIO * scale

@@ -236,15 +236,15 @@ def _is_visible(history: LossHistory, rise: float, limit: float) -> bool:
     if not history.is_error:
         return rise > limit
     is_known = math.isfinite(history.guess)
-    least = MIN_ERROR * history.guess if is_known else MIN_UNSCALED_ERROR * history.start
-    return history.validation[history.best] > least and history.end > MIN_GAP * history.training_end
+    min_error = MIN_ERROR * history.guess if is_known else MIN_UNSCALED_ERROR * history.start
+    return history.validation[history.best] > min_error and history.end > MIN_GAP * history.training_end
 
 
 def judge_memorization(history: LossHistory) -> Judgment | None:
     """Return that a network has learned its training rows and nothing that holds for other rows, or None."""
     best = history.validation[history.best]
     is_known = math.isfinite(history.guess) and history.guess > 0
-    reference_loss = history.guess if is_known else history.start  # to learn what guessing knows is no memorizing
+    reference_loss = history.guess if is_known else history.start  # learning what guessing knows does not count
     training_gain = (reference_loss - min(history.training)) / max(abs(reference_loss), 1e-12)
     useful = (history.guess - best) / history.guess if is_known else history.gain / max(abs(history.start), 1e-12)
     min_gain = MIN_MEMORIZED

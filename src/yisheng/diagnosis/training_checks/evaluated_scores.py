@@ -20,7 +20,7 @@ MAX_SCORE = 0.98
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    count = len(_both(case))
+    count = len(_collect_evaluations(case))
     return "" if count >= MIN_EVALUATIONS else f"it needs at least {MIN_EVALUATIONS} reported losses and scores"
 
 
@@ -35,7 +35,7 @@ def evaluated_scores(case: Case) -> Iterator[Finding]:
 
     Source: PyTorch documentation, torch.argmax (``dim``).
     """
-    evaluations = _both(case)
+    evaluations = _collect_evaluations(case)
     losses, scores = [e.loss for e in evaluations], {e.score for e in evaluations}
     fall = (losses[0] - min(losses)) / max(abs(losses[0]), 1e-12)
     if len(scores) > 1 or fall < MIN_FALL or max(scores) > MAX_SCORE:
@@ -53,6 +53,6 @@ def evaluated_scores(case: Case) -> Iterator[Finding]:
     )
 
 
-def _both(case: Case) -> list[Evaluation]:
+def _collect_evaluations(case: Case) -> list[Evaluation]:
     """Return the reports that have a loss and a score."""
     return [e for e in case.course.series.get(REPORTED, []) if math.isfinite(e.loss) and math.isfinite(e.score)]

@@ -28,7 +28,7 @@ MIN_RETURN, MIN_LOST = 1.5, 0.2
 """Loss at the end over the smallest smoothed one, and what is lost again relative to guessing: a training that has
 learned and forgotten."""
 MIN_SMOOTHED, SMOOTHED_FRACTION = 8, 20
-"""Losses in the running median, and the fraction of all (one in so many), if that is more."""
+"""Losses in the running mean, and the fraction of all (one in so many), if that is more."""
 FIRST_UPDATES = 10
 """Recorded updates whose median size is the typical one: later ones may be smaller by a schedule."""
 
@@ -128,22 +128,25 @@ def _describe_divergence(case: Case, losses: Sequence[float], largest: float) ->
             peak=f"{peak:.4g}",
             end=f"{end:.4g}",
         )
-    least = _smallest_smoothed(losses)
-    if has_baseline and can_judge and end > MIN_RETURN * least and end - least > MIN_LOST * case.baseline_loss:
+    lowest_loss, last_loss = _smooth(losses)
+    end_loss = min(end, last_loss)
+    rises = end_loss > MIN_RETURN * lowest_loss and end_loss - lowest_loss > MIN_LOST * case.baseline_loss
+    if has_baseline and can_judge and rises:
         return Message(
             "the loss fell from {start} to {least} and rose again to {end}",
             start=f"{start:.4g}",
-            least=f"{least:.4g}",
+            least=f"{lowest_loss:.4g}",
             end=f"{end:.4g}",
         )
     return ""
 
 
-def _smallest_smoothed(losses: Sequence[float]) -> float:
-    """Return the smallest running median."""
+def _smooth(losses: Sequence[float]) -> tuple[float, float]:
+    """Return the smallest running mean, and the last one: batches that alternate move a median."""
     width = max(MIN_SMOOTHED, len(losses) // SMOOTHED_FRACTION)
     starts = range(0, len(losses) - width + 1, max(1, width // 4))
-    return min((statistics.median(losses[start : start + width]) for start in starts), default=math.inf)
+    means = [statistics.fmean(losses[start : start + width]) for start in starts]
+    return min(means, default=math.inf), statistics.fmean(losses[-width:])
 
 
 def _describe_large_updates(case: Case, largest: float, typical: float) -> str:

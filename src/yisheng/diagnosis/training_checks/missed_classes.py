@@ -90,10 +90,10 @@ def missed_classes(case: Case) -> Iterator[Finding]:
 def _find_left_out(rows: torch.Tensor, hits: torch.Tensor, is_common: torch.Tensor) -> int | None:
     """Return the common class of which no row is found although the other classes are recognized, or None."""
     missed = is_common & (hits == 0) & (rows >= MIN_ROWS) & (_upper_recall(hits, rows) < MAX_RECALL_OF_COMMON)
-    others = is_common & ~missed & (rows > 0)
-    if int(missed.sum()) != 1 or not bool(others.any()):
+    other_classes = is_common & ~missed & (rows > 0)
+    if int(missed.sum()) != 1 or not bool(other_classes.any()):
         return None
-    is_learned = float((hits[others] / rows[others]).mean()) > MIN_RECALL_OF_OTHERS
+    is_learned = float((hits[other_classes] / rows[other_classes]).mean()) > MIN_RECALL_OF_OTHERS
     return int(missed.int().argmax()) if is_learned else None
 
 
@@ -111,7 +111,7 @@ def _explain_left_out(case: Case, number: int, rows: int, fraction: float) -> Fi
         f"class {number} has {format_fraction(fraction)} of the training rows, and none of {rows} evaluated rows is "
         "found, although the other classes are recognized"
         + (f": the loss leaves it out by ignore_index={number}" if is_ignored else ": its weight leaves it out"),
-        f"leave ignore_index={number} away, or use a number that is no class, such as -100"
+        f"leave ignore_index={number} away, or use a number outside the classes, such as -100"
         if is_ignored
         else "look at the weight of this class: total / (classes * rows of the class), never 0",
         source=case.sources.get("loss", ""),

@@ -58,21 +58,21 @@ def outweighed_loss(case: Case) -> Iterator[Finding]:
     """
     terms = _find_terms(case)
     (step, first), (_, last) = terms[0], terms[-1]
-    rest = case.losses[step - 1] - first
+    other_terms = case.losses[step - 1] - first
     targets, pairing = [record.targets for record in case.records if record.targets is not None], case.pairing
     if not targets or pairing is None or len({tuple(batch.shape[1:]) for batch in targets}) > 1:
         return
     guess = constant_prediction_loss(pairing.loss, torch.cat(targets))
-    if not guess > 0 or rest < MIN_RATIO * first or last < (1 - MAX_LEARNED_FRACTION) * guess:
+    if not guess > 0 or other_terms < MIN_RATIO * first or last < (1 - MAX_LEARNED_FRACTION) * guess:
         return
     yield Finding(
         "outweighed-loss",
         "warning",
-        {"term at first": first, "other terms at first": rest, "term at the end": last, "guessing": guess},
-        f"of the first loss, {first + rest:.3g}, only {first:.3g} compare outputs with targets, and this term is not "
-        f"learned ({last:.3g}; guessing has {guess:.3g}): the other terms outweigh it",
-        f"multiply the other terms (a penalty, a second task) by {first / rest / 10:.1g}, or average them in the same "
-        "way as the term that compares",
+        {"term at first": first, "other terms at first": other_terms, "term at the end": last, "guessing": guess},
+        f"of the first loss, {first + other_terms:.3g}, only {first:.3g} compare outputs with targets, and this term is "
+        f"not learned ({last:.3g}; guessing has {guess:.3g}): the other terms outweigh it",
+        f"multiply the other terms (a penalty, a second task) by {first / other_terms / 10:.1g}, or average them in "
+        "the same way as the term that compares",
         source=case.sources.get("loss", ""),
     )
 
