@@ -32,10 +32,12 @@ HELD_OUT_FRACTION = 0.1
 """Fraction of the altered rows that choose the epoch of the final student."""
 SCORING_FRACTION = 0.4
 """Fraction of the time in which a student is trained only to be scored on rows that nobody has seen."""
-TEACHER_FRACTION = 0.2
+TEACHER_FRACTION = 0.4
 """Fraction of a student's time in which the teacher may predict the altered rows."""
 MAX_EPOCHS, PATIENCE = 60, 6
 """Of a network: the targets have little noise and the rows are many, so that fewer epochs are enough."""
+MAX_LOSS_RATIO = 1.25
+"""With a larger loss on held-out rows, relative to the ensemble, a student does not replace it."""
 TABM_OPTIONS = {"k": 8}
 """Half of the usual members, so that it predicts fast."""
 MAX_TREES, LEAVES, LEARNING_RATE = 240, 64, 0.15
@@ -94,7 +96,7 @@ class Distillation:
         start = time.perf_counter()
         candidate = self._choose_candidate()
         fold = self.outcome.rows.folds[0]
-        mean = self._average_out_of_fold()
+        mean = self.average_out_of_fold()
         deadline = start + SCORING_FRACTION * (self.end - start)
         scored = self._train(candidate, fold.train, mean, self._make_fold_teacher(0), deadline, fold.validation)
         rows = np.arange(len(self.outcome.rows.data))
@@ -114,7 +116,7 @@ class Distillation:
         candidate = make_candidate(name, spec, len(rows), lightgbm=lightgbm.is_installed())
         return replace(candidate, options=TABM_OPTIONS if name == "tabm" else _make_tree_options(spec))
 
-    def _average_out_of_fold(self) -> np.ndarray:
+    def average_out_of_fold(self) -> np.ndarray:
         """Return the ensemble's out-of-fold predictions ``(N, V)``, NaN where a candidate has none."""
         weights = self.ensemble.candidate_weights
         parts = [
@@ -164,10 +166,13 @@ class Distillation:
         """
         x, spec = self.outcome.rows.data.x, self.outcome.spec
         rng = np.random.default_rng(derive(self.outcome.config.seed, "altered", held_out is None) % 2**32)
-        count = self._count_altered(teacher, x, len(rows), deadline)
-        altered = swap_values(x[rows], count, rng)
-        is_known = np.isfinite(mean).all(1)
-        unpredicted = rows[~is_known[rows]]  # no fold has predicted them: with many rows only some are trained
+        is_predicted = np.isfinite(mean).all(1)[rows]
+        limit = self._count_predictable(teacher, x, deadline)
+        # With many rows not all folds are trained, and the teacher predicts the others, as far as there is time.
+        unpredicted = np.sort(rng.permutation(rows[~is_predicted])[: limit // 2])
+        rows = np.concatenate([rows[is_predicted], unpredicted])
+        count = min(MAX_COPIES * len(rows), max(MIN_ALTERED_ROWS - len(rows), 2 * len(rows)), limit - len(unpredicted))
+        altered = swap_values(x[rows], count, rng) if count else x[:0]
         targets = np.concatenate([mean, teacher(altered) if count else mean[:0]])
         targets[unpredicted] = teacher(x[unpredicted])
         data = make_student_data(spec, np.concatenate([x, altered]), targets)
@@ -191,19 +196,28 @@ class Distillation:
         base = self.outcome.config.model_copy(update={"loss": Choice(name="mse")})
         return replace(candidate, name=f"student {candidate.name}", settings=settings).make_config(base)
 
-    def _count_altered(self, teacher: Teacher, x: np.ndarray, rows: int, deadline: float) -> int:
-        """Return the number of altered rows, fewer if the teacher is slow."""
-        count = min(MAX_COPIES * rows, max(MIN_ALTERED_ROWS - rows, 2 * rows))
+    def _count_predictable(self, teacher: Teacher, x: np.ndarray, deadline: float) -> int:
+        """Return the number of rows that the teacher may predict in a part of the time until the deadline."""
         if math.isinf(deadline):
-            return count
-        seconds = TEACHER_FRACTION * max(0.0, deadline - time.perf_counter())
-        return min(count, int(seconds * measure_rate(teacher, x)))
+            return (MAX_COPIES + 2) * max(len(x), MIN_ALTERED_ROWS)
+        return int(TEACHER_FRACTION * max(0.0, deadline - time.perf_counter()) * measure_rate(teacher, x))
 
 
 def _make_tree_options(spec: Spec) -> dict[str, Any]:
     """Return the options of boosted trees that predict fast; there is a tree for each output in each round."""
     outputs = spec.outputs if spec.task != "classification" or len(spec.classes) > 2 else 1
     return {"rounds": max(40, MAX_TREES // outputs), "learning_rate": LEARNING_RATE, "leaves": LEAVES}
+
+
+def _compare_losses(distillation: Distillation, student: Student) -> float:
+    """Return the student's loss on the rows that were held out, divided by that of the ensemble."""
+    outcome, rows = distillation.outcome, student.rows
+    ensemble = distillation.average_out_of_fold()[rows]
+    losses = [
+        float(outcome.make_problem([prediction], rows).row_losses(np.ones(1)).mean())
+        for prediction in (student.prediction, ensemble)
+    ]
+    return losses[0] / max(losses[1], 1e-12)
 
 
 def add_student(distillation: Distillation) -> None:
@@ -216,6 +230,13 @@ def add_student(distillation: Distillation) -> None:
     except (YishengError, ValueError) as error:
         reason = error.problem if isinstance(error, YishengError) else " ".join(str(error).split())[:200]
         logger.warning(f"the ensemble was not distilled: {reason}")
+        return
+    ratio = _compare_losses(distillation, student)
+    if not ratio <= MAX_LOSS_RATIO:
+        logger.warning(
+            f"the ensemble was not distilled: on rows that it does not know the loss of a single model is {ratio:.2f} "
+            "times as large; use a larger budget="
+        )
         return
     score = outcome.score(student.rows, student.prediction.astype(np.float64))
     x = outcome.rows.data.x
