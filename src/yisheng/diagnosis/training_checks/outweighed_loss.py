@@ -69,8 +69,8 @@ def outweighed_loss(case: Case) -> Iterator[Finding]:
         "outweighed-loss",
         "warning",
         {"term at first": first, "other terms at first": other_terms, "term at the end": last, "guessing": guess},
-        f"of the first loss, {first + other_terms:.3g}, only {first:.3g} compare outputs with targets, and this term is "
-        f"not learned ({last:.3g}; guessing has {guess:.3g}): the other terms outweigh it",
+        f"of the first loss, {first + other_terms:.3g}, only {first:.3g} compare outputs with targets, and this term "
+        f"is not learned ({last:.3g}; guessing has {guess:.3g}): the other terms outweigh it",
         f"multiply the other terms (a penalty, a second task) by {first / other_terms / 10:.1g}, or average them in "
         "the same way as the term that compares",
         source=case.sources.get("loss", ""),
