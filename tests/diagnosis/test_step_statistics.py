@@ -25,6 +25,7 @@ PARAMETERS = {
     "half": torch.randn(4, 5).bfloat16(),
     "empty": torch.zeros(0),
     "nan": torch.tensor([1.0, float("nan")]),
+    "infinite": torch.tensor([1.0, float("inf")]),
     "tiny": torch.full((8,), 1e-30),
 }
 
@@ -131,7 +132,7 @@ def test_the_outermost_of_nested_passes_is_found_wherever_it_is_started():
     for depth in (0, 0, 3, 0, 3, 3):
         loss = (PassWithin.apply(w) * 3).sum()
         propagate(loss, depth)
-        assert [found is loss for found in losses] == [True, True]
+        assert [value is loss for value in losses] == [True, True]
         losses.clear()
         loss = (w * 2).sum()
         torch.autograd.backward([loss])

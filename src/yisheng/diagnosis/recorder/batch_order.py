@@ -9,8 +9,9 @@ from yisheng.diagnosis.loss_graph import SCALING_NODES, first_child, saved_tenso
 
 MAX_PERIOD, MAX_COMPARED, MAX_VALUES = 64, 128, 64
 """Longest period that is found, batches from the start whose targets may be compared, and values of each."""
-INTERVAL = 8
-"""The first eight batches are compared, then every eighth: any distance up to `MAX_PERIOD` is that of two of them."""
+INTERVAL = 10
+"""The first ten batches are compared, then the last of every ten: any distance up to `MAX_PERIOD` is that of two of
+them. Several of their steps are recorded anyway."""
 MAX_EPOCHS = 16
 """First batches after an evaluation that are compared."""
 MIN_REPETITIONS = 8
@@ -91,8 +92,8 @@ class BatchOrder:
             return NEVER
         if passes < INTERVAL or (self._is_suspicious and passes < MAX_COMPARED):
             return passes
-        following = -(-passes // INTERVAL) * INTERVAL
-        return following if following <= MAX_PERIOD else NEVER
+        following = passes + (INTERVAL - 1 - passes) % INTERVAL
+        return following if following < MAX_PERIOD + INTERVAL else NEVER
 
     @property
     def _is_hopeless(self) -> bool:

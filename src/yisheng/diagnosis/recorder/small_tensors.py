@@ -1,4 +1,4 @@
-"""Statistics of small tensors on the processor: NumPy's calls take a fraction of the time of torch's."""
+"""Statistics of small tensors on the processor: the calls of NumPy take less time than those of torch."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -33,12 +34,12 @@ class WeightCopies:
 def copy_weights(parameters: Mapping[str, nn.Parameter]) -> WeightCopies:
     """Return copies of the parameters that require gradients."""
     trainable = {name: p for name, p in parameters.items() if p.requires_grad}
-    small = {name: p for name, p in trainable.items() if is_small(p)}
+    small_parameters = {name: p for name, p in trainable.items() if is_small(p)}
     return WeightCopies(
         {name: tuple(p.shape) for name, p in trainable.items()},
-        {name: p.numel() for name, p in small.items()},
-        join(list(small.values())),
-        {name: p.detach().clone() for name, p in trainable.items() if name not in small},
+        {name: p.numel() for name, p in small_parameters.items()},
+        join(list(small_parameters.values())),
+        {name: p.detach().clone() for name, p in trainable.items() if name not in small_parameters},
     )
 
 
@@ -47,9 +48,9 @@ class MeasuredUpdate:
     """An update whose statistics were not read yet: reading waits for the device.
 
     Args:
-        before: copies of the parameters before it.
+        copies: of the parameters before it.
         trainable: the parameters.
-        after: values of the small ones after it ``(N,)``.
+        new_values: of the small ones after it ``(N,)``.
         gradient_sizes: number of values of the gradients that are small, too, by name.
         gradients: values of these ``(N,)``.
         large_gradients: names of the other gradients.
@@ -57,9 +58,9 @@ class MeasuredUpdate:
         unchanged: fraction of unchanged values of the 16-bit parameters, by name.
     """
 
-    before: WeightCopies
+    copies: WeightCopies
     trainable: Sequence[nn.Parameter]
-    after: Floats
+    new_values: Floats
     gradient_sizes: Mapping[str, int]
     gradients: Floats
     large_gradients: Sequence[str]
@@ -68,34 +69,35 @@ class MeasuredUpdate:
 
     def describe(self) -> list[ParameterRecord]:
         """Return what the update did to the parameters."""
-        before, sizes = self.before, list(self.before.sizes.values())
+        copies, sizes = self.copies, list(self.copies.sizes.values())
         norms = iter(read_scalars(self.norms))
-        weight = _name_values(before.sizes, root_mean_squares(before.joined, sizes), before.single, norms)
-        changes = root_mean_squares(self.after - before.joined, sizes)
-        update = _name_values(before.sizes, changes, before.single, norms)
+        weight = _name_values(copies.sizes, root_mean_squares(copies.joined, sizes), copies.single, norms)
+        with np.errstate(invalid="ignore"):  # of infinite values
+            changes = root_mean_squares(self.new_values - copies.joined, sizes)
+        update = _name_values(copies.sizes, changes, copies.single, norms)
         gradients = root_mean_squares(self.gradients, list(self.gradient_sizes.values()))
         gradient = _name_values(self.gradient_sizes, gradients, self.large_gradients, norms)
         return [
             ParameterRecord(name, shape, weight[name], gradient.get(name), update[name], self.unchanged.get(name))
-            for name, shape in before.shapes.items()
+            for name, shape in copies.shapes.items()
         ]
 
 
-def measure_update(before: WeightCopies, parameters: Mapping[str, nn.Parameter]) -> MeasuredUpdate:
+def measure_update(copies: WeightCopies, parameters: Mapping[str, nn.Parameter]) -> MeasuredUpdate:
     """Measure what an update did to the parameters, before another one changes them.
 
     Args:
-        before: copies of the parameters before the update.
+        copies: of the parameters before the update.
         parameters: after it, by name.
     """
-    trainable = {name: parameters[name] for name in before.shapes}
+    trainable = {name: parameters[name] for name in copies.shapes}
     all_gradients = {name: p.grad for name, p in trainable.items()}
     gradients = {name: grad for name, grad in all_gradients.items() if grad is not None and not grad.is_sparse}
-    small = {name: grad for name, grad in gradients.items() if name in before.sizes and is_small(grad)}
-    large = [name for name in gradients if name not in small]
-    single = before.single.items()
+    small_gradients = {name: grad for name, grad in gradients.items() if name in copies.sizes and is_small(grad)}
+    large = [name for name in gradients if name not in small_gradients]
+    single = copies.single.items()
     norms = [
-        *map(_root_mean_square, before.single.values()),
+        *map(_root_mean_square, copies.single.values()),
         *(_root_mean_square(trainable[name].detach() - old) for name, old in single),
         *(_root_mean_square(gradients[name]) for name in large),
     ]
@@ -104,13 +106,13 @@ def measure_update(before: WeightCopies, parameters: Mapping[str, nn.Parameter])
         for name, old in single
         if name in gradients and old.dtype in (torch.float16, torch.bfloat16)
     }
-    kept = WeightCopies(before.shapes, before.sizes, before.joined, dict.fromkeys(before.single, torch.empty(0)))
+    names_of_large = dict.fromkeys(copies.single, torch.empty(0))
     return MeasuredUpdate(
-        kept,
+        WeightCopies(copies.shapes, copies.sizes, copies.joined, names_of_large),
         list(trainable.values()),
-        join([trainable[name] for name in before.sizes]),
-        {name: before.sizes[name] for name in small},
-        join(list(small.values())),
+        join([trainable[name] for name in copies.sizes]),
+        {name: copies.sizes[name] for name in small_gradients},
+        join(list(small_gradients.values())),
         large,
         norms,
         unchanged,
@@ -118,10 +120,10 @@ def measure_update(before: WeightCopies, parameters: Mapping[str, nn.Parameter])
 
 
 def _name_values(
-    small: Iterable[str], values: Sequence[float], large: Iterable[str], norms: Iterator[float]
+    names: Iterable[str], values: Sequence[float], large_names: Iterable[str], norms: Iterator[float]
 ) -> dict[str, float]:
     """Return the values of small tensors and the next norms of large ones by name."""
-    return dict(zip(small, values, strict=True)) | {name: next(norms) for name in large}
+    return dict(zip(names, values, strict=True)) | {name: next(norms) for name in large_names}
 
 
 def unchanged_fraction(old: torch.Tensor, new: torch.Tensor, gradient: torch.Tensor) -> float | None:
