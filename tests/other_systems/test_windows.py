@@ -69,8 +69,8 @@ def run(words, folder, environment, code=0):
     )
     output, errors = completed.stdout.decode("cp936"), completed.stderr.decode("cp936")
     assert completed.returncode == code, (words, completed.returncode, output[-2000:], errors[-4000:])
-    ours = [line for line in errors.splitlines() if "EncodingWarning" in line and "/yisheng/" in line]
-    assert not ours
+    warnings = [line for line in errors.splitlines() if "EncodingWarning" in line and "/yisheng/" in line]
+    assert not warnings
     assert "Traceback" not in errors
     return output + errors
 

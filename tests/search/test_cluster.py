@@ -50,7 +50,7 @@ def read_jobs(folder):
 
 @pytest.mark.parametrize("place", ["", "local", "local:0", "local:-1", "ray://host:1", "http://host", "host", "a:b"])
 def test_other_forms_are_refused(place):
-    with pytest.raises(UsageError, match="is no cluster"):
+    with pytest.raises(UsageError, match="does not name a cluster"):
         require_cluster(place)
 
 
@@ -77,13 +77,12 @@ def test_contradictions_are_refused(tmp_path, monkeypatch, settings, message):
 
 
 def test_another_origin_is_explained():
-    here = Origin({"torch": "2.13.0", "numpy": "2.4"}, "abc")
-    assert (
-        here.explain_difference(Origin({"torch": "2.12.0", "numpy": "2.4"}, "abc")) == "torch 2.12.0 instead of 2.13.0"
-    )
-    assert here.explain_difference(Origin({"numpy": "2.4"}, "abc")) == "torch None instead of 2.13.0"
-    assert "sources" in here.explain_difference(Origin(dict(here.versions), "abd"))
-    assert not here.explain_difference(Origin(dict(here.versions), "abc"))
+    origin = Origin({"torch": "2.13.0", "numpy": "2.4"}, "abc")
+    older = Origin({"torch": "2.12.0", "numpy": "2.4"}, "abc")
+    assert origin.explain_difference(older) == "torch 2.12.0 instead of 2.13.0"
+    assert origin.explain_difference(Origin({"numpy": "2.4"}, "abc")) == "torch None instead of 2.13.0"
+    assert "sources" in origin.explain_difference(Origin(dict(origin.versions), "abd"))
+    assert not origin.explain_difference(Origin(dict(origin.versions), "abc"))
 
 
 @needs_ray
@@ -100,9 +99,9 @@ def two_nodes(monkeypatch):
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    small = {"num_cpus": 1, "object_store_memory": 100 << 20}
-    nodes = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
-    nodes.second = nodes.add_node(**small)
+    options = {"num_cpus": 1, "object_store_memory": 100 << 20}
+    nodes = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
+    nodes.second = nodes.add_node(**options)
     yield nodes
     nodes.shutdown()
 
@@ -210,14 +209,14 @@ def test_a_killed_driver_and_a_lost_node_cost_nothing_but_time(tmp_path, two_nod
         folder = wait_for_jobs(tmp_path / "shared", driver, 2)
         driver.kill()
         driver.communicate()
-    done = read_jobs(folder)
-    assert 2 <= len(done) < 12
+    trained = read_jobs(folder)
+    assert 2 <= len(trained) < 12
     with start(f"yisheng.resume({str(folder)!r}, cluster={two_nodes.address!r})") as driver:
-        wait_for_jobs(tmp_path / "shared", driver, len(done) + 1)
+        wait_for_jobs(tmp_path / "shared", driver, len(trained) + 1)
         two_nodes.remove_node(two_nodes.second, allow_graceful=False)
         errors = driver.communicate()[1]
     assert driver.returncode == 0, errors
-    assert read_jobs(folder)[: len(done)] == done
+    assert read_jobs(folder)[: len(trained)] == trained
     assert read_table(folder) == read_table(expected.path)
 
 

@@ -53,11 +53,11 @@ def find_launch() -> Launch | None:
     return Launch("srun", _read_number("SLURM_PROCID", "srun", 0), size, (host, port))
 
 
-def require_one_process(what: str) -> None:
+def require_one_process(work: str) -> None:
     """Refuse work that every one of several processes would do again.
 
     Args:
-        what: the work, as the subject of a sentence.
+        work: the work, as the subject of a sentence.
 
     Raises:
         UsageError: this process was started with others.
@@ -66,8 +66,8 @@ def require_one_process(what: str) -> None:
     if launch is not None:
         raise UsageError(
             Message(
-                "{what} needs one process, and {launcher} started {size}: each of them would do all of it",
-                what=what,
+                "{work} needs one process, and {launcher} started {size}: each of them would do all of it",
+                work=work,
                 launcher=launch.launcher,
                 size=launch.size,
             ),

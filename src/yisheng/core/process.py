@@ -101,12 +101,12 @@ def set_variables(**values: str | None) -> Iterator[None]:
     Args:
         values: by name; those that are set already are kept. None for one that the block itself may set.
     """
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update({name: value for name, value in values.items() if value is not None and before[name] is None})
+    previous = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: value for name, value in values.items() if value is not None and previous[name] is None})
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous.items():
             if value is None:
                 os.environ.pop(name, None)
             else:

@@ -272,19 +272,18 @@ class _Workers:
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
         """End a process that is stopped during the block, so that the others do not wait for it."""
-        left = threading.Event()
-        watcher = threading.Thread(target=self._end_silent, args=(left,), daemon=True)
-        now = time.monotonic()
-        self._seen = [now] * len(self._seen)
+        is_over = threading.Event()
+        watcher = threading.Thread(target=self._end_silent, args=(is_over,), daemon=True)
+        self._seen = [time.monotonic()] * len(self._seen)
         watcher.start()
         try:
             yield
         finally:
-            left.set()
+            is_over.set()
             watcher.join()
 
-    def _end_silent(self, left: threading.Event) -> None:
-        while not left.wait(1.0):
+    def _end_silent(self, is_over: threading.Event) -> None:
+        while not is_over.wait(1.0):
             for rank, (worker, connection) in enumerate(zip(self._processes, self._connections, strict=True), 1):
                 self._receive(rank, connection)
                 if worker.is_alive() and time.monotonic() - self._seen[rank - 1] > LOST_SECONDS:

@@ -44,6 +44,4 @@ def nesterov(
     >>> w  # 2 - 0.1 (1 + 0.9 * 1)
     tensor([1.8100], requires_grad=True)
     """
-    return SGD(
-        groups, lr, momentum=momentum, weight_decay=weight_decay, nesterov=True, fused=can_fuse(groups)
-    )
+    return SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, nesterov=True, fused=can_fuse(groups))

@@ -107,7 +107,11 @@ TIME = """
 </tbody>
 {% endcall %}
 """
-EXECUTOR_DESCRIPTIONS = {"serial": "one after the other", "stacked": "many models in one pass", "cluster": "on a cluster"}
+EXECUTOR_DESCRIPTIONS = {
+    "serial": "one after the other",
+    "stacked": "many models in one pass",
+    "cluster": "on a cluster",
+}
 
 
 def coordinates(search: Search) -> Section | None:

@@ -260,8 +260,7 @@ class _CrossValidation:
             logger.info(Message("cluster: {folds} folds on {cores} cores", folds=len(for_cluster), cores=cores))
             labeled = [(labels[fold.name], fold) for fold in for_cluster]
             trained = train_folds(self.cluster, self.config, labeled, self.data, self.load, self.folder.path)
-            while (ended := self._wait_for(trained)) is not None:
-                yield ended
+            yield from iter(lambda: self._wait_for(trained), None)
 
     def _wait_for(self, trained: Iterator[Fold]) -> Fold | None:
         """Return the next fold that a cluster has trained, or None after the last."""

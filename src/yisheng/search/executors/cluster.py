@@ -73,7 +73,7 @@ def require_cluster(place: str) -> None:
         MissingPartError: Ray is not installed.
     """
     if place != AUTO and not _LOCAL.fullmatch(place) and not _ADDRESS.fullmatch(place):
-        raise UsageError(f"cluster={place!r} is no cluster", REMEDY)
+        raise UsageError(f"cluster={place!r} does not name a cluster", REMEDY)
     if sys.platform == "win32":
         raise UsageError("cluster= is for Linux and macOS: Ray on Windows was never tried", "use processes=2")
     if not is_installed():
@@ -100,10 +100,10 @@ def open_cluster(place: str) -> Iterator[Cluster]:
     local = _LOCAL.fullmatch(place)
     if not local:
         _require_reachable(place)
-    with _own_cluster(int(local[1])) if local else contextlib.nullcontext({"address": place}) as where:
+    with _own_cluster(int(local[1])) if local else contextlib.nullcontext({"address": place}) as options:
         try:
             with process.keep_signal_handlers(), _silence(logging.getLogger("ray")):
-                ray.init(**where, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL)
+                ray.init(**options, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise ProcessError(f"cluster={place} cannot be reached ({reason})", REMEDY) from error
@@ -166,7 +166,7 @@ def open_if_given(place: str | None) -> contextlib.AbstractContextManager[Cluste
 
 @dataclass(frozen=True)
 class Origin:
-    """What the results of a process depend on, beside its jobs.
+    """What the results of a process depend on, apart from its jobs.
 
     Args:
         versions: of Python and of the packages that compute.
@@ -176,12 +176,12 @@ class Origin:
     versions: Mapping[str, str]
     sources: str
 
-    def explain_difference(self, other: Origin) -> str:
+    def explain_difference(self, origin: Origin) -> str:
         """Return in what another process differs, or ""."""
-        for name in sorted({*self.versions, *other.versions}):
-            if self.versions.get(name) != other.versions.get(name):
-                return f"{name} {other.versions.get(name)} instead of {self.versions.get(name)}"
-        return "" if self.sources == other.sources else "other sources of yisheng or of a plugin"
+        for name in sorted({*self.versions, *origin.versions}):
+            if self.versions.get(name) != origin.versions.get(name):
+                return f"{name} {origin.versions.get(name)} instead of {self.versions.get(name)}"
+        return "" if self.sources == origin.sources else "other sources of yisheng or of a plugin"
 
 
 @functools.cache
@@ -390,8 +390,8 @@ def _chunk_size(seconds: Sequence[float], pending: int, cores: int) -> int:
     """
     if not seconds:
         return 1
-    wanted = math.ceil(MIN_TASK_SECONDS / max(statistics.median(seconds), 1e-6))
-    return max(1, min(wanted, pending // cores))
+    size = math.ceil(MIN_TASK_SECONDS / max(statistics.median(seconds), 1e-6))
+    return max(1, min(size, pending // cores))
 
 
 @dataclass(frozen=True)
