@@ -131,8 +131,8 @@ def predict_test_table(run: RunFolder, config: Config) -> Path | None:
         values = {"file": RunFolder.SUBMISSION, "problem": error.problem, "remedy": error.remedy}
         logger.warning(Message("warning: no {file}: {problem}; {remedy}", **values))
         return None
-    values = {"rows": f"{written.rows:,}", "table": table.name, "path": out}
-    logger.info(Message("predictions for the {rows} rows of {table}: {path}", **values))
+    rows = f"{written.rows:,}"
+    logger.info(Message("predictions for the {rows} rows of {table}: {path}", rows=rows, table=table.name, path=out))
     return out
 
 
