@@ -137,9 +137,16 @@ def _watch(event, arguments):
 
 
 _original_import = builtins.__import__
-builtins.__import__ = _import
-for _module, _names in ATTRIBUTES.items():
-    _module.__class__ = _make_module(frozenset(_names.split()))
-sys.__class__ = _make_module(frozenset())
-multiprocessing.set_start_method("spawn", force=True)
-sys.addaudithook(_watch)
+
+
+def _install():
+    builtins.__import__ = _import
+    for module, names in ATTRIBUTES.items():
+        module.__class__ = _make_module(frozenset(names.split()))
+    sys.__class__ = _make_module(frozenset())
+    multiprocessing.set_start_method("spawn", force=True)
+    sys.addaudithook(_watch)
+
+
+if __name__ == "sitecustomize":  # not where pytest collects it
+    _install()
