@@ -47,6 +47,12 @@ def test_template_and_values_survive(copied):
     assert translate(copied(message()), "zh") == translate(message(), "zh")
 
 
+@pytest.mark.parametrize("template", ["{n:>999999999}", "{n.real}", "{n[0]}", "{}", "{n"])
+def test_a_stored_template_has_plain_fields(template):
+    with pytest.raises(ValueError):
+        Message.from_json({"template": template, "values": {"n": 3}})
+
+
 def test_values_are_text_or_numbers():
     values = Message("{path} {n} {x}", path=(), n=3, x=0.5).values
     assert dict(values) == {"path": "()", "n": 3, "x": 0.5}

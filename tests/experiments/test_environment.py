@@ -17,7 +17,11 @@ def declared(monkeypatch):
     extras = PROJECT["optional-dependencies"]
     requirements = [*PROJECT["dependencies"]]
     for name, items in extras.items():
-        requirements += [f"{item}; extra == '{name}'" for item in items if not item.startswith("yisheng[")]
+        for item in items:
+            requirement, _, marker = item.partition(";")
+            if not item.startswith("yisheng["):
+                markers = [marker.strip()] if marker else []
+                requirements.append(requirement + "; " + " and ".join([*markers, f"extra == '{name}'"]))
 
     class Metadata:
         @staticmethod
@@ -33,7 +37,7 @@ def test_every_extra_of_the_package_is_listed(declared):
     listed = environment.list_extras()
     assert set(listed) == set(declared) - {"all", "dev"}
     for name, items in listed.items():
-        assert items == [item.replace(" ", "") for item in declared[name]]
+        assert items == [item.partition(";")[0].replace(" ", "") for item in declared[name]]
 
 
 def test_missing_and_old_packages_are_named(declared, monkeypatch):

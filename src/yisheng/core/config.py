@@ -313,6 +313,20 @@ class Config(BaseModel):
             objects[head] = [*objects.get(head, []), choice.component] if dot else choice.component
         return objects
 
+    def import_components(self) -> Self:
+        """Return the config with the code that its references name, imported in this process.
+
+        Raises:
+            UsageError: code cannot be imported.
+        """
+
+        def restore(choice: Choice) -> Choice:
+            return _restore_choice(choice.name, dict(choice.options), choice.component)
+
+        own = {key: restore(getattr(self, key)) for key in KINDS if getattr(self, key) is not None}
+        lists = {key: [restore(choice) for choice in getattr(self, key)] for key in (METRICS, AUGMENT)}
+        return self.model_copy(update={**own, **lists})
+
     def find_metric(self, name: str) -> registry.Entry:
         """Return a metric by name: one of ``metrics``, or a registered one.
 

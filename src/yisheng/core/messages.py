@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import string
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -71,11 +72,17 @@ class Message(str):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Message:
-        """Return the message of plain data.
+        """Return the message of plain data, which may come from anywhere: a field must be a name and nothing else.
+
+        Raises:
+            ValueError: a field of the template has an attribute, an index or a format.
 
         >>> Message.from_json({"template": "{n} rows", "values": {"n": 3}})
         '3 rows'
         """
+        for _, field, form, _ in string.Formatter().parse(data["template"]):
+            if field is not None and (form or not field.isidentifier()):
+                raise ValueError(f"field {field!r} of a stored message is not a plain name")
         values = {name: cls.from_json(v) if isinstance(v, Mapping) else v for name, v in data["values"].items()}
         return cls(data["template"], **values)
 

@@ -7,10 +7,9 @@ import shutil
 import tarfile
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from yisheng.core.components import supply_components
 from yisheng.core.config import Config
@@ -23,22 +22,22 @@ from yisheng.experiments.cross_validation.folds import Fold, fold_config
 from yisheng.search.executors.cluster import (
     Cluster,
     Loader,
+    SentConfig,
     SentData,
     describe_data,
-    find_sources,
+    receive_config,
     receive_data,
-    require_equal_sources,
+    send_config,
 )
 from yisheng.search.executors.serial import require_importable
 
 
 @dataclass(frozen=True)
 class _FoldTask:
-    """A fold to train: its folder's name, its config, the sources of own components, and a label for messages."""
+    """A fold to train: its folder's name, its config, and a label for messages."""
 
     name: str
-    config: Config
-    sources: Mapping[str, Any]
+    config: SentConfig
     label: str
 
 
@@ -69,8 +68,7 @@ def train_folds(
         if not pending:
             return None
         label, fold = pending.popleft()
-        single = fold_config(config, fold)
-        return _FoldTask(fold.name, single, find_sources(single), label)
+        return _FoldTask(fold.name, send_config(fold_config(config, fold)), label)
 
     for name, archive in cluster.run(_train_fold, describe_data(data, load), next_fold):
         _put_into_place(archive, out / name)
@@ -83,15 +81,15 @@ _latest: list[tuple[str, Dataset]] = []
 
 def _train_fold(sent: SentData, task: _FoldTask) -> tuple[str, bytes]:
     """Train a fold in a process of the cluster; return its name and its run folder as a tar archive."""
-    require_equal_sources(task.config, task.sources)
+    config = receive_config(task.config)
     if not _latest or _latest[0][0] != sent.token:
         _latest[:] = [(sent.token, receive_data(sent))]
     with tempfile.TemporaryDirectory() as temporary, hide_messages(progress=False):
         folder = Path(temporary) / task.name
         folder.mkdir()
         try:
-            with supply_components(**task.config.own_components()):
-                complete_run.train(task.config, data=_latest[0][1], out=Path(temporary), folder=folder)
+            with supply_components(**config.own_components()):
+                complete_run.train(config, data=_latest[0][1], out=Path(temporary), folder=folder)
         except NonFiniteError as error:
             raise NonFiniteError(f"{task.label}: {error.problem}", error.remedy) from None
         content = io.BytesIO()

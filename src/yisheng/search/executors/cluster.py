@@ -12,9 +12,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import json
 import logging
 import math
-import pickle
 import re
 import secrets
 import socket
@@ -209,9 +209,9 @@ class SentData:
 
 @dataclass(frozen=True)
 class _Task:
-    """The pickled arguments of a task, and how often it was lost although Ray had repeated it."""
+    """The arguments of a task, and how often it was lost although Ray had repeated it."""
 
-    arguments: bytes
+    arguments: Any
     losses: int = 0
 
 
@@ -254,7 +254,7 @@ class Cluster:
             while True:
                 cores = self.count_cores()
                 while len(running) < cores + WAITING_TASKS and (arguments := next_arguments(cores)) is not None:
-                    task = _Task(pickle.dumps(arguments))
+                    task = _Task(arguments)
                     running[self._task.remote(origin, function, sent, task.arguments)] = task
                 if not running:
                     return
@@ -309,13 +309,12 @@ class Cluster:
         require_importable(job.config for job in jobs)
         splits = list({id(job.split): job.split for job in jobs}.values())
         number = {id(split): n for n, split in enumerate(splits)}
-        pending = deque((job.key, job.config, number[id(job.split)]) for job in jobs)
+        pending = deque(_SentJob(job.key, send_config(job.config), number[id(job.split)]) for job in jobs)
         seconds: list[float] = []
 
         def next_chunk(cores: int) -> list[_SentJob] | None:
             size = min(len(pending), _chunk_size(seconds, len(pending), cores))
-            chunk = [pending.popleft() for _ in range(size)]
-            return [_SentJob(key, config, find_sources(config), n) for key, config, n in chunk] or None
+            return [pending.popleft() for _ in range(size)] or None
 
         for results in self.run(_train_chunk, (describe_data(data, load), splits), next_chunk):
             for outcome, arrays in results:
@@ -323,7 +322,7 @@ class Cluster:
                 yield replace(outcome, weights={name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
 
 
-def _call(origin: Origin, function: Callable[[Any, Any], Any], shared: Any, pickled_arguments: bytes) -> Any:
+def _call(origin: Origin, function: Callable[[Any, Any], Any], shared: Any, arguments: Any) -> Any:
     """Call a function in a process of the cluster; return its result, or the error that the user is to see."""
     torch.set_num_threads(1)
     try:
@@ -332,32 +331,43 @@ def _call(origin: Origin, function: Callable[[Any, Any], Any], shared: Any, pick
                 f"a machine of the cluster has {difference}: the results could not be compared",
                 "install the same versions everywhere",
             )
-        return function(shared, pickle.loads(pickled_arguments))  # sent by the driver
+        return function(shared, arguments)
     except YishengError as error:
         return error
 
 
-def find_sources(config: Config) -> dict[str, Any]:
-    """Return the hashes of the files of the user's own components, by key."""
-    return describe_sources(config.custom_choices())
-
-
-def require_equal_sources(config: Config, expected: Mapping[str, Any]) -> None:
-    """Refuse own components that differ from those of the driver.
+@dataclass(frozen=True)
+class SentConfig:
+    """A config for another process, which imports the user's own components itself.
 
     Args:
-        config: the config, in a process of the cluster.
-        expected: see `find_sources`.
+        text: the config as JSON.
+        sources: reference and hash of the source of each own component, by key.
+    """
+
+    text: str
+    sources: Mapping[str, Any]
+
+
+def send_config(config: Config) -> SentConfig:
+    """Return what is sent of a config."""
+    return SentConfig(config.model_dump_json(), describe_sources(config.custom_choices()))
+
+
+def receive_config(sent: SentConfig) -> Config:
+    """Return the config in a process of the cluster.
 
     Raises:
-        UsageError: one differs.
+        UsageError: a component of the user's own cannot be imported here, or has another source.
     """
-    actual = find_sources(config)
-    for key, source in expected.items():
+    config = Config(**json.loads(sent.text)).import_components()
+    actual = describe_sources(config.custom_choices())
+    for key, source in sent.sources.items():
         if actual.get(key, {}).get("sha256") != source["sha256"]:
             raise UsageError(
                 f"a machine of the cluster has another {key}={source['reference']}", "copy the file to all machines"
             )
+    return config
 
 
 def describe_data(data: Dataset, load: Loader | None) -> SentData:
@@ -396,11 +406,10 @@ def _chunk_size(seconds: Sequence[float], pending: int, cores: int) -> int:
 
 @dataclass(frozen=True)
 class _SentJob:
-    """A job, with the number of its split, and what `find_sources` returned for its config."""
+    """A job, with the number of its split."""
 
     key: str
-    config: Config
-    sources: Mapping[str, Any]
+    config: SentConfig
     split: int
 
 
@@ -418,8 +427,7 @@ def _train_chunk(
     _, trainer, splits = _latest[0]
     results = []
     for job in jobs:
-        require_equal_sources(job.config, job.sources)
-        outcome = trainer.train(Job(job.key, job.config, splits[job.split]))
+        outcome = trainer.train(Job(job.key, receive_config(job.config), splits[job.split]))
         arrays = {name: value.cpu().numpy() for name, value in outcome.weights.items()}
         results.append((replace(outcome, weights={}, executor="cluster"), arrays))
     return results

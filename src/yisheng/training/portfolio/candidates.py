@@ -88,7 +88,7 @@ class Candidate:
         """
         if seconds is None:
             return None
-        return max(MIN_ROWS, int(STAGE_FRACTION * seconds * self.values_per_second / max(1, columns)))
+        return max(MIN_ROWS, round(STAGE_FRACTION * seconds * self.values_per_second / max(1, columns)))
 
 
 def order_candidates(names: Sequence[str], rows: int) -> list[str]:
