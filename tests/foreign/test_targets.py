@@ -1,10 +1,13 @@
 """Targets: whole numbers that may be classes, and numbers that single precision cannot hold."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.foreign.tables import learn
 from yisheng.core.errors import DataError
+from yisheng.data import tables
+from yisheng.data.objects import to_dataset
 
 
 def note_of(data):
@@ -81,3 +84,26 @@ def test_numbers_keep_their_differences_as_targets_and_inputs(tmp_path, texts, e
     np.testing.assert_allclose(data.y[:, 0], expected, rtol=4e-16 * 4)
     std = expected.std()
     assert abs(data.x[:, 0].astype(np.float64) - expected).max() <= 1e-3 * std
+
+
+@pytest.mark.parametrize("options", [{}, {"task": "classification"}])
+@pytest.mark.parametrize("missing", [[], [""], ["NA"], ["NULL", ""]])
+def test_classes_of_many_digits_keep_their_names(tmp_path, missing, options):
+    """Next to a missing value a column of numbers becomes one of floats, which would round them."""
+    classes = [str(2**53 + n) for n in (1, 2, 3)]
+    data = learn(tmp_path, {"x": ["1", "2", "3"]}, y=[*classes, *missing], **options)
+    assert [str(name) for name in data.spec.classes] == classes
+
+
+@pytest.mark.parametrize("options", [{}, {"task": "classification"}])
+@pytest.mark.parametrize("is_file", [False, True])
+def test_classes_of_many_digits_in_a_frame_keep_their_names(tmp_path, options, is_file):
+    classes = [2**53 + n for n in (1, 2, 3)]
+    frame = pd.DataFrame({"x": np.arange(60) % 7, "y": pd.array([*classes, None] * 15, dtype="Int64")})
+    if is_file:
+        pytest.importorskip("pyarrow")
+        frame.to_parquet(tmp_path / "train.parquet")
+        data = tables.from_file(tmp_path / "train.parquet", target="y", **options)
+    else:
+        data = to_dataset(frame, target="y", **options)
+    assert [str(name) for name in data.spec.classes] == list(map(str, classes))

@@ -218,7 +218,7 @@ def _name_rows(frame: Any, held_out: Any, options: Options, rows: np.ndarray) ->
     names: list[str] = []
     for part in (frame, held_out):
         if part is not None and options.id in part.columns:
-            texts = column_from_series(options.id, part[options.id]).as_text()
+            texts = column_from_series(options.id, part[options.id], exact=True).as_text()
             names += [texts.categories[code] if code >= 0 else "" for code in texts.codes.tolist()]  # type: ignore[union-attr]  # texts
         elif part is not None:
             names += [str(row + 1) for row in range(len(part))]

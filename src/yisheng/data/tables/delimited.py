@@ -18,7 +18,7 @@ from yisheng.core.types import Reading
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.column_builder import ColumnBuilder
 from yisheng.data.tables.layout_findings import report_layout
-from yisheng.data.tables.literals import MISSING_WORDS, find_decimal_marks, is_missing
+from yisheng.data.tables.literals import MAX_EXACT, MISSING_WORDS, find_decimal_marks, is_missing
 from yisheng.data.tables.number_form import infer_number_form, report_number_form, set_number_form
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.data.tables.scan import ScanResult, scan_file
@@ -66,7 +66,7 @@ def read_delimited(
     counted, kept_names = scan.row_count - layout.has_header, {*chosen.keep, *chosen.text}
     builders = [ColumnBuilder(name, keep=name in kept_names, capacity=counted) for name in layout.names]
     rows = _parse(file, builders, sorted(texts), range(len(builders)))
-    written = [n for n, builder in enumerate(builders) if builder.is_mixed or _are_decimal_labels(builder, chosen)]
+    written = [n for n, builder in enumerate(builders) if builder.is_mixed or _are_inexact_labels(builder, chosen)]
     _read_again(file, builders, written)
     _read_again(file, builders, _find_open_columns(layout, builders, options))
     if len(layout.names) > 1 and rows != counted:
@@ -90,12 +90,17 @@ def read_delimited(
     )
 
 
-def _are_decimal_labels(builder: ColumnBuilder, chosen: ColumnChoices) -> bool:
-    """Return whether numbers with decimals are the names of classes: 1.1 and 1.10 may be versions."""
-    if builder.name not in chosen.labels or builder.numbers is None:
+def _are_inexact_labels(builder: ColumnBuilder, chosen: ColumnChoices) -> bool:
+    """Return whether numbers that are the names of classes are not what is written.
+
+    1.1 and 1.10 may be versions, and next to missing values whole numbers above 2**53 are rounded.
+    """
+    numbers = builder.numbers
+    if numbers is None or numbers.dtype.kind != "f":
         return False
     with np.errstate(invalid="ignore"):  # the remainder of an infinite number is none
-        return bool((builder.numbers % 1 > 0).any())
+        is_decimal = builder.name in chosen.labels and bool((numbers % 1 > 0).any())
+        return is_decimal or (builder.name in chosen.words and bool((np.abs(numbers) >= MAX_EXACT).any()))
 
 
 def make_reading(layout: Layout, encoding: str, options: ReadingOptions) -> Reading:

@@ -129,7 +129,8 @@ def table_from_frame(
 
 def _column_of_series(name: str, values: pd.Series, chosen: ColumnChoices, options: ReadingOptions) -> RawColumn:
     words = options.missing if name in chosen.words else None
-    return column_from_series(name, values, words).mark_missing(options.missing)
+    column = column_from_series(name, values, words, exact=name in chosen.words)
+    return column.mark_missing(options.missing)
 
 
 def _finish(source_name: str, columns: dict[str, RawColumn], options: ReadingOptions) -> Table:
@@ -170,6 +171,9 @@ def _read_parquet(path: Path, options: ReadingOptions, choose: ChooseColumns) ->
         raise MissingPartError(
             f"{path} needs pyarrow, which reads Parquet", 'pip install "yisheng[parquet]", or save the table as CSV'
         ) from None
+    import pandas as pd
+
+    exact_types = {pyarrow.int64(): pd.Int64Dtype(), pyarrow.uint64(): pd.UInt64Dtype()}  # a float rounds large ones
     try:
         with parquet.ParquetFile(path) as file:
             names = [str(name) for name in file.schema_arrow.names]
@@ -178,7 +182,7 @@ def _read_parquet(path: Path, options: ReadingOptions, choose: ChooseColumns) ->
             _require_size(path, file.metadata.num_rows, len(names))
             columns, chosen = {}, choose(list(map(normalize_text, names)))
             for name in names:  # one at a time, to bound the memory
-                frame = file.read(columns=[name]).to_pandas(ignore_metadata=True)
+                frame = file.read(columns=[name]).to_pandas(ignore_metadata=True, types_mapper=exact_types.get)
                 key = normalize_text(name)
                 columns[key] = _column_of_series(key, frame.iloc[:, 0], chosen, options)
             return _finish(str(path), columns, options)

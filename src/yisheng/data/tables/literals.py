@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 
 from yisheng.data.tables.unicode_forms import normalize_text
 
+MAX_EXACT = 2**53
+"""Whole numbers up to it have a float of their own."""
 MISSING_WORDS = (
     *("", "NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "NULL", "Null", "null"),
     *("None", "none", "NONE", "nil", "?", "-", "--", "–", "—", "."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from yisheng.data.tables.literals import MISSING_WORDS, is_number
+from yisheng.data.tables.literals import MAX_EXACT, MISSING_WORDS, is_number
 from yisheng.data.tables.unicode_forms import choose_spellings, normalize_text
 
 if TYPE_CHECKING:
@@ -150,13 +150,16 @@ def format_number(number: float) -> str:
     return str(number)
 
 
-def column_from_series(name: str, values: pd.Series, missing_words: Collection[str] | None = None) -> RawColumn:
+def column_from_series(
+    name: str, values: pd.Series, missing_words: Collection[str] | None = None, *, exact: bool = False
+) -> RawColumn:
     """Return a column of a DataFrame, of any type; values that are neither number nor text become ``str(value)``.
 
     Args:
         name: name of the column.
         values: the values.
         missing_words: words that mean a missing value; see `RawColumn.normalize`.
+        exact: keep whole numbers that a float would round, next to missing values, as texts.
     """
     import pandas as pd
 
@@ -171,6 +174,8 @@ def column_from_series(name: str, values: pd.Series, missing_words: Collection[s
         return _text_column_from_series(name, values).normalize(missing_words)
     if pd.api.types.is_integer_dtype(dtype) and not values.isna().any():
         return RawColumn(name, numbers=values.to_numpy(np.uint64 if dtype.kind == "u" else np.int64))
+    if exact and pd.api.types.is_integer_dtype(dtype) and (values.abs() > MAX_EXACT).any():
+        return _text_column_from_series(name, values.astype("string")).normalize(missing_words)
     return RawColumn(name, numbers=values.to_numpy(np.float64, na_value=np.nan))
 
 

@@ -9,7 +9,14 @@ import numpy as np
 
 from yisheng.core.types import Finding
 from yisheng.data.tables.column_roles import Roles
-from yisheng.data.tables.literals import MISSING_WORDS, infer_number_format, is_code, is_number, match_yes_no
+from yisheng.data.tables.literals import (
+    MAX_EXACT,
+    MISSING_WORDS,
+    infer_number_format,
+    is_code,
+    is_number,
+    match_yes_no,
+)
 from yisheng.data.tables.raw_column import RawColumn
 
 
@@ -67,18 +74,21 @@ def _are_missing(raw: RawColumn, words: Collection[str], roles: Roles) -> bool:
 def _as_numbers(raw: RawColumn, roles: Roles) -> RawColumn:
     """Return texts that are all numbers as programs write them as numbers: they would be, had there been no words.
 
-    Classes with decimals stay texts: 1.1 and 1.10 may be versions.
+    Classes with decimals stay texts: 1.1 and 1.10 may be versions. So do whole numbers of so many digits that a float
+    would round them, unless they are to be predicted as numbers.
     """
     if raw.numbers is not None or raw.is_free_text or not raw.categories or roles.kinds.get(raw.name):
         return raw
     if raw.number_format or any(map(is_code, raw.categories)) or not all(map(is_number, raw.categories)):
+        return raw
+    if roles.task != "regression" and any(abs(int(text)) > MAX_EXACT for text in raw.categories if text.isdecimal()):
         return raw
     table = np.array([*map(float, raw.categories), np.nan])
     assert raw.codes is not None
     numbers = table[raw.codes]
     if roles.task == "classification" and (numbers != np.floor(numbers)).any():
         return raw
-    is_whole = bool((numbers == np.floor(numbers)).all()) and bool((np.abs(numbers) < 2**53).all())
+    is_whole = bool((numbers == np.floor(numbers)).all()) and bool((np.abs(numbers) < MAX_EXACT).all())
     return replace(raw, numbers=numbers.astype(np.int64) if is_whole else numbers, codes=None, categories=())
 
 
