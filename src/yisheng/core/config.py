@@ -323,9 +323,9 @@ class Config(BaseModel):
         def restore(choice: Choice) -> Choice:
             return _restore_choice(choice.name, dict(choice.options), choice.component)
 
-        own = {key: restore(getattr(self, key)) for key in KINDS if getattr(self, key) is not None}
+        choices = {key: restore(getattr(self, key)) for key in KINDS if getattr(self, key) is not None}
         lists = {key: [restore(choice) for choice in getattr(self, key)] for key in (METRICS, AUGMENT)}
-        return self.model_copy(update={**own, **lists})
+        return self.model_copy(update={**choices, **lists})
 
     def find_metric(self, name: str) -> registry.Entry:
         """Return a metric by name: one of ``metrics``, or a registered one.
