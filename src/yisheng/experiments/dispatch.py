@@ -24,11 +24,11 @@ from yisheng.experiments.processes import (
     count_processes,
     join_processes,
     list_references,
-    require_importable,
 )
 from yisheng.experiments.run_training import EventCallback
 from yisheng.experiments.search import run_search
 from yisheng.reporting import run_page, search_page
+from yisheng.search.executors.serial import require_importable
 from yisheng.training.distributed import Peers
 from yisheng.training.shardable import choose_shards
 
@@ -96,7 +96,7 @@ def _choose_for_processes(
     _refuse_callbacks(event_callbacks)
     config = choose_shards(config, processes)
     if find_launch() is None:
-        require_importable(config)
+        require_importable([config], otherwise="start the program with torchrun")
     return config
 
 

@@ -24,7 +24,6 @@ from yisheng.core.config import Config
 from yisheng.core.errors import ProcessError, UsageError, YishengError
 from yisheng.core.launch import Launch, find_launch
 from yisheng.core.logging import hide_messages
-from yisheng.core.references import IN_MEMORY
 from yisheng.training.distributed import Peers
 
 SILENT_SECONDS = 30.0
@@ -99,20 +98,6 @@ def join_processes(processes: int, follow: Follow | None) -> Iterator[Peers | No
     assert follow is not None
     with _start_workers(processes, follow) as peers:
         yield peers
-
-
-def require_importable(config: Config) -> None:
-    """Refuse components that exist in this process only.
-
-    Raises:
-        UsageError: there is one.
-    """
-    for key, choice in config.custom_choices().items():
-        if choice.name.startswith(f"{IN_MEMORY}:"):
-            raise UsageError(
-                f"{key}={choice.name} exists in this process only, processes= trains in others, too",
-                "put it into a file (model=net.py:Net), or start the program with torchrun",
-            )
 
 
 def list_references(config: Config) -> dict[str, str | list[str]]:

@@ -75,21 +75,15 @@ def train_folds(
         yield by_name[name]
 
 
-_latest: list[tuple[str, Dataset]] = []
-"""In a process of the cluster: the latest data by its token."""
-
-
 def _train_fold(sent: SentData, task: _FoldTask) -> tuple[str, bytes]:
     """Train a fold in a process of the cluster; return its name and its run folder as a tar archive."""
     config = receive_config(task.config)
-    if not _latest or _latest[0][0] != sent.token:
-        _latest[:] = [(sent.token, receive_data(sent))]
     with tempfile.TemporaryDirectory() as temporary, hide_messages(progress=False):
         folder = Path(temporary) / task.name
         folder.mkdir()
         try:
             with supply_components(**config.own_components()):
-                complete_run.train(config, data=_latest[0][1], out=Path(temporary), folder=folder)
+                complete_run.train(config, data=receive_data(sent), out=Path(temporary), folder=folder)
         except NonFiniteError as error:
             raise NonFiniteError(f"{task.label}: {error.problem}", error.remedy) from None
         content = io.BytesIO()

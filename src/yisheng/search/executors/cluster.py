@@ -413,8 +413,10 @@ class _SentJob:
     split: int
 
 
+_received: list[tuple[str, Dataset]] = []
+"""In a process of the cluster: the latest data by its token."""
 _latest: list[tuple[str, Trainer, Sequence[Split]]] = []
-"""In a process of the cluster: the latest data by its token, its trainer, and the splits, whose identity it goes by."""
+"""Likewise the trainer of the latest data, and the splits, whose identity it goes by."""
 
 
 def _train_chunk(
@@ -434,13 +436,18 @@ def _train_chunk(
 
 
 def receive_data(sent: SentData) -> Dataset:
-    """Return the data in a process of the cluster.
+    """Return the data in a process of the cluster; the latest is kept for the next task.
 
     Raises:
         DataError: this machine has other data in the place that the config names.
     """
-    if sent.data is not None:
-        return sent.data
+    if not _received or _received[0][0] != sent.token:
+        _received[:] = [(sent.token, sent.data if sent.data is not None else _load(sent))]
+    return _received[0][1]
+
+
+def _load(sent: SentData) -> Dataset:
+    """Load data that was too large to be sent, and compare it."""
     assert sent.load is not None
     data = sent.load()
     if fingerprint(data) != sent.sha256:

@@ -52,8 +52,12 @@ def train_serial(jobs: Iterable[Job], data: Dataset, *, processes: int = 1) -> I
     yield from _train_in_processes(jobs, data, processes)
 
 
-def require_importable(configs: Iterable[Config]) -> None:
+def require_importable(configs: Iterable[Config], *, otherwise: str = "train in this process") -> None:
     """Refuse components that another process cannot import.
+
+    Args:
+        configs: with the components.
+        otherwise: what to do if they cannot be put into a file.
 
     Raises:
         UsageError: there is one.
@@ -63,7 +67,7 @@ def require_importable(configs: Iterable[Config]) -> None:
             if choice.name.startswith(f"{IN_MEMORY}:"):
                 raise UsageError(
                     f"{key}={choice.name} exists in this process only, processes= and cluster= train in others",
-                    "put it into a file (model=net.py:Net), or train in this process",
+                    f"put it into a file (model=net.py:Net), or {otherwise}",
                 )
 
 
