@@ -1,8 +1,6 @@
 """A distilled ensemble: one model that predicts nearly as well, and learns nothing from noise."""
 
 import json
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -11,12 +9,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import yisheng
-from tests.experiments.test_ensemble import draw_table, read_leaderboard, train, without_times
+from tests.experiments.test_ensemble import draw_table, read_leaderboard, train, train_with_stop, without_times
 from tests.experiments.test_fitted_models import assert_equal_weights, draw_frame
-from yisheng.core.errors import StoppedError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Spec
-from yisheng.experiments.dispatch import resume
 from yisheng.training.portfolio.student_data import make_student_data, swap_values
 
 DISTILLED = {"candidates": ("linear", "extra-trees"), "bag_folds": 2, "distill": True}
@@ -74,21 +70,7 @@ def test_a_network_can_be_the_student(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 4])
 def test_a_stopped_run_ends_as_if_it_had_not_stopped(tmp_path, step):
-    settings = {**DISTILLED, "checkpoint_every": 0}
-    finished = train(tmp_path / "finished", **settings)
-
-    def stop(events):
-        for event in events:
-            yield event
-            if event.step == step:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(StoppedError):
-        train(tmp_path / "stopped", callbacks=[stop], **settings)
-    (folder,) = (tmp_path / "stopped").iterdir()
-    from yisheng.data.tables import from_frame
-
-    resume(folder, data=from_frame(draw_table("sold"), target="sold"))
+    finished, folder = train_with_stop(tmp_path, step, {**DISTILLED, "checkpoint_every": 0})
     assert_equal_weights(*map(without_times, (folder, finished.path)))
     boards = [json.loads((path / RunFolder.LEADERBOARD).read_text()) for path in (folder, finished.path)]
     assert boards[0]["student"]["value"] == boards[1]["student"]["value"]

@@ -82,10 +82,8 @@ def test_several_numbers_and_labels_are_predicted(tmp_path):
     assert run.predictor.predict_outputs(x[:4]).shape == (4, 3)
 
 
-@pytest.mark.usefixtures("without_reports")
-@pytest.mark.parametrize("step", [1, 3])
-def test_a_stopped_run_ends_as_if_it_had_not_stopped(tmp_path, step):
-    settings = {"candidates": ("linear", "neighbors"), "checkpoint_every": 0}
+def train_with_stop(tmp_path, step, settings):
+    """Train to the end, and again with a stop after a step; return the first run and the folder of the second."""
     finished = train(tmp_path / "finished", **settings)
 
     def stop(events):
@@ -100,6 +98,14 @@ def test_a_stopped_run_ends_as_if_it_had_not_stopped(tmp_path, step):
     from yisheng.data.tables import from_frame
 
     resume(folder, data=from_frame(draw_table("sold"), target="sold"))
+    return finished, folder
+
+
+@pytest.mark.usefixtures("without_reports")
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_stopped_run_ends_as_if_it_had_not_stopped(tmp_path, step):
+    settings = {"candidates": ("linear", "neighbors"), "checkpoint_every": 0}
+    finished, folder = train_with_stop(tmp_path, step, settings)
     assert_equal_weights(*map(without_times, (folder, finished.path)))
     assert read_leaderboard(finished)["ensemble"] == json.loads((folder / "leaderboard.json").read_text())["ensemble"]
 
