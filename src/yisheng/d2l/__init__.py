@@ -17,6 +17,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from yisheng.core.messages import Message
+
 if TYPE_CHECKING:
     from yisheng.d2l.aliases import (
         abs,
@@ -243,7 +245,10 @@ def _import_package(name: str) -> object:
         if package.partition(".")[0] == "torchvision":
             return importlib.import_module(package.replace("torchvision", "yisheng.d2l.vision", 1))
         top = package.partition(".")[0]
-        raise MissingPartError(f"d2l.{name} requires the package {top}: {error}", f"run pip install {top}") from None
+        raise MissingPartError(
+            Message("d2l.{name} requires the package {top}: {error}", name=name, top=top, error=error),
+            Message("run pip install {top}", top=top),
+        ) from None
 
 
 def _describe_unknown(name: str) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import sys
 
 from yisheng.core.errors import UsageError, YishengError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.process import prepare
 
@@ -64,13 +65,24 @@ def _parse(words: list[str]) -> tuple[str, dict[str, str]]:
         if not sign or not key.isidentifier():
             files.append(word)
         elif key not in DEFAULTS:
-            raise UsageError(f"unknown key {key!r}", suggest(key, DEFAULTS))
+            raise UsageError(Message("unknown key {key}", key=f"{key!r}"), suggest(key, DEFAULTS))
         elif key in CHOICES and value not in CHOICES[key]:
-            raise UsageError(f"{key} must be {' or '.join(CHOICES[key])}, got {value!r}", f"use {key}={DEFAULTS[key]}")
+            raise UsageError(
+                Message(
+                    "{key} must be {CHOICES}, got {value}",
+                    key=key,
+                    CHOICES=" or ".join(CHOICES[key]),
+                    value=f"{value!r}",
+                ),
+                Message("use {key}={DEFAULTS}", key=key, DEFAULTS=DEFAULTS[key]),
+            )
         else:
             settings[key] = value
     if len(files) != 1:
-        raise UsageError(f"one notebook or script is required, got {len(files)}", "write python -m yisheng.d2l FILE")
+        raise UsageError(
+            Message("one notebook or script is required, got {count}", count=len(files)),
+            Message("write python -m yisheng.d2l FILE"),
+        )
     return files[0], settings
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from yisheng.core.errors import DataError
 from yisheng.core.files import read_json
+from yisheng.core.messages import Message
 from yisheng.d2l.notices import announce_once
 
 CELL_MARK = re.compile(r"^# ?%%.*$", re.MULTILINE)
@@ -46,7 +47,10 @@ def read_cells(path: Path) -> list[str]:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read: {error}", "give a notebook (.ipynb) or a script (.py)") from None
+            raise DataError(
+                Message("{path} cannot be read: {error}", path=path, error=error),
+                Message("give a notebook (.ipynb) or a script (.py)"),
+            ) from None
         return [cell for cell in CELL_MARK.split(text) if cell.strip()]
     content = read_json(path)
     try:
@@ -55,7 +59,10 @@ def read_cells(path: Path) -> list[str]:
         sources = [cell["source"] if "source" in cell else cell["input"] for cell in cells]
         return ["".join(source) for source in sources]
     except (AttributeError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a notebook: {error!r} in its JSON", "save it again in Jupyter") from None
+        raise DataError(
+            Message("{path} is not a notebook: {error} in its JSON", path=path, error=f"{error!r}"),
+            Message("save it again in Jupyter"),
+        ) from None
 
 
 def run_cells(

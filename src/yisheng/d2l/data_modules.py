@@ -9,6 +9,7 @@ import torch
 from torch.utils import data
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.d2l.fashion_mnist import LABELS, read_rows
 from yisheng.d2l.figures import show_images
 from yisheng.d2l.hub_files import CACHE_DIR, download
@@ -34,7 +35,10 @@ class DataModule(HyperParameters):
         Raises:
             UsageError: the subclass does not define it.
         """
-        raise UsageError(f"{type(self).__name__} has no loader", "define get_dataloader(self, train) in the class")
+        raise UsageError(
+            Message("{type_name} has no loader", type_name=type(self).__name__),
+            Message("define get_dataloader(self, train) in the class"),
+        )
 
     def train_dataloader(self) -> Any:
         """Return the loader for training."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 Network = nn.Module | Callable[[torch.Tensor], torch.Tensor]
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -41,8 +42,10 @@ class Accumulator:
         """
         if len(args) > len(self.data):
             raise UsageError(
-                f"the accumulator has {len(self.data)} sums, got {len(args)} values",
-                f"create it with Accumulator({len(args)})",
+                Message(
+                    "the accumulator has {count} sums, got {count_2} values", count=len(self.data), count_2=len(args)
+                ),
+                Message("create it with Accumulator({count})", count=len(args)),
             )
         for position, value in enumerate(args):
             self.data[position] += float(value.detach() if isinstance(value, torch.Tensor) else value)
@@ -74,9 +77,14 @@ def accuracy(y_hat: torch.Tensor, y: torch.Tensor) -> float:
         y_hat = y_hat.argmax(dim=1)
     if y_hat.shape != y.shape:
         raise UsageError(
-            f"accuracy requires a prediction for each label, got predictions {tuple(y_hat.shape)} and labels "
-            f"{tuple(y.shape)}",
-            "give outputs of shape (B, C) and labels of shape (B,); y.reshape(-1) removes an axis of length 1",
+            Message(
+                "accuracy requires a prediction for each label, got predictions {shape} and labels {shape_2}",
+                shape=tuple(y_hat.shape),
+                shape_2=tuple(y.shape),
+            ),
+            Message(
+                "give outputs of shape (B, C) and labels of shape (B,); y.reshape(-1) removes an axis of length 1",
+            ),
         )
     return float((y_hat.type(y.dtype) == y).sum())
 
@@ -168,5 +176,5 @@ def _evaluate(net: Network, data_iter: Iterable[Any], device: torch.device | Non
 
 def _divide(metric: Accumulator) -> float:
     if not metric[1]:
-        raise UsageError("there is no batch to evaluate", "give a loader with at least one batch")
+        raise UsageError(Message("there is no batch to evaluate"), Message("give a loader with at least one batch"))
     return metric[0] / metric[1]

@@ -11,6 +11,7 @@ from typing import Any
 
 from yisheng.core.errors import DataError, MissingPartError, UsageError
 from yisheng.core.files import replace_file
+from yisheng.core.messages import Message
 from yisheng.d2l.cells import CellResult, format_error, read_cells, run_cells
 from yisheng.d2l.installation import install
 from yisheng.d2l.notices import announce
@@ -33,19 +34,30 @@ def run_file(path: Path, *, out: Path | None, pandas: bool, stop_at_error: bool)
         MissingPartError: ``out`` requires a kernel, which is not installed.
     """
     if not path.is_file():
-        raise DataError(f"{path} does not exist (the present folder is {Path.cwd()})", "give the path of a notebook")
+        raise DataError(
+            Message("{path} does not exist (the present folder is {folder})", path=path, folder=Path.cwd()),
+            Message("give the path of a notebook"),
+        )
     if path.suffix not in (".ipynb", ".py"):
-        raise DataError(f"{path} is neither a notebook nor a script", "give an .ipynb or .py file")
+        raise DataError(
+            Message("{path} is neither a notebook nor a script", path=path), Message("give an .ipynb or .py file")
+        )
     cells = read_cells(path)
     missing = [name for name in KERNEL_PARTS if importlib.util.find_spec(name) is None]
     if out is not None and out.exists():
-        raise UsageError(f"out={out} exists", "name a new file, or remove it")
+        raise UsageError(Message("out={out} exists", out=out), Message("name a new file, or remove it"))
     if path.suffix == ".ipynb" and not missing:
         return _run_in_kernel(path, out or _find_new_name(path), pandas=pandas, stop_at_error=stop_at_error)
     if out is not None and path.suffix == ".py":
-        raise UsageError("out= is for notebooks, not for scripts", "leave out= out; figures are written as PNG files")
+        raise UsageError(
+            Message("out= is for notebooks, not for scripts"),
+            Message("leave out= out; figures are written as PNG files"),
+        )
     if out is not None:
-        raise MissingPartError(f"out= requires {', '.join(missing)}", 'run pip install "yisheng[notebook]"')
+        raise MissingPartError(
+            Message("out= requires {missing}", missing=", ".join(missing)),
+            Message('run pip install "yisheng[notebook]"'),
+        )
     return _run_in_process(path, cells, pandas=pandas, stop_at_error=stop_at_error)
 
 
@@ -79,7 +91,10 @@ def _run_in_kernel(path: Path, out: Path, *, pandas: bool, stop_at_error: bool) 
     try:
         notebook = nbformat.read(path, as_version=4)
     except Exception as error:  # nbformat's own errors, of JSON and of its schema
-        raise DataError(f"{path} is not a notebook: {str(error).splitlines()[0]}", "save it again in Jupyter") from None
+        raise DataError(
+            Message("{path} is not a notebook: {reason}", path=path, reason=str(error).splitlines()[0]),
+            Message("save it again in Jupyter"),
+        ) from None
     setup = f"import yisheng.d2l\nyisheng.d2l.install(pandas={pandas})"
     notebook.cells.insert(0, nbformat.v4.new_code_cell(setup))
     failed: list[int] = []

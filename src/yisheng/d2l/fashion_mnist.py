@@ -10,6 +10,7 @@ import torch
 from torch.utils import data
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.d2l.notices import FAST_PIXELS, FAST_RESIZED_PIXELS, limit_rows
 from yisheng.d2l.vision.functional import interpolate
 from yisheng.d2l.vision.hub_images import read_idx_part
@@ -87,7 +88,10 @@ def load_data_fashion_mnist(
     ``data={"name": "fashion-mnist", "size": 96}``.
     """
     if batch_size < 1:
-        raise UsageError(f"batch_size must be at least 1, got {batch_size}", "give batch_size=256")
+        raise UsageError(
+            Message("batch_size must be at least 1, got {batch_size}", batch_size=batch_size),
+            Message("give batch_size=256"),
+        )
     size = _parse_size(resize)
     train, test = (data.DataLoader(read_rows(part, size), batch_size, shuffle=part == "train") for part in PARTS)
     return train, test
@@ -118,5 +122,8 @@ def _parse_size(resize: int | Sequence[int] | None) -> tuple[int, int] | None:
         return None
     sides = (resize, resize) if isinstance(resize, int) else tuple(resize)
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise UsageError(f"resize must be a number of pixels, got {resize!r}", "give resize=96, or resize=(96, 96)")
+        raise UsageError(
+            Message("resize must be a number of pixels, got {resize}", resize=f"{resize!r}"),
+            Message("give resize=96, or resize=(96, 96)"),
+        )
     return sides[0], sides[1]

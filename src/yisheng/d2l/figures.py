@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.d2l import figure_files
 
 if TYPE_CHECKING:
@@ -206,8 +207,10 @@ def _match_curves(X: Any, Y: Any) -> tuple[list[Any], list[Any]]:
         xs = xs * len(ys)
     if len(xs) != len(ys):
         raise UsageError(
-            f"plot requires the x of each curve, got {len(xs)} for {len(ys)} curves",
-            "give one X for all curves, or a list with as many as Y has",
+            Message(
+                "plot requires the x of each curve, got {count} for {count_2} curves", count=len(xs), count_2=len(ys)
+            ),
+            Message("give one X for all curves, or a list with as many as Y has"),
         )
     return xs, ys
 

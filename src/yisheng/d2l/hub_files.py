@@ -9,6 +9,7 @@ from pathlib import Path
 
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.files import explain_write_error, replace_file
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.d2l.notices import announce
 from yisheng.data import archives, hub
@@ -104,7 +105,10 @@ def download_extract(name: str, folder: str | None = None) -> str:
         marker.write_text(state, encoding="ascii")
     if not target.exists():
         members = ", ".join(sorted(path.name for path in archive.parent.iterdir() if path.is_dir())) or "none"
-        raise DataError(f"{archive} holds no folder {target.name}", f"name one with folder=; there are: {members}")
+        raise DataError(
+            Message("{archive} holds no folder {name}", archive=archive, name=target.name),
+            Message("name one with folder=; there are: {members}", members=members),
+        )
     return os.fspath(target)
 
 
@@ -120,11 +124,14 @@ def download_all() -> None:
 
 def _find_address(name: str, sha1: str | None) -> tuple[str, str | None]:
     if not isinstance(name, str):
-        raise UsageError(f"download requires a name or an address, got {name!r}", 'write download("hotdog")')
+        raise UsageError(
+            Message("download requires a name or an address, got {name}", name=f"{name!r}"),
+            Message('write download("hotdog")'),
+        )
     if name.startswith(("http://", "https://")):
         return name, sha1
     if name not in DATA_HUB:
-        raise UsageError(f"DATA_HUB has no file {name!r}", suggest(name, DATA_HUB))
+        raise UsageError(Message("DATA_HUB has no file {name}", name=f"{name!r}"), suggest(name, DATA_HUB))
     url, published = DATA_HUB[name]
     return url, sha1 or published
 

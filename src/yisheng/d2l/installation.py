@@ -9,6 +9,7 @@ import sys
 from types import ModuleType
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.d2l.notices import announce
 from yisheng.d2l.pandas_compat import compat, restore_pandas
 
@@ -49,8 +50,10 @@ def install(*, pandas: bool = False) -> None:
     if present is not None and present is not _installed.get("d2l"):
         place = getattr(present, "__file__", None) or "memory"
         raise UsageError(
-            f"the book's own package d2l is imported already, from {place}",
-            "restart Python and call yisheng.d2l.install() before importing d2l; or go on with the book's own",
+            Message("the book's own package d2l is imported already, from {place}", place=place),
+            Message(
+                "restart Python and call yisheng.d2l.install() before importing d2l; or go on with the book's own",
+            ),
         )
     if "d2l" not in _installed:
         _install_book()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.files import explain_write_error
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 
 SORTED_FOLDER = "train_valid_test"
@@ -32,15 +33,22 @@ def read_csv_labels(fname: str | os.PathLike[str]) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()[1:]
     except FileNotFoundError:
         raise DataError(
-            f"{path} does not exist (the present folder is {Path.cwd()})",
-            "check the path; d2l.download_extract returns the folder that it extracted",
+            Message("{path} does not exist (the present folder is {folder})", path=path, folder=Path.cwd()),
+            Message("check the path; d2l.download_extract returns the folder that it extracted"),
         ) from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "give a CSV file in UTF-8") from None
+        raise DataError(
+            Message("{path} cannot be read: {error}", path=path, error=error), Message("give a CSV file in UTF-8")
+        ) from None
     rows = [line.rstrip().split(",") for line in lines if line.strip()]
     for number, row in enumerate(rows, start=2):
         if len(row) != 2:
-            raise DataError(f"{path} has {len(row)} columns in line {number}, expected 2", "give name and label only")
+            raise DataError(
+                Message(
+                    "{path} has {count} columns in line {number}, expected 2", path=path, count=len(row), number=number
+                ),
+                Message("give name and label only"),
+            )
     return dict(rows)
 
 
@@ -57,7 +65,10 @@ def copyfile(filename: str | os.PathLike[str], target_dir: str | os.PathLike[str
     """
     source, folder = parse_path(filename, "filename"), parse_path(target_dir, "target_dir")
     if not source.is_file():
-        raise DataError(f"{source} is not a file (the present folder is {Path.cwd()})", "check the path")
+        raise DataError(
+            Message("{source} is not a file (the present folder is {folder})", source=source, folder=Path.cwd()),
+            Message("check the path"),
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, folder)
@@ -87,8 +98,12 @@ def reorg_train_valid(data_dir: str | os.PathLike[str], labels: Mapping[str, str
     """
     if not labels or not 0 <= valid_ratio <= 1:
         raise UsageError(
-            f"reorg_train_valid requires labels and a fraction from 0 to 1, got {len(labels)} labels and {valid_ratio}",
-            "give labels=read_csv_labels(...) and valid_ratio=0.1",
+            Message(
+                "reorg_train_valid requires labels and a fraction from 0 to 1, got {count} labels and {valid_ratio}",
+                count=len(labels),
+                valid_ratio=valid_ratio,
+            ),
+            Message("give labels=read_csv_labels(...) and valid_ratio=0.1"),
         )
     folder = parse_path(data_dir, "data_dir")
     valid_count = max(1, math.floor(min(Counter(labels.values()).values()) * valid_ratio))
@@ -96,7 +111,9 @@ def reorg_train_valid(data_dir: str | os.PathLike[str], labels: Mapping[str, str
     for image in _list_images(folder / "train"):
         label = labels.get(image.name.partition(".")[0])
         if label is None:
-            raise DataError(f"{image} has no label", "give the labels of this folder's images")
+            raise DataError(
+                Message("{image} has no label", image=image), Message("give the labels of this folder's images")
+            )
         part = "valid" if copied[label] < valid_count else "train"
         copied[label] += 1
         copyfile(image, folder / SORTED_FOLDER / "train_valid" / label)
@@ -121,7 +138,11 @@ def reorg_test(data_dir: str | os.PathLike[str]) -> None:
 def _list_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(
-            f"the folder {folder} does not exist (the present folder is {Path.cwd()})",
-            "give the folder that holds train and test; d2l.download_extract returns it",
+            Message(
+                "the folder {folder} does not exist (the present folder is {present_folder})",
+                folder=folder,
+                present_folder=Path.cwd(),
+            ),
+            Message("give the folder that holds train and test; d2l.download_extract returns it"),
         )
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))

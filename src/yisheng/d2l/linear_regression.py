@@ -8,6 +8,7 @@ import torch
 from torch.utils import data
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 NOISE = 0.01
 """Standard deviation of the noise of `synthetic_data`."""
@@ -56,8 +57,8 @@ def load_array(
     rows = [len(array) for array in data_arrays]
     if len(set(rows)) != 1:
         raise UsageError(
-            f"load_array requires tensors with the same number of rows, got {rows}",
-            "give features and labels of the same rows: load_array((features, labels), batch_size)",
+            Message("load_array requires tensors with the same number of rows, got {rows}", rows=rows),
+            Message("give features and labels of the same rows: load_array((features, labels), batch_size)"),
         )
     return data.DataLoader(data.TensorDataset(*data_arrays), batch_size, shuffle=is_train)
 
@@ -109,8 +110,8 @@ def sgd(params: Iterable[torch.Tensor], lr: float, batch_size: int) -> None:
         for position, param in enumerate(params):
             if param.grad is None:
                 raise UsageError(
-                    f"parameter {position} has no gradient",
-                    "create it with requires_grad=True, and call loss.sum().backward() before sgd",
+                    Message("parameter {position} has no gradient", position=position),
+                    Message("create it with requires_grad=True, and call loss.sum().backward() before sgd"),
                 )
             param -= lr * param.grad / batch_size
             param.grad.zero_()

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.d2l.hyper_parameters import HyperParameters
 from yisheng.d2l.progress_board import ProgressBoard
 
@@ -37,7 +38,10 @@ class Module(nn.Module, HyperParameters):
         Raises:
             UsageError: the subclass does not define it.
         """
-        raise UsageError(f"{type(self).__name__} has no loss", "define loss(self, y_hat, y) in the class")
+        raise UsageError(
+            Message("{type_name} has no loss", type_name=type(self).__name__),
+            Message("define loss(self, y_hat, y) in the class"),
+        )
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Return the outputs of ``self.net``.
@@ -46,7 +50,10 @@ class Module(nn.Module, HyperParameters):
             UsageError: the subclass defines neither ``net`` nor ``forward``.
         """
         if not hasattr(self, "net"):
-            raise UsageError(f"{type(self).__name__} has no net", "set self.net in __init__, or define forward")
+            raise UsageError(
+                Message("{type_name} has no net", type_name=type(self).__name__),
+                Message("set self.net in __init__, or define forward"),
+            )
         return self.net(X)
 
     def plot(self, key: str, value: Any, train: bool) -> None:
@@ -62,7 +69,9 @@ class Module(nn.Module, HyperParameters):
         """
         trainer = getattr(self, "trainer", None)
         if trainer is None:
-            raise UsageError("the model has no trainer", "call Trainer(max_epochs=...).fit(model, data)")
+            raise UsageError(
+                Message("the model has no trainer"), Message("call Trainer(max_epochs=...).fit(model, data)")
+            )
         self.board.xlabel = "epoch"
         if train:
             x, batches = trainer.train_batch_idx / trainer.num_train_batches, trainer.num_train_batches
@@ -88,8 +97,10 @@ class Module(nn.Module, HyperParameters):
             UsageError: the subclass does not define it.
         """
         raise UsageError(
-            f"{type(self).__name__} has no optimizer",
-            "define configure_optimizers(self), which returns torch.optim.SGD(self.parameters(), lr=self.lr)",
+            Message("{type_name} has no optimizer", type_name=type(self).__name__),
+            Message(
+                "define configure_optimizers(self), which returns torch.optim.SGD(self.parameters(), lr=self.lr)",
+            ),
         )
 
     def apply_init(self, inputs: Iterable[Any], init: Callable[[nn.Module], Any] | None = None) -> None:

@@ -6,6 +6,7 @@ import os
 
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger, show_on_stderr
+from yisheng.core.messages import Message
 
 FAST_VARIABLE = "YISHENG_D2L_FAST"
 FAST_PIXELS = 25_600 * 28 * 28
@@ -41,7 +42,10 @@ def is_fast() -> bool:
         return True
     if text.lower() in ("", "0", "false", "no", "off"):
         return False
-    raise UsageError(f"{FAST_VARIABLE} must be 1 or 0, got {text!r}", "set it to 1, or remove it")
+    raise UsageError(
+        Message("{FAST_VARIABLE} must be 1 or 0, got {text}", FAST_VARIABLE=FAST_VARIABLE, text=f"{text!r}"),
+        Message("set it to 1, or remove it"),
+    )
 
 
 def limit_rows(count: int, limit: int, name: str) -> int:

@@ -8,6 +8,7 @@ from types import TracebackType
 import numpy as np
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 
 class Timer:
@@ -40,7 +41,9 @@ class Timer:
             UsageError: no lap has ended.
         """
         if not self.times:
-            raise UsageError("the timer has no lap to average", "call timer.stop() before timer.avg()")
+            raise UsageError(
+                Message("the timer has no lap to average"), Message("call timer.stop() before timer.avg()")
+            )
         return self.sum() / len(self.times)
 
     def sum(self) -> float:

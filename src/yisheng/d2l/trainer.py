@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.d2l import figure_files
 from yisheng.d2l.devices import gpu
 from yisheng.d2l.devices import num_gpus as count_gpus
@@ -48,7 +49,7 @@ class Trainer(HyperParameters):
         self.num_train_batches = len(self.train_dataloader)
         self.num_val_batches = len(self.val_dataloader) if self.val_dataloader is not None else 0
         if not self.num_train_batches:
-            raise UsageError("there is no batch to train on", "give data with at least one batch")
+            raise UsageError(Message("there is no batch to train on"), Message("give data with at least one batch"))
 
     def prepare_model(self, model: Any) -> None:
         """Let the model know its trainer, and move it to the device."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.d2l import figure_files
 from yisheng.d2l.animation import Animator
 from yisheng.d2l.evaluation import Accumulator, Loss, Network, accuracy, evaluate_accuracy, sum_loss
@@ -56,7 +57,7 @@ def train_epoch_ch3(net: Network, train_iter: Iterable[Any], loss: Loss, updater
             updater(X.shape[0])
         metric.add(sum_loss(values.detach(), loss, y.numel()), accuracy(y_hat, y), y.numel())
     if not metric[2]:
-        raise UsageError("there is no batch to train on", "give a loader with at least one batch")
+        raise UsageError(Message("there is no batch to train on"), Message("give a loader with at least one batch"))
     return metric[0] / metric[2], metric[1] / metric[2]
 
 
@@ -119,7 +120,7 @@ def predict_ch3(net: Network, test_iter: Iterable[Any], n: int = 6) -> None:
     """
     X, y = next(iter(test_iter), (None, None))
     if X is None or y is None:
-        raise UsageError("there is no batch to predict", "give a loader with at least one batch")
+        raise UsageError(Message("there is no batch to predict"), Message("give a loader with at least one batch"))
     with torch.no_grad():
         predictions = net(X).argmax(dim=1)
     n = min(n, len(X))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.d2l import figure_files
 from yisheng.d2l.animation import Animator
 from yisheng.d2l.evaluation import Accumulator, accuracy, evaluate_accuracy_gpu, move_batch
@@ -92,7 +93,7 @@ def require_batches(train_iter: Sized) -> None:
         UsageError: there are no batches.
     """
     if not len(train_iter):
-        raise UsageError("there is no batch to train on", "give a loader with at least one batch")
+        raise UsageError(Message("there is no batch to train on"), Message("give a loader with at least one batch"))
 
 
 def is_drawn(i: int, num_batches: int) -> bool:

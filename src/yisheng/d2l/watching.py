@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 
 if TYPE_CHECKING:
@@ -37,9 +38,12 @@ def watch(net: Any, updater: Any, doctor: bool) -> Iterator[Callable[[float], No
         return
     if not isinstance(net, nn.Module) or not isinstance(updater, torch.optim.Optimizer):
         raise UsageError(
-            f"doctor=True requires a torch.nn.Module and a torch.optim.Optimizer, got {type(net).__name__} and "
-            f"{type(updater).__name__}",
-            "use nn.Sequential(...) and torch.optim.SGD(net.parameters(), lr), or leave doctor=True out",
+            Message(
+                "doctor=True requires a torch.nn.Module and a torch.optim.Optimizer, got {type_name} and {name___2}",
+                type_name=type(net).__name__,
+                name___2=type(updater).__name__,
+            ),
+            Message("use nn.Sequential(...) and torch.optim.SGD(net.parameters(), lr), or leave doctor=True out"),
         )
     from yisheng.diagnosis.doctor import doctor as doctor_context
 

@@ -7,6 +7,7 @@ import re
 import unicodedata
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 _FORBIDDEN_ON_WINDOWS = '<>:"|?*'
@@ -70,5 +71,6 @@ def _find_problem(part: str) -> str | None:
 
 def _refuse(name: str, problem: str) -> DataError:
     return DataError(
-        f"the archive holds {name[:100]!r}: {problem}", "it is not safe to extract; get it from a trusted source"
+        Message("the archive holds {name}: {problem}", name=f"{name[:100]!r}", problem=problem),
+        Message("it is not safe to extract; get it from a trusted source"),
     )

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.data import compression
 from yisheng.data.archive_names import make_collision_key, split_member_name
 from yisheng.data.hub import locations
@@ -83,7 +84,7 @@ def extract(archive: Path, folder: Path, *, limits: Limits | None = None) -> Pat
         StorageError: the disk is full, or the folder cannot be created.
     """
     if folder.exists():
-        raise UsageError(f"{folder} exists", "name a new folder to extract into")
+        raise UsageError(Message("{folder} exists", folder=folder), Message("name a new folder to extract into"))
     with locations.explain_write_errors(folder):
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".extracting", dir=folder.parent))
     try:
@@ -137,7 +138,10 @@ class _Counter:
         return parts
 
     def refuse(self, problem: str) -> DataError:
-        return DataError(f"{self.archive} {problem}", "get it from a trusted source, or extract it yourself")
+        return DataError(
+            Message("{archive} {problem}", archive=self.archive, problem=problem),
+            Message("get it from a trusted source, or extract it yourself"),
+        )
 
 
 _Member = tuple[tuple[str, ...], bool, _Readable]
@@ -268,4 +272,6 @@ def _open_archive(archive: Path) -> Iterator[IO[bytes]]:
     except _DAMAGE_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "get the file again; only zip and tar (plain, .gz, .bz2, .xz) can be extracted"
-        raise DataError(f"{archive} cannot be extracted: {reason}", remedy) from None
+        raise DataError(
+            Message("{archive} cannot be extracted: {reason}", archive=archive, reason=reason), remedy
+        ) from None

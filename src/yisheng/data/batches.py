@@ -16,6 +16,7 @@ import torch
 
 from yisheng.core import machine, nested
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.seeds import generator
 from yisheng.core.types import Batch, Dataset, InputSpec, RowStream
 from yisheng.data.prefetch import Prefetcher, make_prefetcher
@@ -216,8 +217,10 @@ def _require_all_rows(dataset: Dataset, rows: np.ndarray) -> None:
     part = np.zeros(len(dataset), np.int8) if dataset.part is None else dataset.part
     if not np.array_equal(rows, np.flatnonzero(part == 0)):
         raise UsageError(
-            f"{dataset.name} is iterated over in its own order: no rows can be held out of it",
-            "give rows to validate and test on with validation= and test=, or test=0; folds are not possible",
+            Message("{name} is iterated over in its own order: no rows can be held out of it", name=dataset.name),
+            Message(
+                "give rows to validate and test on with validation= and test=, or test=0; folds are not possible",
+            ),
         )
 
 

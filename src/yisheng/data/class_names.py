@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.data.tables.literals import match_yes_no, spelling_key
 
 MAX_LISTED = 8
@@ -85,7 +86,8 @@ def parse_forms(forms: str | Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name not in FORMS and name not in renamings:
             raise UsageError(
-                f"labels={name}: there is no such form of labels", f"{suggest(name, FORMS)}; or rename: labels=OLD:NEW"
+                Message("labels={name}: there is no such form of labels", name=name),
+                Message("{name}; or rename: labels=OLD:NEW", name=suggest(name, FORMS)),
             )
     return (*(name for name in FORMS if name in names), *renamings)
 

@@ -19,6 +19,7 @@ from typing import BinaryIO, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_BYTES = 4 << 30
@@ -52,7 +53,10 @@ def read(path: str | os.PathLike[str], *, limit: int = MAX_BYTES) -> np.ndarray:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path} is not a file", "give the path of an idx file, compressed by gzip or not")
+            raise DataError(
+                Message("{path} is not a file", path=path),
+                Message("give the path of an idx file, compressed by gzip or not"),
+            )
         with path.open("rb") as file:
             compressed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
@@ -62,12 +66,17 @@ def read(path: str | os.PathLike[str], *, limit: int = MAX_BYTES) -> np.ndarray:
                 limit = min(limit, max(MIN_BOMB_BYTES, MAX_COMPRESSION_RATIO * status.st_size))
                 return _parse(content, path, limit, None)
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "check the path, or download the set again") from None
+        raise DataError(
+            Message("{path} does not exist", path=path), Message("check the path, or download the set again")
+        ) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         _refuse(path, f"its compressed data is damaged: {error}")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{path} cannot be read: {reason}", "check the path and its permissions") from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=reason),
+            Message("check the path and its permissions"),
+        ) from None
 
 
 def _parse(file: BinaryIO | gzip.GzipFile, path: Path, limit: int, file_size: int | None) -> np.ndarray:
@@ -112,5 +121,6 @@ def _read_header(file: BinaryIO | gzip.GzipFile, path: Path) -> tuple[np.dtype[n
 
 def _refuse(path: Path, problem: str) -> NoReturn:
     raise DataError(
-        f"{path} is not an intact idx file: {problem}", "download it again, or use another copy of it"
+        Message("{path} is not an intact idx file: {problem}", path=path, problem=problem),
+        Message("download it again, or use another copy of it"),
     ) from None

@@ -25,6 +25,7 @@ from typing import NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 
 DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 """How values are stored, by type of element."""
@@ -55,7 +56,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         content = memoryview(path.read_bytes())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{path} cannot be read: {reason}", "check the path and its permissions") from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=reason),
+            Message("check the path and its permissions"),
+        ) from None
     order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(bytes(content[124:128]))
     if order is None:
         _refuse(path, "a header of 128 bytes ends with version 1 and IM or MI")
@@ -123,5 +127,6 @@ def _read_variable(data: memoryview, order: str) -> tuple[str, np.ndarray] | Non
 
 def _refuse(path: Path, problem: str) -> NoReturn:
     raise DataError(
-        f"{path} is not an intact MATLAB file of level 5: {problem}", "download it again, or use another copy of it"
+        Message("{path} is not an intact MATLAB file of level 5: {problem}", path=path, problem=problem),
+        Message("download it again, or use another copy of it"),
     ) from None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.data.class_names import ABOUT_FORMS, find_merged, list_names, suggest_forms
 
@@ -49,9 +50,16 @@ training rows have '<=50K', '>50K'; test rows have '<=50K.'
         unknown = [name for name in held_out if name not in trained]
         if held_out and len(unknown) == len(held_out):
             raise DataError(
-                f"{name}: no label of the {part_name} rows is a label of a training row: training rows have "
-                f"{list_names(trained)}; {part_name} rows have {list_names(held_out)}",
-                (has_forms and suggest_forms(trained, held_out)) or "write the labels as in training, or check target=",
+                Message(
+                    "{name}: no label of the {part_name} rows is a label of a training row: training rows have "
+                    "{trained}; {part_name} rows have {held_out}",
+                    name=name,
+                    part_name=part_name,
+                    trained=list_names(trained),
+                    held_out=list_names(held_out),
+                ),
+                (has_forms and suggest_forms(trained, held_out))
+                or Message("write the labels as in training, or check target="),
             )
         for label in unknown:
             absent[label] = absent.get(label, 0) + int(counts[number][classes.index(label)])

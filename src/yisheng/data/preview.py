@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, InputSpec, Split
 from yisheng.data.fingerprint import fingerprint
 
@@ -95,8 +96,12 @@ def draw_samples(dataset: Dataset, *, n: int = 40, seed: int = 0, split: Split |
         return _image_grid.draw_grid(dataset, rows, n, seed)
     if not dataset.spec.is_row:
         raise UsageError(
-            f"images and rows of numbers can be drawn; {dataset.name} holds {dataset.spec.description}",
-            "look at its facts: yisheng data info",
+            Message(
+                "images and rows of numbers can be drawn; {name} holds {description}",
+                name=dataset.name,
+                description=dataset.spec.description,
+            ),
+            Message("look at its facts: yisheng data info"),
         )
     from yisheng.data import _charts
 
@@ -132,7 +137,12 @@ def draw_augmented(
 
     if not dataset.spec.is_image:
         raise UsageError(
-            f"only augmented images can be shown; {dataset.name} holds {dataset.spec.description}", "leave augment= out"
+            Message(
+                "only augmented images can be shown; {name} holds {description}",
+                name=dataset.name,
+                description=dataset.spec.description,
+            ),
+            Message("leave augment= out"),
         )
     rows = _image_grid.sample_evenly(dataset, _visible_rows(dataset, n, split), n, seed)
     original, y = torch.from_numpy(dataset.x[rows].copy()), torch.from_numpy(dataset.y[rows].copy())
@@ -159,7 +169,9 @@ def _describe_mixed_target(dataset: Dataset, target: Sequence[float]) -> str:
 def _visible_rows(dataset: Dataset, n: int, split: Split | None) -> np.ndarray:
     """Return the rows outside the test part."""
     if not 1 <= n <= 1000:
-        raise UsageError(f"n must be from 1 to 1000 samples, got {n}", "use a number such as n=40")
+        raise UsageError(
+            Message("n must be from 1 to 1000 samples, got {n}", n=n), Message("use a number such as n=40")
+        )
     rows = np.arange(len(dataset)) if split is None else split.train
     if split is None and dataset.part is not None and (dataset.part != 2).any():
         rows = np.flatnonzero(dataset.part != 2)

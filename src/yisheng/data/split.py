@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Split
 from yisheng.data._ordered_split import (
@@ -78,9 +79,15 @@ def hold_out(
         n_validation = min(n_validation, max(0, available - n_test))
     if n_test + n_validation > available:
         raise UsageError(
-            f"{n_test} test and {n_validation} validation rows leave nothing to train on: "
-            f"{dataset.name} has {len(free)} rows to distribute",
-            "make test= and validation= smaller",
+            Message(
+                "{n_test} test and {n_validation} validation rows leave nothing to train on: {name} has "
+                "{count} rows to distribute",
+                n_test=n_test,
+                n_validation=n_validation,
+                name=dataset.name,
+                count=len(free),
+            ),
+            Message("make test= and validation= smaller"),
         )
     method = _resolve_method(dataset, method)
     if method != "random":
@@ -135,7 +142,9 @@ def make_folds(
     if method == "time":
         folds = make_time_folds(_sort_keys(dataset, method)[rows], k)
         if any(not len(train) or not len(validation) for train, validation in folds):
-            raise UsageError(f"there are too few different times for {k} folds in time", "choose fewer folds")
+            raise UsageError(
+                Message("there are too few different times for {k} folds in time", k=k), Message("choose fewer folds")
+            )
         return [Split(rows[train], rows[validation], held_out) for train, validation in folds]
     classes = _number_classes(dataset, rows) if stratify else np.zeros(len(rows), np.int64)
     splits = []
@@ -158,16 +167,23 @@ def make_folds(
 def _check_folds(dataset: Dataset, rows: np.ndarray, k: int, repeats: int, method: Method) -> None:
     if not 2 <= k <= len(rows):
         raise UsageError(
-            f"folds must be from 2 to {len(rows)}, the rows outside the test part, got {k}",
-            "choose another number",
+            Message("folds must be from 2 to {count}, the rows outside the test part, got {k}", count=len(rows), k=k),
+            Message("choose another number"),
         )
     if repeats < 1 or (repeats > 1 and method != "random"):
         raise UsageError(
-            f"repeats must be 1 or more, and 1 for folds that are not drawn at random and never change; got {repeats}",
-            "leave repeats out",
+            Message(
+                "repeats must be 1 or more, and 1 for folds that are not drawn at random and never change; "
+                "got {repeats}",
+                repeats=repeats,
+            ),
+            Message("leave repeats out"),
         )
     if dataset.group is not None and method == "random" and (groups := len(np.unique(dataset.group[rows]))) < k:
-        raise UsageError(f"{k} folds need at least {k} groups, got {groups}", "choose fewer folds")
+        raise UsageError(
+            Message("{k} folds need at least {k} groups, got {groups}", k=k, groups=groups),
+            Message("choose fewer folds"),
+        )
 
 
 def _official_parts(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -176,11 +192,18 @@ def _official_parts(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarra
     train, validation, test = (np.flatnonzero(part == number) for number in (TRAIN, VALIDATION, TEST))
     if len(train) + len(validation) + len(test) != len(part):
         raise DataError(
-            f"{dataset.name}: the official parts must be 0, 1 or 2, got {', '.join(map(str, np.unique(part)[:5]))}",
-            "number them 0 train, 1 validation, 2 test",
+            Message(
+                "{name}: the official parts must be 0, 1 or 2, got {value}",
+                name=dataset.name,
+                value=", ".join(map(str, np.unique(part)[:5])),
+            ),
+            Message("number them 0 train, 1 validation, 2 test"),
         )
     if not len(train):
-        raise DataError(f"{dataset.name}: the official parts leave no training rows", "mark some rows with part 0")
+        raise DataError(
+            Message("{name}: the official parts leave no training rows", name=dataset.name),
+            Message("mark some rows with part 0"),
+        )
     return train, validation, test
 
 
@@ -194,13 +217,22 @@ def _count_rows(part: str, size: Size, free: int, official: int) -> int:
     is_fraction = isinstance(size, numbers.Real) and not isinstance(size, numbers.Integral)
     if not (is_count and size >= 0) and not (is_fraction and 0 <= size < 1):  # type: ignore[operator]  # numbers both
         raise UsageError(
-            f"{part} must be a fraction from 0 to below 1, a number of rows or auto, got {size!r}",
-            f"use {part}=0.2 for a fifth, {part}=500 for 500 rows",
+            Message(
+                "{part} must be a fraction from 0 to below 1, a number of rows or auto, got {size}",
+                part=part,
+                size=f"{size!r}",
+            ),
+            Message("use {part}=0.2 for a fifth, {part}=500 for 500 rows", part=part),
         )
     if official:
         raise UsageError(
-            f"{part}={size} is not possible: the data has an official {part} part of {official:,} rows",
-            f"leave {part} out",
+            Message(
+                "{part}={size} is not possible: the data has an official {part} part of {official} rows",
+                part=part,
+                size=size,
+                official=f"{official:,}",
+            ),
+            Message("leave {part} out", part=part),
         )
     if is_count:
         return int(size)
@@ -243,7 +275,9 @@ def _resolve_method(dataset: Dataset, method: Method) -> Method:
         UsageError: the data has no time to be split in.
     """
     if method == "time" and dataset.time is None:
-        raise UsageError(f"{dataset.name} has no time to be split in", "name its column, as in time=Date")
+        raise UsageError(
+            Message("{name} has no time to be split in", name=dataset.name), Message("name its column, as in time=Date")
+        )
     if method == "auto":
         return "random" if dataset.time is None else "time"
     return method

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError, YishengError
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.alternatives import add_alternatives
 from yisheng.diagnosis.case import Case
@@ -74,14 +75,17 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
     ) -> None:
         if not isinstance(model, nn.Module) or not isinstance(optimizer, torch.optim.Optimizer):
             raise UsageError(
-                "the doctor requires a torch.nn.Module and a torch.optim.Optimizer, got "
-                f"{type(model).__name__} and {type(optimizer).__name__}",
-                "write: with yisheng.doctor(model, optimizer) as dr: ...",
+                Message(
+                    "the doctor requires a torch.nn.Module and a torch.optim.Optimizer, got {type_name} and {name___2}",
+                    type_name=type(model).__name__,
+                    name___2=type(optimizer).__name__,
+                ),
+                Message("write: with yisheng.doctor(model, optimizer) as dr: ..."),
             )
         if data is None and not (validation is None and test is None):
             raise UsageError(
-                "rows to validate or test on are given without the training rows",
-                "write: yisheng.doctor(model, optimizer, data=(x, y), validation=(xv, yv))",
+                Message("rows to validate or test on are given without the training rows"),
+                Message("write: yisheng.doctor(model, optimizer, data=(x, y), validation=(xv, yv))"),
             )
         self._recorder = Recorder(model, optimizer)
         self._data, self._validation, self._test = data, validation, test
@@ -124,8 +128,12 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             numbers = []
         if not values or len(numbers) < len(values):
             raise UsageError(
-                f"validation requires a loss or a score as a number, got loss={loss!r}, score={score!r}",
-                "write: dr.validation(loss=0.3), or dr.validation(score=accuracy)",
+                Message(
+                    "validation requires a loss or a score as a number, got loss={loss}, score={score}",
+                    loss=f"{loss!r}",
+                    score=f"{score!r}",
+                ),
+                Message("write: dr.validation(loss=0.3), or dr.validation(score=accuracy)"),
             )
         self._recorder.observe_validation(
             None if loss is None else float(loss), None if score is None else float(score)

@@ -13,6 +13,7 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import UsageError, YishengError
+from yisheng.core.messages import Message
 from yisheng.core.types import Batch, Finding
 from yisheng.diagnosis.alternatives import add_alternatives
 from yisheng.diagnosis.case import Case
@@ -76,7 +77,10 @@ def examine(
         try:
             model_copy, optimizer_copy = copy.deepcopy((model, optimizer))
         except (RuntimeError, TypeError, ValueError) as error:
-            raise UsageError(f"the network cannot be copied: {error}", "use yisheng.doctor around your loop") from None
+            raise UsageError(
+                Message("the network cannot be copied: {error}", error=error),
+                Message("use yisheng.doctor around your loop"),
+            ) from None
         x = batches[0].x
         wrong_backward = check_backward(model_copy, x) if isinstance(x, torch.Tensor) else None
         setup = build_setup_from_loop(model_copy, optimizer_copy, loss, batches, held_out)
@@ -147,7 +151,8 @@ def _train_and_diagnose(setup: TrainingSetup, steps: int) -> tuple[Diagnosis, Ca
                 return diagnose(case), case, False
             message = " ".join(str(error).split())[:MAX_ERROR_LENGTH]
             raise UsageError(
-                f"network, data and loss do not fit together: {message}", "try one batch: loss(model(x), y).backward()"
+                Message("network, data and loss do not fit together: {message}", message=message),
+                Message("try one batch: loss(model(x), y).backward()"),
             ) from None
         case = Case.from_recorder(recorder)
         return diagnose(case), case, True
@@ -164,11 +169,21 @@ def _add_wrong_backward(diagnosis: Diagnosis, finding: Finding | None) -> Diagno
 def _check_arguments(model: Any, loss: Any, optimizer: Any, steps: Any) -> None:
     if not isinstance(model, nn.Module) or not isinstance(optimizer, torch.optim.Optimizer) or not callable(loss):
         raise UsageError(
-            "the doctor requires a torch.nn.Module, data, a loss function and a torch.optim.Optimizer, got "
-            f"{type(model).__name__}, {type(loss).__name__} and {type(optimizer).__name__}",
-            "write: yisheng.diagnose(model, (x, y), loss, optimizer)",
+            Message(
+                "the doctor requires a torch.nn.Module, data, a loss function and a torch.optim.Optimizer, "
+                "got {type_name}, {name___2} and {name___3}",
+                type_name=type(model).__name__,
+                name___2=type(loss).__name__,
+                name___3=type(optimizer).__name__,
+            ),
+            Message("write: yisheng.diagnose(model, (x, y), loss, optimizer)"),
         )
     if isinstance(optimizer, torch.optim.LBFGS):
-        raise UsageError("LBFGS evaluates the loss within its step", "use yisheng.doctor around your own loop")
+        raise UsageError(
+            Message("LBFGS evaluates the loss within its step"), Message("use yisheng.doctor around your own loop")
+        )
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UsageError(f"steps must be an integer of at least 1, got {steps!r}", "omit it for 200 steps")
+        raise UsageError(
+            Message("steps must be an integer of at least 1, got {steps}", steps=f"{steps!r}"),
+            Message("omit it for 200 steps"),
+        )

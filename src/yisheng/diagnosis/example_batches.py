@@ -12,6 +12,7 @@ import torch
 
 from yisheng.core import nested
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Batch
 
 MAX_HELD_OUT_ROWS = 512
@@ -36,7 +37,7 @@ def split_batches(data: Any, device: torch.device, steps: int) -> tuple[list[Bat
     else:
         batches = [_pair_to_batch(pair) for pair in itertools.islice(_iterate(data), steps + EXTRA_BATCHES)]
     if not batches:
-        raise UsageError("the data is empty", "give (x, y), or a DataLoader of such pairs")
+        raise UsageError(Message("the data is empty"), Message("give (x, y), or a DataLoader of such pairs"))
     moved = [nested.map_tensors(lambda tensor: tensor.to(device), batch.x) for batch in batches]
     return hold_out([Batch(x, b.y.to(device), b.index, None) for x, b in zip(moved, batches, strict=True)])
 
@@ -77,8 +78,12 @@ def _shuffled_batches(x: torch.Tensor, y: torch.Tensor) -> Iterator[Batch]:
     """Yield shuffled batches of the size that a config would choose."""
     if not len(x) or len(x) != len(y):
         raise UsageError(
-            f"inputs and targets must have the same number of rows, got {len(x)} and {len(y)}",
-            "give one target per row",
+            Message(
+                "inputs and targets must have the same number of rows, got {count} and {count_2}",
+                count=len(x),
+                count_2=len(y),
+            ),
+            Message("give one target per row"),
         )
     size = min(128, max(16, 2 ** round(math.log2(max(len(x), 1) / 32))), len(x))
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
@@ -92,13 +97,16 @@ def _iterate(data: Any) -> Iterator[Any]:
         return iter(data)
     except TypeError:
         raise UsageError(
-            f"data must be (x, y) or an iterable of batches, got {type(data).__name__}", "give a DataLoader"
+            Message("data must be (x, y) or an iterable of batches, got {type_name}", type_name=type(data).__name__),
+            Message("give a DataLoader"),
         ) from None
 
 
 def _pair_to_batch(pair: Any) -> Batch:
     if not is_tensor_pair(pair):
-        raise UsageError("a batch must be a pair of tensors (x, y)", "use yisheng.doctor around your own loop")
+        raise UsageError(
+            Message("a batch must be a pair of tensors (x, y)"), Message("use yisheng.doctor around your own loop")
+        )
     return Batch(pair[0], pair[1], torch.arange(len(pair[0])))
 
 

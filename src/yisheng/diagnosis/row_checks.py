@@ -200,7 +200,7 @@ def _read_parts(data: Dataset) -> Split:
 
 def _load(x: str | os.PathLike[str], y: Any, validation: Any, test: Any, options: dict[str, Any]) -> Dataset:
     if y is not None and not isinstance(y, str):
-        raise UsageError("targets are given next to a file or the name of a data set", "leave y out")
+        raise UsageError(Message("targets are given next to a file or the name of a data set"), Message("leave y out"))
     options = {**options, **({"target": y} if isinstance(y, str) else {})}
     text = os.fspath(x)
     name, path = find_data_reader(text) if is_path(text) else (text, "")

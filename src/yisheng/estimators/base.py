@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, chec
 from yisheng.core.config import IN_MEMORY, Config
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.logging import show_on_stderr
+from yisheng.core.messages import Message
 from yisheng.core.settings import ALIASES, keyword_settings, merge_settings
 from yisheng.core.types import Column, Dataset, Spec
 from yisheng.estimators import dataframes
@@ -115,13 +116,17 @@ class NetworkEstimator(BaseEstimator):
         settings, random_state = parameters.pop("settings"), parameters.pop("random_state")
         del parameters["verbose"]
         if settings is not None and not isinstance(settings, Mapping):
-            raise UsageError(f"settings must be a mapping, got {settings!r}", 'write settings={"clip_norm": 1.0}')
+            raise UsageError(
+                Message("settings must be a mapping, got {settings}", settings=f"{settings!r}"),
+                Message('write settings={"clip_norm": 1.0}'),
+            )
         further = {str(key).strip().replace("-", "_"): value for key, value in (settings or {}).items()}
         for key in further:
             name = ALIASES.get(key, key)
             if name in parameters or name in UNUSED_KEYS:
                 raise UsageError(
-                    f"{key} is not allowed in settings", UNUSED_KEYS.get(name, f"use the parameter {name}=")
+                    Message("{key} is not allowed in settings", key=key),
+                    UNUSED_KEYS.get(name, f"use the parameter {name}="),
                 )
         keywords = {
             # Metrics ignore weights, and the accuracy of few rows is soon constant, long before the loss is.
@@ -155,7 +160,8 @@ class NetworkEstimator(BaseEstimator):
         if any(column.source for column in spec.columns):
             if not dataframes.is_frame(X):
                 raise DataError(
-                    f"the model was fitted on a DataFrame, got {type(X).__name__}", "pass a DataFrame with its columns"
+                    Message("the model was fitted on a DataFrame, got {type_name}", type_name=type(X).__name__),
+                    Message("pass a DataFrame with its columns"),
                 )
             validate_data(self, X, reset=False, skip_check_array=True)
             return dataframes.encode_frame(X, spec.columns)

@@ -10,6 +10,7 @@ from yisheng.core.components import is_custom
 from yisheng.core.config import AUTO, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger, progress_stream
+from yisheng.core.messages import Message
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Dataset, EpochEnd, Split
 from yisheng.data.split import hold_out
@@ -57,7 +58,8 @@ def fit(config: Config, dataset: Dataset) -> FitResult:
     """
     if config.scratch:
         raise UsageError(
-            "scratch=true compares two runs in their folders; estimators write no folders", "use yisheng.train(...)"
+            Message("scratch=true compares two runs in their folders; estimators write no folders"),
+            Message("use yisheng.train(...)"),
         )
     device = machine.select_device(config.device)
     config, pretrained = load_pretrained(config)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.metrics.wilson import compute_wilson_interval
 
 EXAMPLE_LEVEL = 0.9
@@ -120,8 +121,11 @@ def parse_level(value: Any) -> float:
     level = float(value) if is_text or is_number else math.nan
     if not 0 < level < 1:
         raise UsageError(
-            f"interval must be a fraction between 0 and 1, got {value!r}",
-            f"use interval={EXAMPLE_LEVEL} for intervals that contain the true value in 9 of 10 rows",
+            Message("interval must be a fraction between 0 and 1, got {value}", value=f"{value!r}"),
+            Message(
+                "use interval={EXAMPLE_LEVEL} for intervals that contain the true value in 9 of 10 rows",
+                EXAMPLE_LEVEL=EXAMPLE_LEVEL,
+            ),
         )
     return level
 
@@ -157,8 +161,13 @@ def require_rows(level: float, n: int) -> int:
         smallest = math.ceil(level / (1 - level) - RANK_ERROR)
         largest = f"use interval={math.floor(1000 * find_largest_level(n)) / 1000:g} or less, or " if n > 1 else ""
         raise UsageError(
-            f"interval={level:g} requires {smallest:,} held-out rows or more, the run has {n:,}",
-            f"{largest}train with a larger validation part, or with folds=5",
+            Message(
+                "interval={level} requires {smallest} held-out rows or more, the run has {n}",
+                level=f"{level:g}",
+                smallest=f"{smallest:,}",
+                n=f"{n:,}",
+            ),
+            Message("{largest}train with a larger validation part, or with folds=5", largest=largest),
         )
     return rank
 

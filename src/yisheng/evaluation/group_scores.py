@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.registry import Entry
 from yisheng.core.types import Spec
 from yisheng.evaluation.column_values import format_cell, group_columns, is_number
@@ -47,13 +48,21 @@ def find_column(spec: Spec, name: str) -> int:
     1
     """
     if not spec.is_row:
-        raise UsageError(f"groups={name} needs rows of a table; these are {spec.description}", "leave groups out")
+        raise UsageError(
+            Message(
+                "groups={name} needs rows of a table; these are {description}", name=name, description=spec.description
+            ),
+            Message("leave groups out"),
+        )
     columns = group_columns(spec)
     if name not in columns:
         remedy = f"groups= takes a column that the model uses; {suggest(name, columns)}"
-        raise UsageError(f"the model has no column {name!r}", remedy)
+        raise UsageError(Message("the model has no column {name}", name=f"{name!r}"), remedy)
     if len(columns[name]) > 1:
-        raise UsageError(f"groups={name} is a date, which the model gets as several columns", "choose another column")
+        raise UsageError(
+            Message("groups={name} is a date, which the model gets as several columns", name=name),
+            Message("choose another column"),
+        )
     return columns[name][0]
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from yisheng.core import autocast
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Batch
 
@@ -56,5 +57,5 @@ def compute_outputs(model: nn.Module, batches: Iterable[Batch], *, bf16: bool = 
             if batch.weight is not None:
                 weights.append(batch.weight)
     if not outputs:
-        raise DataError("there are no rows to evaluate", "give a part with at least one row")
+        raise DataError(Message("there are no rows to evaluate"), Message("give a part with at least one row"))
     return Outputs(torch.cat(outputs), torch.cat(targets), torch.cat(rows), torch.cat(weights) if weights else None)

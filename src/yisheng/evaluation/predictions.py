@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import DataError, NonFiniteError
+from yisheng.core.messages import Message
 from yisheng.core.types import Batch, Spec
 from yisheng.evaluation.outputs import Outputs, compute_outputs
 
@@ -37,9 +38,14 @@ class Predictions:
         expected = self.y.shape if self.y.ndim == 2 else (len(self.y), self.prediction.shape[-1])
         if self.prediction.shape != expected or len(self.index) != len(self.y):
             raise DataError(
-                f"predictions must be (N, C) for class numbers (N,), or have the targets' shape, got "
-                f"{self.prediction.shape} for {self.y.shape} with {len(self.index)} row numbers",
-                "give one row of predictions for each target and each row number",
+                Message(
+                    "predictions must be (N, C) for class numbers (N,), or have the targets' shape, got {shape} "
+                    "for {shape_2} with {count} row numbers",
+                    shape=self.prediction.shape,
+                    shape_2=self.y.shape,
+                    count=len(self.index),
+                ),
+                Message("give one row of predictions for each target and each row number"),
             )
 
     def __len__(self) -> int:
@@ -54,9 +60,14 @@ class Predictions:
         finite = np.isfinite(self.prediction).all(axis=1)
         if not finite.all():
             raise NonFiniteError(
-                f"predictions must be finite, but those of {(~finite).sum()} of {len(self)} rows are NaN or infinite, "
-                f"first row {self.index[finite.argmin()]}",
-                "train with a smaller lr or with clip_norm=1, and look for NaN in the data",
+                Message(
+                    "predictions must be finite, but those of {sum} of {count} rows are NaN or infinite, first "
+                    "row {index}",
+                    sum=(~finite).sum(),
+                    count=len(self),
+                    index=self.index[finite.argmin()],
+                ),
+                Message("train with a smaller lr or with clip_norm=1, and look for NaN in the data"),
             )
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.types import Batch, Spec
 from yisheng.evaluation.outputs import compute_outputs
 from yisheng.evaluation.predictions import Invert, to_predictions
@@ -76,5 +77,8 @@ def find_metrics(spec: Spec, names: Sequence[str | registry.Entry]) -> list[regi
         if not entry.fits(spec) or not entry.meta.get("scalar", True):
             usable = [m.name for m in registry.entries("metrics") if m.fits(spec) and m.meta.get("scalar", True)]
             needs = f"needs {entry.meta['requires']}" if entry.meta.get("scalar", True) else "is a table, not a number"
-            raise UsageError(f"{entry.name} {needs}; this is {spec.task}", suggest(entry.name, usable))
+            raise UsageError(
+                Message("{name} {needs}; this is {task}", name=entry.name, needs=needs, task=spec.task),
+                suggest(entry.name, usable),
+            )
     return metrics

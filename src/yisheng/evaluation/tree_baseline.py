@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Part, Score, Spec, Split
 from yisheng.evaluation.predictions import Predictions
@@ -84,7 +85,10 @@ def train_tree_baseline(
     """
     spec = dataset.spec
     if not spec.is_row:
-        raise UsageError(f"gradient boosting needs rows of numbers, got {spec.description}", "remove boosting=")
+        raise UsageError(
+            Message("gradient boosting needs rows of numbers, got {description}", description=spec.description),
+            Message("remove boosting="),
+        )
     start = time.perf_counter()
     rows = _sample_rows(split.train, seed)
     boosting = _GradientBoosting(spec, seed, len(rows))

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from yisheng.core import files, machine, provenance
 from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.core.logging import logger, progress_stream
+from yisheng.core.messages import Message
 from yisheng.core.signals import collect_signals
 from yisheng.evaluation.conformal import IntervalBounds
 from yisheng.inference.bulk import parquet
@@ -187,8 +188,8 @@ class _Writer:
                     name = signal.Signals(caught[0]).name
                     raise StoppedError(
                         caught[0],
-                        f"stopped by {name} after {tally.rows:,} predictions",
-                        "repeat the same command to continue",
+                        Message("stopped by {name} after {rows} predictions", name=name, rows=f"{tally.rows:,}"),
+                        Message("repeat the same command to continue"),
                     )
 
     def finish(self) -> None:
@@ -233,7 +234,9 @@ def _lock(partial: PartialOutput) -> Iterator[None]:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         lock.acquire()
     except Timeout:
-        raise UsageError(f"another process writes {partial.path}", "wait for it, or stop it") from None
+        raise UsageError(
+            Message("another process writes {path}", path=partial.path), Message("wait for it, or stop it")
+        ) from None
     except OSError as error:
         raise files.explain_write_error(error, partial.path) from error
     try:

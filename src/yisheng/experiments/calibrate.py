@@ -30,15 +30,21 @@ def require_calibration(config: Config, spec: Spec, split: Split) -> None:
         return
     if spec.task == "regression":
         raise UsageError(
-            "calibrate=true is for classes and labels; this is regression",
-            "leave it out: predictions have intervals with interval=0.9",
+            Message("calibrate=true is for classes and labels; this is regression"),
+            Message("leave it out: predictions have intervals with interval=0.9"),
         )
     if spec.link == "probabilities":
-        raise UsageError("calibrate=true needs logits, and the network returns probabilities", "leave it out")
+        raise UsageError(
+            Message("calibrate=true needs logits, and the network returns probabilities"), Message("leave it out")
+        )
     if len(split.validation) < MIN_ROWS:
         raise UsageError(
-            f"calibrate=true needs a validation part of {MIN_ROWS} rows or more, got {len(split.validation)}",
-            "use validation=0.2, for example, or leave calibrate out",
+            Message(
+                "calibrate=true needs a validation part of {MIN_ROWS} rows or more, got {count}",
+                MIN_ROWS=MIN_ROWS,
+                count=len(split.validation),
+            ),
+            Message("use validation=0.2, for example, or leave calibrate out"),
         )
 
 

@@ -99,8 +99,8 @@ class TableModel:
             rows = _draw(getattr(split, part), limit)
             if not len(rows):
                 raise DataError(
-                    "the importance of columns is measured on rows that were held out, and the run has none",
-                    "train with a validation or test part",
+                    Message("the importance of columns is measured on rows that were held out, and the run has none"),
+                    Message("train with a validation or test part"),
                 )
             return HeldOutRows(self.data.x[rows], self.data.y[rows], part, self.predictor.compute_outputs)
         limit_by_fold = None if limit is None else -(-limit // len(self.splits))
@@ -140,15 +140,18 @@ def open_table_model(folder: Path, data: Dataset | None = None) -> TableModel:
     predictor = Predictor(run.path)
     if not predictor.spec.is_row:
         raise UsageError(
-            f"columns are explained of models of tables, this one takes {predictor.spec.description}",
-            f"for an image use yisheng look {folder} photo.png explain=true",
+            Message(
+                "columns are explained of models of tables, this one takes {description}",
+                description=predictor.spec.description,
+            ),
+            Message("for an image use yisheng look {folder} photo.png explain=true", folder=folder),
         )
     config: Config = run.cross_validation_config if run.is_cross_validation else run.config
     data = load_dataset(config) if data is None else data
     if run.data_sha256 != fingerprint(data):
         raise DataError(
-            "the data is not what it was in training (SHA-256 differs): its parts would be other rows",
-            "restore the data, or train again",
+            Message("the data is not what it was in training (SHA-256 differs): its parts would be other rows"),
+            Message("restore the data, or train again"),
         )
     return build_table_model(run, predictor, config, data)
 
@@ -203,11 +206,14 @@ def measure_dependence(model: TableModel, name: str) -> Dependence:
     """
     groups = group_columns(model.spec)
     if name not in groups:
-        raise UsageError(f"the model has no column {name!r}", suggest(name, groups))
+        raise UsageError(Message("the model has no column {name}", name=f"{name!r}"), suggest(name, groups))
     positions = groups[name]
     if len(positions) > 1:
         parts = {model.spec.columns[i].name: i for i in positions}
-        raise UsageError(f"{name} is a date, which the model gets as {', '.join(parts)}", "choose another column")
+        raise UsageError(
+            Message("{name} is a date, which the model gets as {parts}", name=name, parts=", ".join(parts)),
+            Message("choose another column"),
+        )
     return _depend(model, model.draw_background(), name, positions[0])
 
 
@@ -234,15 +240,18 @@ def explain_row(model: TableModel, row: Any, *, pairs: int = 100, seed: int = 0)
     if isinstance(row, int | np.integer) and not isinstance(row, bool):
         if not 0 <= row < len(model.data):
             raise UsageError(
-                f"the data has the rows 0 to {len(model.data) - 1:,}, got row={row}",
-                "use one of them, or give the values of a row",
+                Message("the data has the rows 0 to {count}, got row={row}", count=f"{len(model.data) - 1:,}", row=row),
+                Message("use one of them, or give the values of a row"),
             )
         x = np.asarray(model.data.x[row])
         name = model.data.rows[row] if model.data.rows else f"row {row}"
     else:
         block = model.predictor.read_inputs(row)
         if len(block.x) != 1:
-            raise UsageError(f"the reasons of one row are explained, got {len(block.x):,} rows", "give one")
+            raise UsageError(
+                Message("the reasons of one row are explained, got {count} rows", count=f"{len(block.x):,}"),
+                Message("give one"),
+            )
         x, name = block.x[0], block.names[0]
     values = sample_shapley_values(
         model.predictor.compute_outputs, x, model.draw_background(), group_columns(spec), pairs=pairs, seed=seed

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_keys import parse_score_key
 from yisheng.core.types import Dataset
@@ -67,7 +68,7 @@ def compare(groups: Sequence[Sequence[Path]], *, score: str | None = None, data:
         DataError: a folder is not a finished run, or damaged.
     """
     if len(groups) < 2:
-        raise UsageError("a comparison needs two runs or more", "use yisheng compare RUN RUN")
+        raise UsageError(Message("a comparison needs two runs or more"), Message("use yisheng compare RUN RUN"))
     read_groups = tuple(map(_read_group, groups))
     name = _choose_score([run for group in read_groups for run in group.runs], score)
     higher_is_better = is_higher_better(name) is not False
@@ -139,7 +140,10 @@ def require_drawable(out: Path) -> None:
         UsageError: it has such a suffix.
     """
     if out.suffix.lower() not in DRAWABLE_SUFFIXES:
-        raise UsageError(f"out= must end in .html, .svg or .png, got {out.name!r}", "name such a file")
+        raise UsageError(
+            Message("out= must end in .html, .svg or .png, got {name}", name=f"{out.name!r}"),
+            Message("name such a file"),
+        )
 
 
 def _make_labels(comparison: Comparison) -> list[str]:
@@ -165,21 +169,28 @@ def _read_logs(run: ComparedRun) -> list[History]:
 def _read_group(paths: Sequence[Path]) -> RunGroup:
     name = ",".join(map(str, paths))
     if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError(f"{name} names a run twice", "name each once")
+        raise UsageError(Message("{name} names a run twice", name=name), Message("name each once"))
     runs = tuple(map(_read_compared_run, paths))
     if len({run.cross_validation is None for run in runs}) > 1:
-        raise UsageError(f"{name} mixes runs with cross-validations", "use only runs or only cross-validations")
+        raise UsageError(
+            Message("{name} mixes runs with cross-validations", name=name),
+            Message("use only runs or only cross-validations"),
+        )
     values = [flatten(run.config.to_dict()) for run in runs]
     keys = dict.fromkeys(key for config in values for key in config if key not in ("seed", *IGNORED_KEYS))
     differing = [key for key in keys if len({str(config.get(key)) for config in values}) > 1]
     if differing or len({run.data_sha256 for run in runs}) > 1:
         difference = ", ".join(differing) or "their data"
         raise UsageError(
-            f"runs of a group may differ in their seed only; {name} differ in {difference}",
-            "name them as separate groups",
+            Message(
+                "runs of a group may differ in their seed only; {name} differ in {difference}",
+                name=name,
+                difference=difference,
+            ),
+            Message("name them as separate groups"),
         )
     if len({run.config.seed for run in runs}) < len(runs):
-        raise UsageError(f"two runs of {name} have the same seed", "name one of them")
+        raise UsageError(Message("two runs of {name} have the same seed", name=name), Message("name one of them"))
     return RunGroup(name, runs)
 
 
@@ -189,7 +200,7 @@ def _read_compared_run(path: Path) -> ComparedRun:
         return _read_evaluation(path)
     scores = folder.read_run().scores
     if not scores:
-        raise DataError(f"{path} has no scores", f"use yisheng evaluate {path}")
+        raise DataError(Message("{path} has no scores", path=path), Message("use yisheng evaluate {path}", path=path))
     if not folder.is_cross_validation:
         return ComparedRun(path, folder.config, scores, folder.data_sha256, None)
     cv_path = folder.file(RunFolder.CROSS_VALIDATION)
@@ -197,7 +208,10 @@ def _read_compared_run(path: Path) -> ComparedRun:
         cross_validation = CrossValidation.model_validate(files.read_json(cv_path))
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        raise DataError(f"{cv_path} is damaged: {problem}", f"use yisheng evaluate {path}") from None
+        raise DataError(
+            Message("{cv_path} is damaged: {problem}", cv_path=cv_path, problem=problem),
+            Message("use yisheng evaluate {path}", path=path),
+        ) from None
     return ComparedRun(path, folder.cross_validation_config, scores, folder.data_sha256, cross_validation)
 
 
@@ -210,7 +224,9 @@ def _read_evaluation(path: Path) -> ComparedRun:
     try:
         sha256 = str((evaluation.other_data or {})["data"]["sha256"])
     except (KeyError, TypeError):
-        raise DataError(f"{path} is damaged: it does not name its data", "evaluate the run again") from None
+        raise DataError(
+            Message("{path} is damaged: it does not name its data", path=path), Message("evaluate the run again")
+        ) from None
     return ComparedRun(path, config, evaluation, sha256, None, run)
 
 
@@ -224,7 +240,7 @@ def _choose_score(runs: Sequence[ComparedRun], requested: str | None) -> str:
         name = next((score for score in measured if score in common), name)
     if name not in common:
         remedy = suggest(name, common) if common else "compare runs of the same task"
-        raise UsageError(f"not all of the runs have the score {name!r}", remedy)
+        raise UsageError(Message("not all of the runs have the score {name}", name=f"{name!r}"), remedy)
     return name
 
 

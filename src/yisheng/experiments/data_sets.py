@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from yisheng.core import files, registry
 from yisheng.core.config import Config
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.paths import is_path
 from yisheng.core.settings import Setting, merge_settings
 from yisheng.data import hub, preview, tables
@@ -58,7 +59,10 @@ def require_hub_set(text: str) -> str:
     name, *form = text.split(":")
     name = registry.hyphenate(name)
     if name not in catalog.names() and name in registry.names("data.datasets"):
-        raise UsageError(f"{name} is built in: there are no files to fetch", f"use it: yisheng train data={name}")
+        raise UsageError(
+            Message("{name} is built in: there are no files to fetch", name=name),
+            Message("use it: yisheng train data={name}", name=name),
+        )
     return ":".join([catalog.find(name).name, *form])
 
 
@@ -184,10 +188,11 @@ def _parse_config(text: str, options: Mapping[str, str], augment: str | None) ->
     name = registry.hyphenate(text)
     if name in catalog.names() and name not in datasets and not is_path(text):
         raise UsageError(
-            f"only the files of {name} are known, not how to read them", f"fetch them: yisheng data fetch {name}"
+            Message("only the files of {name} are known, not how to read them", name=name),
+            Message("fetch them: yisheng data fetch {name}", name=name),
         )
     if not text:
-        raise UsageError("the name of the data set is empty", suggest("", datasets))
+        raise UsageError(Message("the name of the data set is empty"), suggest("", datasets))
     settings: list[Setting] = [
         ("data", text, "command line"),
         ("augment", "none" if augment is None else augment, "command line"),

@@ -8,6 +8,7 @@ from typing import Final
 
 from yisheng.core.config import Config
 from yisheng.core.errors import DataError, FindingsError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
@@ -39,7 +40,12 @@ def diagnose(folder: Path, *, data: bool | Dataset = False) -> Findings:
     facts = read_run_facts(folder)
     if RunFolder.FINDINGS in facts.file_problems:
         path = folder / RunFolder.FINDINGS
-        raise DataError(f"{path} is damaged: {facts.file_problems[RunFolder.FINDINGS]}", "delete it, or train again")
+        raise DataError(
+            Message(
+                "{path} is damaged: {file_problems}", path=path, file_problems=facts.file_problems[RunFolder.FINDINGS]
+            ),
+            Message("delete it, or train again"),
+        )
     findings = facts.findings or _without_doctor(facts)
     if data is not False:
         sample = _sample_data(RunFolder(folder), None if data is True else data)
@@ -78,8 +84,8 @@ def _sample_data(run: RunFolder, data: Dataset | None) -> Sample:
     data = load_dataset(config) if data is None else data
     if run.data_sha256 != fingerprint(data):
         raise DataError(
-            "the data is not what it was in training (SHA-256 differs): other rows would be checked",
-            "restore the data, or train again",
+            Message("the data is not what it was in training (SHA-256 differs): other rows would be checked"),
+            Message("restore the data, or train again"),
         )
     ordered = data_findings.is_ordered(config, data)
     return Sample.from_dataset(data, split_dataset(config, data), seed=config.seed, ordered=ordered)
@@ -97,7 +103,10 @@ def list_runs(folder: Path) -> dict[str, Path]:
     folders = sorted(run.path.iterdir(), key=lambda path: natural_key(path.name))
     runs = {path.name: path for path in folders if (path / RunFolder.CONFIG).is_file()}
     if not runs:
-        raise DataError(f"{run.path} has no run yet", f"continue it: yisheng resume {run.path}")
+        raise DataError(
+            Message("{path} has no run yet", path=run.path),
+            Message("continue it: yisheng resume {path}", path=run.path),
+        )
     return runs
 
 
@@ -130,7 +139,16 @@ def require_no_findings(findings_by_run: Mapping[str, Findings], fail_on: str) -
         if refused:
             count = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
             prefix = f"{name}: " if name else ""
-            raise FindingsError(f"{prefix}{refused[0].severity}: {refused[0].cause}{count}", refused[0].remedy)
+            raise FindingsError(
+                Message(
+                    "{prefix}{severity}: {cause}{count}",
+                    prefix=prefix,
+                    severity=refused[0].severity,
+                    cause=refused[0].cause,
+                    count=count,
+                ),
+                refused[0].remedy,
+            )
 
 
 def require_fail_on(fail_on: str) -> None:
@@ -140,7 +158,10 @@ def require_fail_on(fail_on: str) -> None:
         UsageError: it is neither error nor warning.
     """
     if fail_on not in FAIL_ON:
-        raise UsageError(f"fail_on must be error or warning, got {fail_on!r}", "leave it out to be told only")
+        raise UsageError(
+            Message("fail_on must be error or warning, got {fail_on}", fail_on=f"{fail_on!r}"),
+            Message("leave it out to be told only"),
+        )
 
 
 def require_doctor(config: Config, fail_on: str) -> None:
@@ -151,4 +172,7 @@ def require_doctor(config: Config, fail_on: str) -> None:
     """
     require_fail_on(fail_on)
     if config.doctor == "off":
-        raise UsageError(f"fail_on={fail_on} needs the doctor, got doctor=off", "leave one of them out")
+        raise UsageError(
+            Message("fail_on={fail_on} needs the doctor, got doctor=off", fail_on=fail_on),
+            Message("leave one of them out"),
+        )

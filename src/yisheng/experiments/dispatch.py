@@ -11,6 +11,7 @@ from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.launch import find_launch
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Spec
 from yisheng.experiments import complete_run, run
@@ -64,14 +65,18 @@ def train(
         StorageError: there is too little space on the disk, or it became full.
     """
     if event_callbacks and fix:
-        raise UsageError("fix=True trains several times, callbacks are for one training", "leave one of them out")
+        raise UsageError(
+            Message("fix=True trains several times, callbacks are for one training"), Message("leave one of them out")
+        )
     if event_callbacks and config.folds is not None:
         raise UsageError(
-            f"callbacks are for one training, folds={config.folds} trains several",
-            f"use fold=1/{config.folds} for one of the folds, or leave callbacks out",
+            Message("callbacks are for one training, folds={folds} trains several", folds=config.folds),
+            Message("use fold=1/{folds} for one of the folds, or leave callbacks out", folds=config.folds),
         )
     if cluster is not None and (fix or config.folds is None):
-        raise UsageError("cluster= is for many trainings: folds= or a search", "add folds=5, or leave cluster= out")
+        raise UsageError(
+            Message("cluster= is for many trainings: folds= or a search"), Message("add folds=5, or leave cluster= out")
+        )
     count = count_processes(processes)
     if count > 1:
         config = _choose_for_processes(config, count, fix=fix, event_callbacks=event_callbacks)
@@ -92,7 +97,9 @@ def _choose_for_processes(
 ) -> Config:
     """Return the config with its shards; refuse what several processes cannot do."""
     if fix:
-        raise UsageError("fix=true trains several times, processes= is for one training", "leave one of them out")
+        raise UsageError(
+            Message("fix=true trains several times, processes= is for one training"), Message("leave one of them out")
+        )
     _refuse_callbacks(event_callbacks)
     config = choose_shards(config, processes)
     if find_launch() is None:
@@ -103,8 +110,8 @@ def _choose_for_processes(
 def _refuse_callbacks(event_callbacks: Sequence[EventCallback]) -> None:
     if event_callbacks:
         raise UsageError(
-            "callbacks could stop one of several processes, and the others would wait for it",
-            "leave callbacks or processes= out",
+            Message("callbacks could stop one of several processes, and the others would wait for it"),
+            Message("leave callbacks or processes= out"),
         )
 
 
@@ -158,13 +165,15 @@ def resume(
     kind.require_current_format()
     count = count_processes(processes)
     if count > 1 and (kind.is_search or kind.is_cross_validation):
-        raise UsageError("processes= is for one training, this folder has several", "leave processes= out")
+        raise UsageError(
+            Message("processes= is for one training, this folder has several"), Message("leave processes= out")
+        )
     if kind.is_search:
         return run_search.resume(folder, epochs=epochs, force=force, data=data, cluster=cluster)
     if kind.is_cross_validation:
         return cross_validate.resume(folder, epochs=epochs, force=force, data=data, cluster=cluster)
     if cluster is not None:
-        raise UsageError("cluster= is for many trainings, this folder has one", "leave cluster= out")
+        raise UsageError(Message("cluster= is for many trainings, this folder has one"), Message("leave cluster= out"))
     follow = None
     if count > 1:
         config = _choose_for_processes(kind.config, count, fix=False, event_callbacks=event_callbacks)

@@ -13,6 +13,7 @@ from torch import nn
 from yisheng.core import files, machine
 from yisheng.core.config import ResolvedConfig
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Part, Score, Scores, Spec, Split
 from yisheng.data.batches import Batches, make_batches
@@ -79,11 +80,20 @@ def evaluate_run(folder: Path, data: Dataset | None = None, *, groups: str | Non
     saved = artifact.load(folder)
     data = load_dataset(config) if data is None else data
     if data.spec.shape != saved.spec.shape or data.spec.classes != saved.spec.classes:
-        raise DataError(f"{data.name} does not fit the run: shape or classes differ", "give the data of the training")
+        raise DataError(
+            Message("{name} does not fit the run: shape or classes differ", name=data.name),
+            Message("give the data of the training"),
+        )
     if run.data_sha256 != fingerprint(data):
         raise DataError(
-            "the data is not what it was in training (SHA-256 differs): rows of training might be scored as test rows",
-            f"restore the data; other data gets an evaluation of its own: yisheng evaluate {folder} data=DATA",
+            Message(
+                "the data is not what it was in training (SHA-256 differs): rows of training might be scored "
+                "as test rows",
+            ),
+            Message(
+                "restore the data; other data gets an evaluation of its own: yisheng evaluate {folder} data=DATA",
+                folder=folder,
+            ),
         )
     if config.groups is not None:
         find_column(saved.spec, config.groups)  # before the work

@@ -10,6 +10,7 @@ from yisheng.core import machine
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.generator_states import GeneratorStates
+from yisheng.core.messages import Message
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Dataset, Event, Scores, Spec
 from yisheng.evaluation.predictions import predict
@@ -49,7 +50,10 @@ class Fit:
     def __init__(self, config: Config, data: Dataset | None = None) -> None:
         for key in ("folds", "budget"):
             if getattr(config, key) is not None:
-                raise UsageError(f"{key} trains more than one model, fit gives the events of one", f"leave {key} out")
+                raise UsageError(
+                    Message("{key} trains more than one model, fit gives the events of one", key=key),
+                    Message("leave {key} out", key=key),
+                )
         with isolated_generators():
             data = load_dataset(config) if data is None else data
             split = split_dataset(config, data)
@@ -93,7 +97,10 @@ class Fit:
         """
         batches = {"validation": self._assembly.validation, "test": self._assembly.test}.get(part)
         if batches is None or not len(batches.rows):
-            raise UsageError(f"there is no {part} part to score", "name validation or test, and give it a size")
+            raise UsageError(
+                Message("there is no {part} part to score", part=part),
+                Message("name validation or test, and give it a size"),
+            )
         target = self._assembly.transforms["target"]
         predictions = predict(self.model, batches, self.spec, None if target is None else target.invert)
         return {part: compute_scores(self.spec, predictions, extra=self.config.extra_metrics())}

@@ -12,6 +12,7 @@ from yisheng.core import registry
 from yisheng.core.config import AUGMENT, KINDS, METRICS, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.glossary import find_term, list_names, squeeze
+from yisheng.core.messages import Message
 
 CONCEPT, KEY, OPTION = "concept", "key", "option"
 KIND_OF_KEY = {
@@ -59,7 +60,7 @@ def find_meanings(name: str) -> list[Meaning]:
     completed = [c for c in registry.names("scratch") if c.startswith(f"{registry.hyphenate(name)}-")]
     if len(completed) == 1:
         return [Meaning(CONCEPT, completed[0])]
-    raise UsageError(f"unknown concept {name!r}", _suggest(name))
+    raise UsageError(Message("unknown concept {name}", name=f"{name!r}"), _suggest(name))
 
 
 def _look_up(name: str) -> Iterator[Meaning]:

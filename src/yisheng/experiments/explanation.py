@@ -88,9 +88,15 @@ class Explanation:
         form = path.suffix.lower().removeprefix(".")
         if not self.image:
             drawable = ", ".join(e.name for e in registry.entries("scratch") if "plot" in e.meta)
-            raise UsageError(f"there is no image of {self.name}", f"leave out= out; there are images of {drawable}")
+            raise UsageError(
+                Message("there is no image of {name}", name=self.name),
+                Message("leave out= out; there are images of {drawable}", drawable=drawable),
+            )
         if form not in IMAGE_FORMATS:
-            raise UsageError(f"an image ends in .pdf, .png or .svg, got {path}", f"use out={self.name}.png")
+            raise UsageError(
+                Message("an image ends in .pdf, .png or .svg, got {path}", path=path),
+                Message("use out={name}.png", name=self.name),
+            )
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")

@@ -13,6 +13,7 @@ import numpy as np
 
 from yisheng.core import files
 from yisheng.core.errors import UsageError, YishengError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
 from yisheng.experiments.load_data import load_dataset, split_dataset
@@ -88,7 +89,10 @@ def export(
         StorageError: the file cannot be written; an old one is unchanged.
     """
     if format not in FORMATS:
-        raise UsageError(f"format must be one of {', '.join(FORMATS)}, got {format!r}", suggest(str(format), FORMATS))
+        raise UsageError(
+            Message("format must be one of {FORMATS}, got {format}", FORMATS=", ".join(FORMATS), format=f"{format!r}"),
+            suggest(str(format), FORMATS),
+        )
     writer = importlib.import_module(f"yisheng.inference.export.{format}_file")
     writer.require_packages()
     run = RunFolder(folder).model_folder
@@ -97,7 +101,10 @@ def export(
     predictor = Predictor(run.path)
     spec = predictor.spec
     if not resize and not spec.is_image:
-        raise UsageError(f"resize=false is for images; these are {spec.description}", "leave resize out")
+        raise UsageError(
+            Message("resize=false is for images; these are {description}", description=spec.description),
+            Message("leave resize out"),
+        )
     samples, x = _choose_samples(run, predictor, data)
     any_size = resize and writer.HOLDS_CODE and can_resize(spec)
     model = FullModel(predictor.artifacts, resizes=any_size)
@@ -127,7 +134,7 @@ def _require_free(path: Path, *, force: bool) -> None:
     is_protected = path.is_dir() or _belongs_to_run(path)
     if is_protected or not force:
         remedy = "name another file with out=" if is_protected else "use force=true to replace it, or another out="
-        raise UsageError(f"{path} exists already", remedy)
+        raise UsageError(Message("{path} exists already", path=path), remedy)
 
 
 def _belongs_to_run(path: Path) -> bool:
@@ -148,8 +155,13 @@ def _choose_samples(run: RunFolder, predictor: Predictor, data: Dataset | None) 
         return f"{MAX_ROWS} random inputs in the range of the training (its data is missing: {error.problem})", inputs
     if data.spec.shape != spec.shape:
         raise UsageError(
-            f"{data.name} has inputs of shape {data.spec.shape}, the run takes {spec.shape}",
-            "give the data of the training",
+            Message(
+                "{name} has inputs of shape {shape}, the run takes {shape_2}",
+                name=data.name,
+                shape=data.spec.shape,
+                shape_2=spec.shape,
+            ),
+            Message("give the data of the training"),
         )
     parts = {"test": split.test, "validation": split.validation, "training": split.train}
     part = next(name for name, rows in parts.items() if len(rows))

@@ -14,6 +14,7 @@ from yisheng.core import files, machine, registry
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import NonFiniteError, UsageError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Split
 from yisheng.data.batches import make_batches
@@ -87,17 +88,25 @@ def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
     """
     if config.folds is not None:
         raise UsageError(
-            f"fix=true fixes one run, folds={config.folds} is a cross-validation of many",
-            f"fix it with fold=1/{config.folds} or without folds, and use the resulting config for the folds",
+            Message("fix=true fixes one run, folds={folds} is a cross-validation of many", folds=config.folds),
+            Message(
+                "fix it with fold=1/{folds} or without folds, and use the resulting config for the folds",
+                folds=config.folds,
+            ),
         )
     if config.epochs == 0:
-        raise UsageError("fix=true trains again, and epochs=0 trains nothing", "leave one of them out")
+        raise UsageError(
+            Message("fix=true trains again, and epochs=0 trains nothing"), Message("leave one of them out")
+        )
     if config.doctor == "off":
-        raise UsageError("fix=true needs the doctor, got doctor=off", "leave one of them out")
+        raise UsageError(Message("fix=true needs the doctor, got doctor=off"), Message("leave one of them out"))
     data = load_dataset(config) if data is None else data
     split = split_dataset(config, data)
     if not len(split.validation):
-        raise UsageError("fix=true compares validation scores, and there is no validation part", "use validation=0.2")
+        raise UsageError(
+            Message("fix=true compares validation scores, and there is no validation part"),
+            Message("use validation=0.2"),
+        )
     return _Fixer(data, split, out).fix(config)
 
 

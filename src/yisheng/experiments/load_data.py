@@ -8,6 +8,7 @@ from yisheng.core import registry
 from yisheng.core.components import is_custom
 from yisheng.core.config import IN_MEMORY, Config
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Split
 from yisheng.data.part_labels import check_part_labels
 from yisheng.data.split import hold_out, make_folds
@@ -20,7 +21,10 @@ def load_dataset(config: Config) -> Dataset:
         DataError: it cannot be read, or was given in memory.
     """
     if config.data.name == IN_MEMORY:
-        raise DataError("this run was trained on data given in memory", "call it from Python and pass the data again")
+        raise DataError(
+            Message("this run was trained on data given in memory"),
+            Message("call it from Python and pass the data again"),
+        )
     dataset: Dataset = registry.find("data.datasets", config.data.name).build(**config.data.options)
     return dataset
 
@@ -44,12 +48,19 @@ def split_dataset(config: Config, data: Dataset) -> Split:
         return hold_out(data, validation=config.validation, test=config.test, seed=config.seed, method=config.split)
     if config.validation != "auto":
         raise UsageError(
-            f"validation={config.validation} and fold={config.fold} contradict: the fold is the validation part",
-            "leave one of them out",
+            Message(
+                "validation={validation} and fold={fold} contradict: the fold is the validation part",
+                validation=config.validation,
+                fold=config.fold,
+            ),
+            Message("leave one of them out"),
         )
     number, k = map(int, config.fold.split("/"))
     if number > k:
-        raise UsageError(f"there is no fold {number} of {k}", f"use fold=1/{k} to fold={k}/{k}")
+        raise UsageError(
+            Message("there is no fold {number} of {k}", number=number, k=k),
+            Message("use fold=1/{k} to fold={k}/{k}", k=k),
+        )
     splits = make_folds(data, k, test=config.test, seed=config.seed, method=config.split, repeats=config.repeat)
     return splits[(config.repeat - 1) * k + number - 1]
 

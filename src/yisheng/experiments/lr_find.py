@@ -11,6 +11,7 @@ from yisheng.core import files, machine
 from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.references import short_name
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
@@ -66,7 +67,7 @@ def find_lr(
     """
     _require_range(low, high, steps, seeds)
     if config.epochs == 0:
-        raise UsageError("a range test trains, and epochs=0 trains nothing", "leave epochs out")
+        raise UsageError(Message("a range test trains, and epochs=0 trains nothing"), Message("leave epochs out"))
     config, weights = load_pretrained(config)
     data = load_dataset(config) if data is None else data
     device = machine.select_device(config.device)
@@ -148,9 +149,20 @@ def explain_limits(test: LearningRateTest, assembly: Assembly) -> list[str]:
 def _require_range(low: float, high: float, steps: int, seeds: int) -> None:
     if not (0 < low < high and math.isfinite(high)):
         raise UsageError(
-            f"low={low:g} and high={high:g} are not a range of learning rates", f"use low={LOW:g} high={HIGH:g}"
+            Message("low={low} and high={high} are not a range of learning rates", low=f"{low:g}", high=f"{high:g}"),
+            Message("use low={LOW} high={HIGH}", LOW=f"{LOW:g}", HIGH=f"{HIGH:g}"),
         )
     if not MIN_STEPS <= steps <= MAX_STEPS:
-        raise UsageError(f"steps must be from {MIN_STEPS} to {MAX_STEPS:,}, got {steps}", f"use steps={STEPS}")
+        raise UsageError(
+            Message(
+                "steps must be from {MIN_STEPS} to {MAX_STEPS}, got {steps}",
+                MIN_STEPS=MIN_STEPS,
+                MAX_STEPS=f"{MAX_STEPS:,}",
+                steps=steps,
+            ),
+            Message("use steps={STEPS}", STEPS=STEPS),
+        )
     if not 1 <= seeds <= 100:
-        raise UsageError(f"seeds must be from 1 to 100, got {seeds}", f"use seeds={SEEDS}")
+        raise UsageError(
+            Message("seeds must be from 1 to 100, got {seeds}", seeds=seeds), Message("use seeds={SEEDS}", SEEDS=SEEDS)
+        )

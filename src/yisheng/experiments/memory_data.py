@@ -10,6 +10,7 @@ from typing import Any
 from yisheng.core import registry
 from yisheng.core.config import AUTO, IN_MEMORY, Choice
 from yisheng.core.errors import UsageError, YishengError
+from yisheng.core.messages import Message
 from yisheng.core.references import is_reference
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import canonical_key
@@ -77,12 +78,15 @@ def load_again(folder: Path, data: Any, **objects: Any) -> Dataset | None:
     options = {key: value for key, value in objects.items() if value is not None}
     if data is None:
         if options:
-            raise UsageError(f"{', '.join(options)} belong to data=, which is missing", "give the data of the training")
+            raise UsageError(
+                Message("{options} belong to data=, which is missing", options=", ".join(options)),
+                Message("give the data of the training"),
+            )
         return None
     if isinstance(data, Dataset) and not options:
         return data
     if is_named(data):
-        raise UsageError(f"data={data}: the run's config names its data", "leave data= out")
+        raise UsageError(Message("data={data}: the run's config names its data", data=data), Message("leave data= out"))
     saved = {} if isinstance(data, Dataset) else _saved_options(folder)
     return read_objects(data, **{**saved, **options}).dataset
 

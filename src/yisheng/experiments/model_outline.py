@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.models.summary import summarize_by_name
 
@@ -55,8 +56,12 @@ def _parse_shape(text: str) -> tuple[int, ...]:
     sizes = tuple(int(part) for part in parts if re.fullmatch("[0-9]{1,10}", part))
     if len(sizes) != len(parts) or len(sizes) not in (1, 3) or not 1 <= math.prod(sizes) <= MAX_INPUT_VALUES:
         raise UsageError(
-            "shape must be the features of a row or channels,rows,columns of an image, "
-            f"{MAX_INPUT_VALUES:,} values at most, got {text!r}",
-            "write shape=8 or shape=3,224,224",
+            Message(
+                "shape must be the features of a row or channels,rows,columns of an image, "
+                "{MAX_INPUT_VALUES} values at most, got {text}",
+                MAX_INPUT_VALUES=f"{MAX_INPUT_VALUES:,}",
+                text=f"{text!r}",
+            ),
+            Message("write shape=8 or shape=3,224,224"),
         )
     return sizes

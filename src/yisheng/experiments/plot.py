@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
 from yisheng.reporting import figures
@@ -102,7 +103,7 @@ def plot(
     if out is not None:
         require_format(out)
     if n < 1:
-        raise UsageError(f"n must be 1 or more, got {n}", "use n=18")
+        raise UsageError(Message("n must be 1 or more, got {n}", n=n), Message("use n=18"))
     run = RunFolder(folder)
     kind = kind or choose_default(folder)
     if run.is_search and kind in search_plots.KINDS:
@@ -133,12 +134,14 @@ def find_kind(source: Source, name: str, folder: Path) -> FigureKind:
         UsageError: there is no such kind, or this run has no such figure.
     """
     if name not in KINDS:
-        raise UsageError(f"there is no figure {name!r}", suggest(name, list_kinds(folder)))
+        raise UsageError(Message("there is no figure {name}", name=f"{name!r}"), suggest(name, list_kinds(folder)))
     reason = KINDS[name].explain_absence(source.facts)
     if reason:
         names = ", ".join(list_kinds(folder))
         remedy = f"this run has {names}" if names else "train it further"
-        raise UsageError(f"{source.folder} has no figure {name}: {reason}", remedy)
+        raise UsageError(
+            Message("{folder} has no figure {name}: {reason}", folder=source.folder, name=name, reason=reason), remedy
+        )
     return KINDS[name]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.data.tables.reading_options import ReadingOptions
 from yisheng.inference import rows as typed_rows
 from yisheng.inference.prediction import PredictionList
@@ -40,9 +41,12 @@ def predict(
         return predictor.predict_files([] if rows is not None else inputs, ReadingOptions.parse(reading), interval)
     if rows is None:
         if spec.is_image and any(os.path.isdir(path) for path in inputs):  # noqa: PTH112  # never raises
-            raise UsageError("predictions for a folder of images are written to a file", "use out=predictions.csv too")
+            raise UsageError(
+                Message("predictions for a folder of images are written to a file"),
+                Message("use out=predictions.csv too"),
+            )
         return predictor.predict(inputs, interval)
     if inputs or not spec.is_row:
-        raise UsageError("rows= is for a model of rows, instead of files", "give rows= or files")
+        raise UsageError(Message("rows= is for a model of rows, instead of files"), Message("give rows= or files"))
     values = [[value.strip() for value in row.split(",")] for row in rows.split(";") if row.strip()]
     return predictor.predict(typed_rows.parse_rows(values, spec, "rows="), interval)

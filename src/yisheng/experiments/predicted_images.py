@@ -9,6 +9,7 @@ import numpy as np
 
 from yisheng.core.config import IN_MEMORY
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec
@@ -79,18 +80,23 @@ def _select_rows(run: RunFolder, data: Dataset | None) -> tuple[Dataset, np.ndar
     config = fold.config
     if data is None and config.data.name == IN_MEMORY:
         raise DataError(
-            f"{run.path} was trained on data in memory, which its folder does not hold",
-            'give it again in Python: run.plot("images", data=...)',
+            Message("{path} was trained on data in memory, which its folder does not hold", path=run.path),
+            Message('give it again in Python: run.plot("images", data=...)'),
         )
     data = load_dataset(config) if data is None else data
     if run.data_sha256 != fingerprint(data):
         raise DataError(
-            "the data is not what it was in training (SHA-256 differs): rows of training might be shown as test rows",
-            "restore the data, or train again",
+            Message(
+                "the data is not what it was in training (SHA-256 differs): rows of training might be shown "
+                "as test rows",
+            ),
+            Message("restore the data, or train again"),
         )
     split = split_dataset(config, data)
     if len(split.test):
         return data, split.test, "test", Predictor(run.path)
     if not len(split.validation):
-        raise DataError(f"{run.path} has neither test nor validation images", "train with test=0.1")
+        raise DataError(
+            Message("{path} has neither test nor validation images", path=run.path), Message("train with test=0.1")
+        )
     return data, split.validation, "validation", Predictor(fold.path)

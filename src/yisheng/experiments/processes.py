@@ -24,6 +24,7 @@ from yisheng.core.config import Config
 from yisheng.core.errors import ProcessError, UsageError, YishengError
 from yisheng.core.launch import Launch, find_launch
 from yisheng.core.logging import hide_messages
+from yisheng.core.messages import Message
 from yisheng.training.distributed import Peers
 
 SILENT_SECONDS = 30.0
@@ -52,11 +53,19 @@ def count_processes(processes: int | None) -> int:
     if processes is None:
         return launch.size if launch else 1
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
-        raise UsageError(f"processes must be a whole number from 1, got {processes!r}", "use processes=2")
+        raise UsageError(
+            Message("processes must be a whole number from 1, got {processes}", processes=f"{processes!r}"),
+            Message("use processes=2"),
+        )
     if processes > 1 and launch is not None and launch.size != processes:
         raise UsageError(
-            f"processes={processes}, and {launch.launcher} started {launch.size}",
-            f"leave processes= out, or give {launch.launcher} that number",
+            Message(
+                "processes={processes}, and {launcher} started {size}",
+                processes=processes,
+                launcher=launch.launcher,
+                size=launch.size,
+            ),
+            Message("leave processes= out, or give {launcher} that number", launcher=launch.launcher),
         )
     return processes
 
@@ -92,8 +101,10 @@ def join_processes(processes: int, follow: Follow | None) -> Iterator[Peers | No
         return
     if dist.is_initialized():
         raise UsageError(
-            "this process belongs to a process group of torch.distributed already, so no other one can be started",
-            "call torch.distributed.destroy_process_group() first, or start the program with torchrun",
+            Message(
+                "this process belongs to a process group of torch.distributed already, so no other one can be started",
+            ),
+            Message("call torch.distributed.destroy_process_group() first, or start the program with torchrun"),
         )
     assert follow is not None
     with _start_workers(processes, follow) as peers:
@@ -113,8 +124,8 @@ def list_references(config: Config) -> dict[str, str | list[str]]:
 def _require_gloo() -> None:
     if sys.platform == "win32" or not dist.is_available() or not dist.is_gloo_available():
         raise UsageError(
-            "several processes need torch.distributed with gloo, which this system does not have",
-            "use Linux or macOS, or processes=1: shards= gives the same weights in one process",
+            Message("several processes need torch.distributed with gloo, which this system does not have"),
+            Message("use Linux or macOS, or processes=1: shards= gives the same weights in one process"),
         )
 
 
@@ -154,8 +165,17 @@ def _connect(launch: Launch) -> TCPStore:
         return TCPStore(host, port, launch.size, is_first, timeout=timeout, wait_for_workers=False)
     except RuntimeError as error:  # `DistError` of torch
         raise ProcessError(
-            f"process {launch.rank} of {launch.size} cannot open or reach {host}:{port} ({str(error).splitlines()[0]})",
-            "set MASTER_ADDR to a name of the first machine that all others reach, and MASTER_PORT to a free port",
+            Message(
+                "process {rank} of {size} cannot open or reach {host}:{port} ({reason})",
+                rank=launch.rank,
+                size=launch.size,
+                host=host,
+                port=port,
+                reason=str(error).splitlines()[0],
+            ),
+            Message(
+                "set MASTER_ADDR to a name of the first machine that all others reach, and MASTER_PORT to a free port",
+            ),
         ) from error
 
 
@@ -167,8 +187,14 @@ def _form_group(store: Store | None, rank: int, size: int) -> Iterator[Peers]:
         dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timeout)
     except (RuntimeError, ValueError) as error:
         raise ProcessError(
-            f"process {rank} of {size} waited {JOIN_SECONDS:g} seconds for the others ({str(error).splitlines()[0]})",
-            "start all processes at the same time, and check MASTER_ADDR and MASTER_PORT",
+            Message(
+                "process {rank} of {size} waited {JOIN_SECONDS} seconds for the others ({reason})",
+                rank=rank,
+                size=size,
+                JOIN_SECONDS=f"{JOIN_SECONDS:g}",
+                reason=str(error).splitlines()[0],
+            ),
+            Message("start all processes at the same time, and check MASTER_ADDR and MASTER_PORT"),
         ) from error
     try:
         yield Peers(None, rank, size)
@@ -208,8 +234,11 @@ class _Workers:
                 continue  # it has ended; `wait_until_joined` explains it
             except Exception as error:  # whatever an object of the user's own raises
                 raise UsageError(
-                    f"the data or a component cannot be sent to another process: {str(error).splitlines()[0]}",
-                    "put it into a file or a data set with a name, or start the program with torchrun",
+                    Message(
+                        "the data or a component cannot be sent to another process: {reason}",
+                        reason=str(error).splitlines()[0],
+                    ),
+                    Message("put it into a file or a data set with a name, or start the program with torchrun"),
                 ) from None
 
     def wait_until_joined(self, store: TCPStore) -> None:
@@ -226,14 +255,27 @@ class _Workers:
                 raise ProcessError(reason, remedy)
             if time.monotonic() > end:
                 raise ProcessError(
-                    f"process {missing[0]} of {len(keys) + 1} did not come within {JOIN_SECONDS:g} seconds",
-                    "see what the code of your own does when it is imported; train again when the machine is less busy",
+                    Message(
+                        "process {missing} of {count} did not come within {JOIN_SECONDS} seconds",
+                        missing=missing[0],
+                        count=len(keys) + 1,
+                        JOIN_SECONDS=f"{JOIN_SECONDS:g}",
+                    ),
+                    Message(
+                        "see what the code of your own does when it is imported; train again when the machine is "
+                        "less busy",
+                    ),
                 )
             silent = [rank for rank in missing if time.monotonic() - self._seen[rank - 1] > SILENT_SECONDS]
             if silent:
                 raise ProcessError(
-                    f"process {silent[0]} of {len(keys) + 1} showed no sign of life for {SILENT_SECONDS:g} seconds",
-                    "train again when the machine is less busy, or with fewer processes",
+                    Message(
+                        "process {silent} of {count} showed no sign of life for {SILENT_SECONDS} seconds",
+                        silent=silent[0],
+                        count=len(keys) + 1,
+                        SILENT_SECONDS=f"{SILENT_SECONDS:g}",
+                    ),
+                    Message("train again when the machine is less busy, or with fewer processes"),
                 )
             time.sleep(0.02)
 

@@ -15,6 +15,7 @@ import torch
 
 from yisheng.core import files, machine
 from yisheng.core.errors import DataError, StoppedError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.text_tables import format_fact, format_table
 from yisheng.core.types import Dataset
@@ -79,21 +80,24 @@ def reproduce(folder: Path, *, force: bool = False, data: Dataset | None = None)
     run = RunFolder(folder)
     if run.is_cross_validation:
         raise UsageError(
-            f"{folder} is a cross-validation of several models", f"reproduce one of them: {folder / 'fold-01'}"
+            Message("{folder} is a cross-validation of several models", folder=folder),
+            f"reproduce one of them: {folder / 'fold-01'}",
         )
     config, results, environment = run.config, _read_results(run), run.environment
     data = load_dataset(config) if data is None else data
     if run.data_sha256 != fingerprint(data) and not force:
         raise DataError(
-            "the data is not what it was when the run was trained (SHA-256 differs): the result cannot be the same",
-            "restore the data, or use force=true to train on it anyway",
+            Message(
+                "the data is not what it was when the run was trained (SHA-256 differs): the result cannot be the same",
+            ),
+            Message("restore the data, or use force=true to train on it anyway"),
         )
     with tempfile.TemporaryDirectory(prefix="yisheng-") as temporary:
         try:
             path = complete_run.train(config, data=data, out=Path(temporary), threads=_available_threads(run))
         except StoppedError as error:
             problem = f"stopped by {signal.Signals(error.code - 128).name}; the run itself was only read"
-            raise StoppedError(error.code - 128, problem, "reproduce it again when there is time") from None
+            raise StoppedError(error.code - 128, problem, Message("reproduce it again when there is time")) from None
         new_results, new_environment = _read_results(RunFolder(path)), RunFolder(path).environment
     changed = {
         name: (environment.get(name), value)
@@ -115,7 +119,8 @@ def _read_results(run: RunFolder) -> dict[str, Any]:
     for name in COMPARED_FILES.values():
         if not run.file(name).is_file():
             raise DataError(
-                f"{run.path} is not a finished run: it has no {name}", f"finish it: yisheng resume {run.path}"
+                Message("{path} is not a finished run: it has no {name}", path=run.path, name=name),
+                Message("finish it: yisheng resume {path}", path=run.path),
             )
     events_path = run.file(RunFolder.EVENTS)
     try:
@@ -124,7 +129,12 @@ def _read_results(run: RunFolder) -> dict[str, Any]:
         with events_path.open(encoding="utf-8") as lines:
             events = [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
     except OSError as error:
-        raise DataError(f"{run.path} cannot be read: {error.strerror}", "check the files' permissions") from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=run.path, reason=error.strerror),
+            Message("check the files' permissions"),
+        ) from None
     except (ValueError, AttributeError, RecursionError) as error:
-        raise DataError(f"{events_path} is damaged: {error}", INTACT_COPY) from None
+        raise DataError(
+            Message("{events_path} is damaged: {error}", events_path=events_path, error=error), INTACT_COPY
+        ) from None
     return {"weights": weights, "events": events, "scores": files.read_json(run.file(RunFolder.SCORES))}

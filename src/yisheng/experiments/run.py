@@ -179,15 +179,22 @@ def resume(
         previous = run.config
         if epochs is not None and epochs < previous.epochs:
             raise UsageError(
-                f"epochs must be {previous.epochs} or more, got {epochs}: a run can be made longer, not shorter",
-                f"use epochs={previous.epochs} or more, or train a new run",
+                Message(
+                    "epochs must be {epochs} or more, got {epochs_2}: a run can be made longer, not shorter",
+                    epochs=previous.epochs,
+                    epochs_2=epochs,
+                ),
+                Message("use epochs={epochs} or more, or train a new run", epochs=previous.epochs),
             )
         is_longer = epochs is not None and epochs > previous.epochs
         if is_longer and not previous.epochs:
             words = f"config={folder / RunFolder.CONFIG} weights={folder} epochs={epochs}"
             raise UsageError(
-                f"the run in {folder} only scored its network (epochs=0): there is no training to continue",
-                f"train from its weights: yisheng train {words}",
+                Message(
+                    "the run in {folder} only scored its network (epochs=0): there is no training to continue",
+                    folder=folder,
+                ),
+                Message("train from its weights: yisheng train {words}", words=words),
             )
         if run.environment.get("finished") and not is_longer:
             state = Message("all {epochs} epochs are trained", epochs=previous.epochs)
@@ -288,8 +295,12 @@ def _require_patience(assembly: Assembly) -> None:
     state, patience = assembly.state, assembly.config.patience
     if patience and state.position == 0 and state.epoch - state.best.epoch >= patience:
         raise UsageError(
-            f"the run stopped early: no better score in the {patience} epochs after epoch {state.best.epoch}",
-            "train again with a larger patience=, or with patience=0",
+            Message(
+                "the run stopped early: no better score in the {patience} epochs after epoch {epoch}",
+                patience=patience,
+                epoch=state.best.epoch,
+            ),
+            Message("train again with a larger patience=, or with patience=0"),
         )
 
 

@@ -16,6 +16,7 @@ from yisheng.core.components import is_custom
 from yisheng.core.config import ResolvedConfig
 from yisheng.core.errors import NonFiniteError, ProcessError, StoppedError, YishengError
 from yisheng.core.logging import progress_stream
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import collect_signals
 from yisheng.core.types import Dataset, Event, Split
@@ -139,8 +140,12 @@ class RunTraining:
             if number is not None:
                 raise StoppedError(
                     number,
-                    f"stopped by {signal.Signals(number).name} after step {state.step}; a checkpoint was written",
-                    f"continue with: yisheng resume {self.run.path}",
+                    Message(
+                        "stopped by {name} after step {step}; a checkpoint was written",
+                        name=signal.Signals(number).name,
+                        step=state.step,
+                    ),
+                    Message("continue with: yisheng resume {path}", path=self.run.path),
                 )
             if self.peers is not None:
                 require_equal_weights(state, self.peers)
@@ -164,7 +169,9 @@ class RunTraining:
                     return number
         except ProcessError as error:
             save()  # the weights are those of the last complete update
-            raise ProcessError(error.problem, f"continue with: yisheng resume {self.run.path}") from error
+            raise ProcessError(
+                error.problem, Message("continue with: yisheng resume {path}", path=self.run.path)
+            ) from error
         return None
 
     def _observe(
@@ -221,4 +228,6 @@ class RunTraining:
             problem, remedy = "the run is finished", f"see it in {self.run.path}"
         else:
             problem, remedy = "more is to be trained", f"continue with: yisheng resume {self.run.path}"
-        raise StoppedError(number, f"{name} came after the training; {problem}", remedy)
+        raise StoppedError(
+            number, Message("{name} came after the training; {problem}", name=name, problem=problem), remedy
+        )

@@ -48,12 +48,14 @@ def compare_with_library(scratch_run: RunResult, *, force: bool) -> None:
             name = signal.Signals(error.code - 128).name
             raise StoppedError(
                 error.code - 128,
-                f"stopped by {name} in the library's form; what is trained is kept",
-                f"continue with: yisheng resume {folder.path}",
+                Message("stopped by {name} in the library's form; what is trained is kept", name=name),
+                Message("continue with: yisheng resume {path}", path=folder.path),
             ) from None
         except NonFiniteError as error:
             run_page.write_run_page(folder.path)
-            raise NonFiniteError(f"the library's form: {error.problem}", error.remedy) from None
+            raise NonFiniteError(
+                Message("the library's form: {problem}", problem=error.problem), error.remedy
+            ) from None
         with defer_signals("after both forms were trained; the run is finished", f"see it in {folder.path}"):
             comparison = compare_runs(folder, RunFolder(folder.file(RunFolder.LIBRARY)))
             files.write_json(folder.file(RunFolder.SCRATCH_COMPARISON), json.loads(comparison.model_dump_json()))
@@ -154,7 +156,7 @@ def _read_losses(path: Path) -> dict[str, dict[int, float]]:
                 if "loss" in event["scores"]:
                     losses["validation"][event["epoch"]] = float(event["scores"]["loss"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged: {error}", "train again") from None
+        raise DataError(Message("{path} is damaged: {error}", path=path, error=error), Message("train again")) from None
     return losses
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.reporting import search_figures
 from yisheng.reporting.formatting import format_count, score_name
 from yisheng.reporting.search_facts import Search, read_search
@@ -37,7 +38,10 @@ def plot(folder: Path, kind: str) -> RunFigure:
 
     search = read_search(folder)
     if not search.ranked:
-        raise UsageError(f"{folder} has no figure {kind}: no trial has a score", f"run yisheng resume {folder}")
+        raise UsageError(
+            Message("{folder} has no figure {kind}: no trial has a score", folder=folder, kind=kind),
+            Message("run yisheng resume {folder}", folder=folder),
+        )
     if kind == "trials":
         charts = [
             search_figures.plot_score_by_parameter(search, axis, number)
@@ -46,7 +50,10 @@ def plot(folder: Path, kind: str) -> RunFigure:
     else:
         trials = search_figures.select_curves(search)
         if not trials:
-            raise UsageError(f"{folder} has no figure {kind}: its trials have no curves", "use kind='trials'")
+            raise UsageError(
+                Message("{folder} has no figure {kind}: its trials have no curves", folder=folder, kind=kind),
+                Message("use kind='trials'"),
+            )
         charts = [search_figures.plot_training_loss(trials)]
     return draw_panels(charts, folder.resolve().name, _describe(search))
 

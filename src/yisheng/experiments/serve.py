@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from yisheng.core.errors import StoppedError, UsageError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.signals import collect_signals
 from yisheng.serving import server
 from yisheng.serving.limits import Limits
@@ -73,8 +74,12 @@ def serve(
     number = caught[0] if caught else signal.SIGINT
     raise StoppedError(
         number,
-        f"stopped by {signal.Signals(number).name}",
-        f"requests in progress had {server.SHUTDOWN_SECONDS} seconds; serve again: yisheng serve {folder}",
+        Message("stopped by {name}", name=signal.Signals(number).name),
+        Message(
+            "requests in progress had {SHUTDOWN_SECONDS} seconds; serve again: yisheng serve {folder}",
+            SHUTDOWN_SECONDS=server.SHUTDOWN_SECONDS,
+            folder=folder,
+        ),
     )
 
 
@@ -87,12 +92,17 @@ def require_token(host: str, token: str | None) -> None:
     >>> require_token("127.0.0.1", None)
     """
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
-        raise UsageError("a token must consist of letters, digits and signs", f"use token={secrets.token_urlsafe(24)}")
+        raise UsageError(
+            Message("a token must consist of letters, digits and signs"),
+            Message("use token={token}", token=secrets.token_urlsafe(24)),
+        )
     if not is_loopback(host) and len(token or "") < MIN_TOKEN_LENGTH:
         required = f"a token of {MIN_TOKEN_LENGTH} or more characters" if token else "a token"
         raise UsageError(
-            f"host={host} can be reached from other machines and needs {required}",
-            f"use token={secrets.token_urlsafe(24)}, or leave host out",
+            Message(
+                "host={host} can be reached from other machines and needs {required}", host=host, required=required
+            ),
+            Message("use token={token}, or leave host out", token=secrets.token_urlsafe(24)),
         )
 
 

@@ -16,6 +16,7 @@ from yisheng.core import machine, provenance
 from yisheng.core.config import AUTO, KINDS, Config
 from yisheng.core.errors import StoppedError, YishengError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.signals import collect_signals
 from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.core.types import Dataset, Split
@@ -128,7 +129,9 @@ def follow(assembly: Assembly, peers: Peers, folder: Path, threads: int) -> None
             if peers.stop_signal is not None:
                 name = signal.Signals(peers.stop_signal).name
                 problem = f"stopped by {name} after step {assembly.state.step}"
-                raise StoppedError(peers.stop_signal, problem, f"continue with: yisheng resume {folder}")
+                raise StoppedError(
+                    peers.stop_signal, problem, Message("continue with: yisheng resume {folder}", folder=folder)
+                )
         require_equal_weights(assembly.state, peers)
         logger.info(f"the training ended after step {assembly.state.step}")
 

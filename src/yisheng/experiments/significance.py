@@ -13,6 +13,7 @@ import numpy as np
 
 from yisheng.core.config import IN_MEMORY, Config
 from yisheng.core.errors import DataError, YishengError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Part, Score, Scores
 from yisheng.data.fingerprint import fingerprint
@@ -227,7 +228,9 @@ def _rows_by_seed(group: RunGroup, part: Part, data: Dataset | None) -> tuple[Ro
     if data is None and config.data.name != IN_MEMORY:
         data = load_dataset(config)
     if data is None or fingerprint(data) != group.runs[0].data_sha256:
-        raise DataError("the data of the training is not available", "compare them from Python with data=")
+        raise DataError(
+            Message("the data of the training is not available"), Message("compare them from Python with data=")
+        )
     splits = {run.config.seed: split_dataset(run.config, data) for run in group.runs}
     rows = {seed: np.ascontiguousarray(getattr(split, part), "<i8").tobytes() for seed, split in splits.items()}
     return rows, statistics.fmean(len(getattr(split, part)) / len(split.train) for split in splits.values())

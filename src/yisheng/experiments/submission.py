@@ -66,7 +66,9 @@ def submit(
     """
     _require_output(out, inputs, format)
     if excel_safe and not out.name.lower().endswith(TEXT_TABLE_SUFFIXES):
-        raise UsageError(f"excel_safe=true is for .csv and .tsv, got out={out}", "leave it out")
+        raise UsageError(
+            Message("excel_safe=true is for .csv and .tsv, got out={out}", out=out), Message("leave it out")
+        )
     run = RunFolder(folder).model_folder
     predictor = Predictor(run.path)
     paths, options = [parse_path(path, "an input") for path in inputs], ReadingOptions.parse(reading or {})
@@ -76,12 +78,21 @@ def submit(
 
 def _require_output(out: Path, inputs: Sequence[str | Path], format: str) -> None:
     if format not in FORMATS:
-        raise UsageError(f"format must be {' or '.join(FORMATS)}, got {format!r}", suggest(format, FORMATS))
+        raise UsageError(
+            Message("format must be {FORMATS}, got {format}", FORMATS=" or ".join(FORMATS), format=f"{format!r}"),
+            suggest(format, FORMATS),
+        )
     if not out.name.lower().endswith(SUFFIXES):
-        raise UsageError(f"predictions are written to {', '.join(SUFFIXES)}, got out={out}", "use out=submission.csv")
+        raise UsageError(
+            Message("predictions are written to {SUFFIXES}, got out={out}", SUFFIXES=", ".join(SUFFIXES), out=out),
+            Message("use out=submission.csv"),
+        )
     if out.is_dir() or any(os.path.realpath(path) == os.path.realpath(out) for path in inputs):
         reason = "a folder" if out.is_dir() else "one of the inputs"
-        raise UsageError(f"the predictions cannot be written to {out}: it is {reason}", "name another file with out=")
+        raise UsageError(
+            Message("the predictions cannot be written to {out}: it is {reason}", out=out, reason=reason),
+            Message("name another file with out="),
+        )
 
 
 def _open_source(
@@ -89,15 +100,25 @@ def _open_source(
 ) -> Source:
     """Return the source of the inputs."""
     if not spec.is_row and options != AUTOMATIC:
-        raise UsageError("encoding=, decimal= and the like are for the file of a table", "leave them out")
+        raise UsageError(
+            Message("encoding=, decimal= and the like are for the file of a table"), Message("leave them out")
+        )
     if spec.is_image:
         if id is not None:
-            raise UsageError(f"id={id} is for the rows of a table: images are named by their files", "leave it out")
+            raise UsageError(
+                Message("id={id} is for the rows of a table: images are named by their files", id=id),
+                Message("leave it out"),
+            )
         return ImageFiles(list(inputs), spec, strict=strict)
     if not spec.is_row:
-        raise UsageError(f"out= is for images and tables, the model takes {spec.description}", "predict in Python")
+        raise UsageError(
+            Message("out= is for images and tables, the model takes {description}", description=spec.description),
+            Message("predict in Python"),
+        )
     if len(inputs) != 1:
-        raise UsageError(f"out= takes the rows of one table, got {len(inputs)} files", "give one table")
+        raise UsageError(
+            Message("out= takes the rows of one table, got {count} files", count=len(inputs)), Message("give one table")
+        )
     from yisheng.inference.bulk.rows import open_table  # imports pandas, and every training imports this module
 
     return open_table(inputs[0], spec, _id_column(run) if id is None else id, options)

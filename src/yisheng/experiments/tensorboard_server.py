@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.loggers.tensorboard.hparams import require_tensorboard, write_hparams
 from yisheng.loggers.tensorboard.run_summary import convert_log, has_event_files
@@ -58,7 +59,10 @@ def serve_tensorboard(folder: Path, *, port: int = 6006) -> Iterator[Serving]:
     require_tensorboard()
     runs = list(_find_runs(folder))
     if not runs:
-        raise DataError(f"there is no run in {folder}", "give the folder of a run, or a folder that contains runs")
+        raise DataError(
+            Message("there is no run in {folder}", folder=folder),
+            Message("give the folder of a run, or a folder that contains runs"),
+        )
     unwritten = [path for path in runs if not has_event_files(path)]
     with tempfile.TemporaryDirectory(prefix="yisheng-tensorboard-") as temporary:
         top, converted = folder.resolve(), 0
@@ -75,7 +79,10 @@ def serve_tensorboard(folder: Path, *, port: int = 6006) -> Iterator[Serving]:
 def _start_server(log_folders: list[Path], port: int) -> Iterator[str]:
     """Start TensorBoard in a thread of this process; yield its address."""
     if len(log_folders) > 1 and any("," in str(path) for path in log_folders):
-        raise UsageError(f"TensorBoard cannot read {log_folders[0]}: there is a comma in the path", "rename the folder")
+        raise UsageError(
+            Message("TensorBoard cannot read {log_folders}: there is a comma in the path", log_folders=log_folders[0]),
+            Message("rename the folder"),
+        )
     started: list[Any] = []
 
     def make_server(*arguments: Any) -> Any:
@@ -99,8 +106,8 @@ def _start_server(log_folders: list[Path], port: int) -> Iterator[str]:
             address: str = tensorboard.launch()
         except program.TensorBoardServerException as error:
             raise UsageError(
-                f"port {port} cannot be used: {' '.join(str(error.msg).split())}",
-                "choose another port with port=, or use port=0 for any free one",
+                Message("port {port} cannot be used: {split}", port=port, split=" ".join(str(error.msg).split())),
+                Message("choose another port with port=, or use port=0 for any free one"),
             ) from None
     try:
         yield address
@@ -112,7 +119,10 @@ def _start_server(log_folders: list[Path], port: int) -> Iterator[str]:
 def _find_runs(folder: Path) -> Iterator[Path]:
     """Yield the runs and searches in a folder (or the folder itself); for a cross-validation, the runs of its folds."""
     if not os.path.isdir(folder):  # noqa: PTH112  # never raises
-        raise DataError(f"{folder} is not a folder", "give the folder of a run, or a folder that contains runs")
+        raise DataError(
+            Message("{folder} is not a folder", folder=folder),
+            Message("give the folder of a run, or a folder that contains runs"),
+        )
     RunFolder(folder).require_current_format()
     top = folder.resolve()
     for parent, subfolders, names in os.walk(top):

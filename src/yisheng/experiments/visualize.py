@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from yisheng.core import files
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.inference import artifact, visualize
 
@@ -55,19 +56,25 @@ def draw_network(
     """
     if folder.is_file():
         raise UsageError(
-            f"{folder} is a file, not a run folder", f"use yisheng visualize {folder} kernel=sobel, or give a run"
+            Message("{folder} is a file, not a run folder", folder=folder),
+            Message("use yisheng visualize {folder} kernel=sobel, or give a run", folder=folder),
         )
     run = RunFolder(folder)
     if run.is_cross_validation:
         raise UsageError(
-            f"{folder} is a cross-validation with several models", f"use one of them: {folder / 'fold-01'}"
+            Message("{folder} is a cross-validation with several models", folder=folder),
+            f"use one of them: {folder / 'fold-01'}",
         )
     if explain and (layer is not None or photo is None):
         raise UsageError(
-            "explain=true needs an image and no layer=", f"use yisheng visualize {folder} photo.png explain=true"
+            Message("explain=true needs an image and no layer="),
+            Message("use yisheng visualize {folder} photo.png explain=true", folder=folder),
         )
     if photo is None and layer is not None:
-        raise UsageError("layer= needs an image", f"use yisheng visualize {folder} photo.png layer={layer}")
+        raise UsageError(
+            Message("layer= needs an image"),
+            Message("use yisheng visualize {folder} photo.png layer={layer}", folder=folder, layer=layer),
+        )
     model = artifact.load(folder)
     if photo is None:
         return _write(visualize.draw_filters(model), out or Path("filters.png"))

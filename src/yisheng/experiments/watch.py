@@ -40,7 +40,9 @@ def serve_live_page(out: Path, port: int, announce: Callable[[str], None], *, un
         StoppedError: a signal came.
     """
     if not until_eof and not os.path.isdir(out):  # noqa: PTH112  # never raises; a training creates its folder later
-        raise DataError(f"there is no folder {out}", "give the folder of runs: yisheng watch runs/")
+        raise DataError(
+            Message("there is no folder {out}", out=out), Message("give the folder of runs: yisheng watch runs/")
+        )
 
     from yisheng.serving import server
 
@@ -51,7 +53,9 @@ def serve_live_page(out: Path, port: int, announce: Callable[[str], None], *, un
         serve(out, port, announce, until_eof=until_eof)
     if caught and not until_eof:
         raise StoppedError(
-            caught[0], "stopped", f"the runs in {out} are unchanged; watch them again: yisheng watch {out}"
+            caught[0],
+            Message("stopped"),
+            Message("the runs in {out} are unchanged; watch them again: yisheng watch {out}", out=out),
         )
 
 
@@ -69,7 +73,9 @@ def watch_training(out: Path) -> Iterator[None]:
         MissingPartError: the extra ``serve`` is not installed.
     """
     if any(importlib.util.find_spec(name) is None for name in ("starlette", "uvicorn")):
-        raise MissingPartError("watch=true needs a web server", 'pip install "yisheng[serve]", or leave watch=true out')
+        raise MissingPartError(
+            Message("watch=true needs a web server"), Message('pip install "yisheng[serve]", or leave watch=true out')
+        )
     words = ["watch", "port=0", "until_eof=true", "--json", "--", str(out)]
     child = subprocess.Popen(
         [sys.executable, "-m", "yisheng", *words],

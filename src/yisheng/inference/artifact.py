@@ -21,6 +21,7 @@ from yisheng import transforms
 from yisheng.core import files, registry
 from yisheng.core.components import find_supplied
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.tensor_bytes import serialize_tensors
@@ -144,7 +145,11 @@ def load(folder: Path, model: Any = None) -> Artifact:
     content = (folder / RunFolder.WEIGHTS).read_bytes()
     if hashlib.sha256(content).hexdigest() != description.get("sha256"):
         raise DataError(
-            f"{folder / RunFolder.WEIGHTS} is not the file that {RunFolder.MODEL} describes (SHA-256 differs)",
+            Message(
+                "{folder} is not the file that {MODEL} describes (SHA-256 differs)",
+                folder=folder / RunFolder.WEIGHTS,
+                MODEL=RunFolder.MODEL,
+            ),
             INTACT_COPY,
         )
     _require_registered(folder, description)
@@ -183,7 +188,10 @@ def _explain_damage(folder: Path) -> Iterator[None]:
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError, UsageError) as error:
         reason = error.problem if isinstance(error, UsageError) else str(error)
         raise DataError(
-            f"the model in {folder} cannot be rebuilt: {' '.join(reason.split())[:300]}", INTACT_COPY
+            Message(
+                "the model in {folder} cannot be rebuilt: {split}", folder=folder, split=" ".join(reason.split())[:300]
+            ),
+            INTACT_COPY,
         ) from None
 
 
@@ -198,13 +206,15 @@ def _read_description(folder: Path) -> dict[str, Any]:
     RunFolder(folder).require_current_format()
     if not os.path.lexists(folder / RunFolder.MODEL) and os.path.isfile(folder / RunFolder.CONFIG):  # noqa: PTH113  # never raises
         raise DataError(
-            f"the run in {folder} is not finished: it has no model yet", f"continue it: yisheng resume {folder}"
+            Message("the run in {folder} is not finished: it has no model yet", folder=folder),
+            Message("continue it: yisheng resume {folder}", folder=folder),
         )
     description = files.read_json(folder / RunFolder.MODEL)
     verify_checksums(folder, RunFolder.MODEL, RunFolder.WEIGHTS, *_list_optional_files(folder, description))
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise DataError(
-            f"{folder / RunFolder.MODEL} is not of format {FORMAT}", "use the version of yisheng that wrote it"
+            Message("{folder} is not of format {FORMAT}", folder=folder / RunFolder.MODEL, FORMAT=FORMAT),
+            Message("use the version of yisheng that wrote it"),
         )
     return description
 
@@ -247,8 +257,13 @@ def _require_registered(folder: Path, description: Mapping[str, Any]) -> None:
         is_own = kind == "models" and _is_own(description)
         if isinstance(name, str) and not is_own and registry.hyphenate(name) not in registry.names(kind):
             raise DataError(
-                f"the model in {folder} cannot be rebuilt: unknown {registry.KIND_LABELS[kind]} {name!r}",
-                "if it belongs to a plugin, install the plugin here and name its package in YISHENG_PLUGINS",
+                Message(
+                    "the model in {folder} cannot be rebuilt: unknown {KIND_LABELS} {name}",
+                    folder=folder,
+                    KIND_LABELS=registry.KIND_LABELS[kind],
+                    name=f"{name!r}",
+                ),
+                Message("if it belongs to a plugin, install the plugin here and name its package in YISHENG_PLUGINS"),
             )
 
 

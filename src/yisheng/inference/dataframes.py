@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.encode import encode_columns
@@ -49,9 +50,12 @@ def read_dataframe(frame: pd.DataFrame, spec: Spec, name: str = "the DataFrame")
     [[80.5, 3.0]]
     """
     if not spec.is_row:
-        raise DataError(f"the model takes {spec.description}, got a DataFrame", "give an array of that shape")
+        raise DataError(
+            Message("the model takes {description}, got a DataFrame", description=spec.description),
+            Message("give an array of that shape"),
+        )
     if not len(frame):
-        raise DataError(f"{name} has no rows", "give at least one")
+        raise DataError(Message("{name} has no rows", name=name), Message("give at least one"))
     if any(column.source for column in spec.columns):
         table = files.table_from_frame(frame, ReadingOptions(is_later=True))
         x, unusable = encode_columns(dict(table.columns), spec.columns, name)
@@ -61,11 +65,22 @@ def read_dataframe(frame: pd.DataFrame, spec: Spec, name: str = "the DataFrame")
     missing = [name for name in names if name not in frame.columns]
     if missing or len(names) != spec.shape[0]:
         problem = f"lacks {', '.join(map(str, missing[:5]))}" if missing else f"has {len(names)} columns"
-        raise DataError(f"{name} {problem}, the model takes {spec.shape[0]} columns", "name the columns as in training")
+        raise DataError(
+            Message(
+                "{name} {problem}, the model takes {shape} columns", name=name, problem=problem, shape=spec.shape[0]
+            ),
+            Message("name the columns as in training"),
+        )
     try:
         x = np.array(frame[names].to_numpy(np.float32), order="C")
     except (ValueError, TypeError) as error:
-        raise DataError(f"{name} contains values that are not numbers: {error}", "give numbers") from None
+        raise DataError(
+            Message("{name} contains values that are not numbers: {error}", name=name, error=error),
+            Message("give numbers"),
+        ) from None
     if not np.isfinite(x).all():
-        raise DataError(f"{name} contains missing, infinite or too large values", "remove or replace them")
+        raise DataError(
+            Message("{name} contains missing, infinite or too large values", name=name),
+            Message("remove or replace them"),
+        )
     return Rows(x)

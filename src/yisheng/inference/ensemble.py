@@ -10,6 +10,7 @@ from typing import Any
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.types import Spec
 from yisheng.inference import artifact, model_files
@@ -49,8 +50,8 @@ def read_description(folder: Path) -> Mapping[str, Any]:
     RunFolder(folder).require_current_format()
     if not os.path.lexists(path):
         raise DataError(
-            f"the cross-validation in {folder} is not finished: it has no model yet",
-            f"continue it: yisheng resume {folder}",
+            Message("the cross-validation in {folder} is not finished: it has no model yet", folder=folder),
+            Message("continue it: yisheng resume {folder}", folder=folder),
         )
     description = files.read_json(path)
     model_files.verify_checksums(folder, RunFolder.MODEL)
@@ -60,15 +61,15 @@ def read_description(folder: Path) -> Mapping[str, Any]:
         or not 0 < len(fold_models) <= MAX_FOLD_MODELS
         or description.get("format") != FORMAT
     ):
-        raise DataError(f"{path} does not list the models of a cross-validation", INTACT_COPY)
+        raise DataError(Message("{path} does not list the models of a cross-validation", path=path), INTACT_COPY)
     if not isinstance(description.get("spec"), dict):
-        raise DataError(f"{path} is damaged: it has no spec", INTACT_COPY)
+        raise DataError(Message("{path} is damaged: it has no spec", path=path), INTACT_COPY)
     for entry in fold_models:
         name = entry.get("folder") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not re.fullmatch(r"fold-[0-9]{2,7}", name):  # nothing outside the folder
-            raise DataError(f"{path} lists {name!r} as a fold model", INTACT_COPY)
+            raise DataError(Message("{path} lists {name} as a fold model", path=path, name=f"{name!r}"), INTACT_COPY)
     if len({entry["folder"] for entry in fold_models}) < len(fold_models):
-        raise DataError(f"{path} lists a fold model twice", INTACT_COPY)
+        raise DataError(Message("{path} lists a fold model twice", path=path), INTACT_COPY)
     return description
 
 
@@ -101,10 +102,10 @@ def load(folder: Path, model: Any = None) -> list[artifact.Artifact]:
         fold_model = artifact.load(path, model)
         if fold_model.description.get("sha256") != entry.get("sha256"):
             raise DataError(
-                f"{path} is not the model that the cross-validation ended with (SHA-256 differs)",
-                f"restore it; or, if it was trained further, run yisheng evaluate {folder}",
+                Message("{path} is not the model that the cross-validation ended with (SHA-256 differs)", path=path),
+                Message("restore it; or, if it was trained further, run yisheng evaluate {folder}", folder=folder),
             )
         if fold_model.spec != spec:
-            raise DataError(f"{path} has another contract than the cross-validation", INTACT_COPY)
+            raise DataError(Message("{path} has another contract than the cross-validation", path=path), INTACT_COPY)
         artifacts.append(fold_model)
     return artifacts

@@ -11,6 +11,7 @@ from PIL import Image
 
 from yisheng.core.errors import DataError
 from yisheng.core.files import read_bytes
+from yisheng.core.messages import Message
 from yisheng.core.types import Drawing, Spec
 from yisheng.data.images import decode
 from yisheng.data.images.decode import DecodedImage
@@ -109,11 +110,17 @@ def read_image_bytes(path: Path) -> bytes:
     try:
         content = read_bytes(path, MAX_IMAGE_BYTES)
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "check the path") from None
+        raise DataError(Message("{path} does not exist", path=path), Message("check the path")) from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("check the path and its permissions"),
+        ) from None
     if content is None:
-        raise DataError(f"{path} has more than {MAX_IMAGE_BYTES >> 20} MiB", "scale the image down first")
+        raise DataError(
+            Message("{path} has more than {MAX_IMAGE_BYTES} MiB", path=path, MAX_IMAGE_BYTES=MAX_IMAGE_BYTES >> 20),
+            Message("scale the image down first"),
+        )
     return content
 
 
@@ -148,7 +155,8 @@ def _normalize_drawing(
     brightest = float(gray.max())
     if brightest - background < MIN_CONTRAST:
         raise DataError(
-            f"{name} is blank: no strokes stand out from the background", "give an image with more contrast"
+            Message("{name} is blank: no strokes stand out from the background", name=name),
+            Message("give an image with more contrast"),
         )
     if gray.shape == (height, width) and not is_dark_on_light:
         return _channels_first(gray, channels), notes

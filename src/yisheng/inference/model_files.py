@@ -8,6 +8,7 @@ from pathlib import Path
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 
 ARTIFACT_FILES = (RunFolder.MODEL, RunFolder.WEIGHTS, RunFolder.OOD, RunFolder.CHECKSUMS)
@@ -41,12 +42,20 @@ def verify_checksums(folder: Path, *names: str) -> None:
         text = (files.read_bytes(path, MAX_CHECKSUMS_BYTES) or b"").decode("ascii")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is damaged"
-        raise DataError(f"{path} cannot be read: {reason}; it lists the files' SHA-256", INTACT_COPY) from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}; it lists the files' SHA-256", path=path, reason=reason),
+            INTACT_COPY,
+        ) from None
     checksums = {name: value for value, _, name in (line.partition("  ") for line in text.splitlines())}
     for name in names:
         if _hash(folder / name) != checksums.get(name):
             raise DataError(
-                f"{folder / name} is not the file that {RunFolder.CHECKSUMS} lists (SHA-256 differs)", INTACT_COPY
+                Message(
+                    "{folder} is not the file that {CHECKSUMS} lists (SHA-256 differs)",
+                    folder=folder / name,
+                    CHECKSUMS=RunFolder.CHECKSUMS,
+                ),
+                INTACT_COPY,
             )
 
 
@@ -60,4 +69,6 @@ def _hash(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", INTACT_COPY) from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror), INTACT_COPY
+        ) from None

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from yisheng.core import nested
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.inference.artifact import Artifact
 
@@ -58,9 +59,14 @@ def compute_occlusion_map(artifact: Artifact, x: np.ndarray) -> np.ndarray:
     Source: Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014, section 4.2.
     """
     if not artifact.spec.is_image:
-        raise UsageError("the network takes rows of numbers, not images", "give a run that was trained on images")
+        raise UsageError(
+            Message("the network takes rows of numbers, not images"), Message("give a run that was trained on images")
+        )
     if x.shape != artifact.spec.shape:
-        raise UsageError(f"the image must have the shape {artifact.spec.shape}, got {x.shape}", "read it with its run")
+        raise UsageError(
+            Message("the image must have the shape {shape}, got {shape_2}", shape=artifact.spec.shape, shape_2=x.shape),
+            Message("read it with its run"),
+        )
     height, width = x.shape[1:]
     is_heavy = sum(weight.numel() for weight in artifact.model.parameters()) >= MIN_WEIGHTS_WITHOUT_OVERLAP
     overlap = 1 if is_heavy or height * width >= MIN_PIXELS_WITHOUT_OVERLAP else 2

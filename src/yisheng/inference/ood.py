@@ -13,6 +13,7 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY
 from yisheng.core.types import Inputs, Spec
 from yisheng.inference._ood_features import (
@@ -121,8 +122,10 @@ class OODDetector:
                 x = features.get(source) if source else nested.tensors(scaled)[0].index_select(1, self.number_features)
                 if x is None or x.shape[1] != len(component.projection):
                     raise DataError(
-                        "the out-of-distribution detector does not fit the network at its "
-                        f"{component.layer or component.kind}",
+                        Message(
+                            "the out-of-distribution detector does not fit the network at its {layer}",
+                            layer=component.layer or component.kind,
+                        ),
                         INTACT_COPY,
                     )
                 scores = compute_mahalanobis_distance(x, component.projection, component.means)

@@ -23,6 +23,7 @@ from yisheng.core.components import find_component, read_component
 from yisheng.core.config import IN_MEMORY, Choice
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.references import hash_source
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
@@ -150,9 +151,13 @@ def rebuild_own_network(
     if supplied is None:
         if program is None:
             raise DataError(
-                f"the network of {folder} is {network['name']}, which could not be saved without its code: "
-                f"{network['own']['no_program']}",
-                f"give {describe_remedy(str(network['name']))}",
+                Message(
+                    "the network of {folder} is {network}, which could not be saved without its code: {network_2}",
+                    folder=folder,
+                    network=network["name"],
+                    network_2=network["own"]["no_program"],
+                ),
+                Message("give {network}", network=describe_remedy(str(network["name"]))),
             )
         return read_program(program.data, weights, program.constants)
     name, component = read_component("models", supplied)
@@ -174,7 +179,12 @@ def rebuild_own_network(
             model.load_state_dict(weights)
             return model
     raise DataError(
-        f"{name} is not the network that was trained in {folder}: {mismatch}",
+        Message(
+            "{name} is not the network that was trained in {folder}: {mismatch}",
+            name=name,
+            folder=folder,
+            mismatch=mismatch,
+        ),
         f"give the network of the training, {network['name']}"
         + (" with the options that it had" if options else " as it was then"),
     )
@@ -215,7 +225,10 @@ def explain_failed_call(description: Mapping[str, Any]) -> Iterator[None]:
         if "own" not in (description.get("model") or {}):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise DataError(f"the network cannot take these inputs: {reason}", "give inputs as in training") from error
+        raise DataError(
+            Message("the network cannot take these inputs: {reason}", reason=reason),
+            Message("give inputs as in training"),
+        ) from error
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,4 +261,7 @@ def require_own_entry(network: Any) -> None:
 
 def explain_registered(folder: Path, name: str) -> UsageError:
     """Return the error for ``model=`` with a run of a registered network."""
-    return UsageError(f"the network of {folder} is {name}, which is built in", "leave model= out")
+    return UsageError(
+        Message("the network of {folder} is {name}, which is built in", folder=folder, name=name),
+        Message("leave model= out"),
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.inference.classes import rank_classes, select_labels
 
@@ -59,10 +60,18 @@ class PredictionTable:
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise UsageError(
-                f"format must be one of {', '.join(FORMATS)}, got {self.format!r}", f"use format={FORMATS[0]}"
+                Message(
+                    "format must be one of {FORMATS}, got {format}",
+                    FORMATS=", ".join(FORMATS),
+                    format=f"{self.format!r}",
+                ),
+                Message("use format={FORMATS}", FORMATS=FORMATS[0]),
             )
         if self.format == "probability" and not self.spec.classes:
-            raise UsageError("only a model of classes or labels has probabilities", f"use format={FORMATS[0]}")
+            raise UsageError(
+                Message("only a model of classes or labels has probabilities"),
+                Message("use format={FORMATS}", FORMATS=FORMATS[0]),
+            )
 
     @property
     def is_numeric(self) -> bool:

@@ -15,6 +15,7 @@ import torch
 
 from yisheng.core import machine, nested
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Inputs
 from yisheng.data.tables.reading_options import ReadingOptions
@@ -330,7 +331,10 @@ class Predictor:
     def _read_table(self, path: Path, id: str = "") -> tuple[rows.Rows, list[str]]:
         """Return a table, and the names of its rows in predictions."""
         if self.spec.is_image:
-            raise UsageError(f"the model takes images of shape {self.spec.shape}, {path} is a table", "give images")
+            raise UsageError(
+                Message("the model takes images of shape {shape}, {path} is a table", shape=self.spec.shape, path=path),
+                Message("give images"),
+            )
         table = rows.read_rows(path, self.spec, id)
         return table, [f"{path}:{n + 1}" for n in range(len(table.x))]
 

@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY
 from yisheng.inference._ood_features import FeatureSource
 from yisheng.inference.program_data import ProgramData, TensorKind
@@ -146,11 +147,11 @@ class ProgramModule(nn.Module):
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise DataError(
                 f"the network's program stops at {step.name if step else 'its inputs'}: {reason}",
-                "give inputs as in training, or load the run with its code: model=net.py:Net",
+                Message("give inputs as in training, or load the run with its code: model=net.py:Net"),
             ) from error
         outputs = [values[number] for number in numbers]
         if not all(isinstance(value, torch.Tensor) for value in outputs):
-            raise DataError("the network's program returns something that is not a tensor", INTACT_COPY)
+            raise DataError(Message("the network's program returns something that is not a tensor"), INTACT_COPY)
         return outputs
 
     def _read_inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
@@ -160,12 +161,17 @@ class ProgramModule(nn.Module):
         try:
             structure = flatten_structure(x, inputs)
         except ValueError as error:
-            raise DataError(f"the network's program got {error} as an input", "give tensors") from None
+            raise DataError(
+                Message("the network's program got {error} as an input", error=error), Message("give tensors")
+            ) from None
         if structure != self.program_data.arguments:
             raise DataError(
-                f"the network's program takes {len(self.program_data.inputs)} inputs in another form than the "
-                f"{len(inputs)} that it got",
-                "give inputs as in training",
+                Message(
+                    "the network's program takes {count} inputs in another form than the {count_2} that it got",
+                    count=len(self.program_data.inputs),
+                    count_2=len(inputs),
+                ),
+                Message("give inputs as in training"),
             )
         for node, x in zip(self.program_data.inputs, inputs, strict=True):
             if len(x.shape) != len(node.shape) or any(
@@ -173,7 +179,12 @@ class ProgramModule(nn.Module):
             ):
                 expected = ", ".join("N" if size is None else str(size) for size in node.shape)
                 raise DataError(
-                    f"the network takes inputs of shape ({expected}), got {tuple(x.shape)}", "reshape the inputs"
+                    Message(
+                        "the network takes inputs of shape ({expected}), got {shape}",
+                        expected=expected,
+                        shape=tuple(x.shape),
+                    ),
+                    Message("reshape the inputs"),
                 )
         return inputs
 

@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY
 from yisheng.inference.program_data import ProgramData
 from yisheng.inference.program_json import DTYPES, decode_argument, fill_structure
@@ -37,7 +38,9 @@ def read_program(
         reason = f"{place}: {details['msg']}"
     except (ValueError, KeyError, TypeError, IndexError, RuntimeError, RecursionError) as error:
         reason = str(error)
-    raise DataError(f"the network's program is damaged: {' '.join(reason.split())[:300]}", INTACT_COPY)
+    raise DataError(
+        Message("the network's program is damaged: {split}", split=" ".join(reason.split())[:300]), INTACT_COPY
+    )
 
 
 def _read(plain: Any, weights: Mapping[str, torch.Tensor], constants: Mapping[str, torch.Tensor]) -> ProgramModule:

@@ -16,6 +16,7 @@ from safetensors.torch import load as parse_safetensors
 
 from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.core.types import Spec
@@ -55,10 +56,15 @@ def load_residuals(folder: Path, spec: Spec) -> np.ndarray:
     try:
         errors = parse_safetensors(path.read_bytes())[ERRORS].numpy()
     except (OSError, SafetensorError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read: {error}", INTACT_COPY) from None
+        raise DataError(Message("{path} cannot be read: {error}", path=path, error=error), INTACT_COPY) from None
     is_valid = errors.dtype == np.float64 and errors.ndim == 2 and errors.shape[1] == spec.outputs and len(errors) > 0
     if not is_valid or not np.isfinite(errors).all() or (errors < 0).any() or (np.diff(errors, axis=0) < 0).any():
-        raise DataError(f"{path} is damaged: it must hold ascending errors of {spec.outputs} targets", INTACT_COPY)
+        raise DataError(
+            Message(
+                "{path} is damaged: it must hold ascending errors of {outputs} targets", path=path, outputs=spec.outputs
+            ),
+            INTACT_COPY,
+        )
     return errors
 
 
@@ -129,8 +135,8 @@ def load_intervals(folder: Path, artifacts: Sequence[Artifact]) -> ConformalInte
     if spec.task != "regression":
         kind = "labels" if spec.task == "multilabel" else "classes"
         raise UsageError(
-            f"interval= is for models of numbers, this one predicts {kind}",
-            "leave it out: each prediction has probabilities",
+            Message("interval= is for models of numbers, this one predicts {kind}", kind=kind),
+            Message("leave it out: each prediction has probabilities"),
         )
     if _has_residuals(folder):
         return ConformalIntervals(
@@ -161,12 +167,27 @@ def _read_repeats(folder: Path, fold_models: int) -> int:
     description: Any = files.read_json(path)
     repeats = description.get("repeats") if isinstance(description, dict) else None
     if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1 or fold_models % repeats:
-        raise DataError(f"{path} is damaged: {fold_models} models cannot be of {repeats!r} repeats", INTACT_COPY)
+        raise DataError(
+            Message(
+                "{path} is damaged: {fold_models} models cannot be of {repeats} repeats",
+                path=path,
+                fold_models=fold_models,
+                repeats=f"{repeats!r}",
+            ),
+            INTACT_COPY,
+        )
     return repeats
 
 
 def _explain_missing(folder: Path) -> UsageError:
     return UsageError(
-        f"the model in {folder} has no {RunFolder.RESIDUALS}: no errors on held-out rows, so no intervals",
-        f"score it again: yisheng evaluate {folder}; a run without a validation part is trained again with one",
+        Message(
+            "the model in {folder} has no {RESIDUALS}: no errors on held-out rows, so no intervals",
+            folder=folder,
+            RESIDUALS=RunFolder.RESIDUALS,
+        ),
+        Message(
+            "score it again: yisheng evaluate {folder}; a run without a validation part is trained again with one",
+            folder=folder,
+        ),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Column, Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.column_kinds import is_id_name
@@ -93,11 +94,17 @@ def parse_rows(rows: list[list[str]], spec: Spec, source_name: str) -> np.ndarra
     for number, row in enumerate(rows, 1):
         if len(row) != width:
             raise DataError(
-                f"{source_name}: row {number} has {len(row)} values, the model takes {width}",
-                "give one value per column",
+                Message(
+                    "{source_name}: row {number} has {count} values, the model takes {width}",
+                    source_name=source_name,
+                    number=number,
+                    count=len(row),
+                    width=width,
+                ),
+                Message("give one value per column"),
             )
     if not rows:
-        raise DataError(f"{source_name} has no rows", "give at least one")
+        raise DataError(Message("{source_name} has no rows", source_name=source_name), Message("give at least one"))
     if not sources:
         return _parse_numbers(rows, spec, source_name)
     raw_columns = {}
@@ -144,7 +151,10 @@ def _read_table(path: Path, spec: Spec, id: str, options: ReadingOptions) -> Tab
 def _find_ids(table: Table, spec: Spec, id: str, path: Path) -> tuple[tuple[str, ...] | None, str]:
     """Return the names of the rows and the name of their column, or None and an empty text."""
     if id and id not in table.columns:
-        raise DataError(f"{path} lacks the column {id} with the names of the rows", "name another with id=")
+        raise DataError(
+            Message("{path} lacks the column {id} with the names of the rows", path=path, id=id),
+            Message("name another with id="),
+        )
     sources = set(source_names(spec))
     candidates = [id] if id else [name for name in table.columns if name not in sources and is_id_name(name)]
     for name in candidates:
@@ -175,8 +185,13 @@ def require_numbers(x: np.ndarray, columns: Sequence[Column], source_name: str, 
     if len(missing):
         row, column = missing[0]
         raise DataError(
-            f"{source_name}: row {first_row + row + 1}, {columns[column].name}: the value is missing or too large",
-            "give a finite number",
+            Message(
+                "{source_name}: row {first_row}, {name}: the value is missing or too large",
+                source_name=source_name,
+                first_row=first_row + row + 1,
+                name=columns[column].name,
+            ),
+            Message("give a finite number"),
         )
 
 
@@ -187,7 +202,14 @@ def _parse_numbers(rows: list[list[str]], spec: Spec, source_name: str) -> np.nd
             if not is_finite_number(text):
                 name = spec.columns[column_index].name if spec.columns else f"column {column_index + 1}"
                 raise DataError(
-                    f"{source_name}: row {row_index + 1}, {name}: {text!r} is not a number", "give a finite number"
+                    Message(
+                        "{source_name}: row {row_index}, {name}: {text} is not a number",
+                        source_name=source_name,
+                        row_index=row_index + 1,
+                        name=name,
+                        text=f"{text!r}",
+                    ),
+                    Message("give a finite number"),
                 )
             block[row_index, column_index] = float(text)
     return block

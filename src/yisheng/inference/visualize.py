@@ -14,6 +14,7 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.data.images import decode
 from yisheng.evaluation.predictions import apply_link
 from yisheng.inference import images
@@ -50,7 +51,9 @@ def make_edge_filter(kernel: Kernel) -> torch.Tensor:
     [[1, 0, -1], [2, 0, -2], [1, 0, -1]]
     """
     if kernel not in ROW_WEIGHTS:
-        raise UsageError(f"there is no edge filter {kernel!r}", suggest(str(kernel), get_args(Kernel)))
+        raise UsageError(
+            Message("there is no edge filter {kernel}", kernel=f"{kernel!r}"), suggest(str(kernel), get_args(Kernel))
+        )
     return torch.outer(torch.tensor(ROW_WEIGHTS[kernel]), torch.tensor([1.0, 0.0, -1.0]))
 
 
@@ -88,8 +91,8 @@ def get_first_filters(model: nn.Module) -> tuple[str, torch.Tensor]:
         if isinstance(module, nn.Conv2d):
             return name, module.weight.detach()
     raise UsageError(
-        f"{type(model).__name__} has no convolution, so there are no filters to draw",
-        "give a run of a convolutional network, such as model=lenet",
+        Message("{type_name} has no convolution, so there are no filters to draw", type_name=type(model).__name__),
+        Message("give a run of a convolutional network, such as model=lenet"),
     )
 
 
@@ -129,7 +132,7 @@ def compute_feature_maps(artifact: Artifact, x: np.ndarray, layer: str | None = 
         exists = requested in dict(artifact.model.named_modules())
         problem = f"layer {requested!r} has no feature maps" if exists else f"there is no layer {requested!r}"
         listed = ", ".join(f"{name} {_format_shape(shape)}" for name, shape in shapes.items())
-        raise UsageError(problem, f"use one of the layers with maps: {listed}")
+        raise UsageError(problem, Message("use one of the layers with maps: {listed}", listed=listed))
     return requested, maps[0]
 
 
@@ -213,7 +216,9 @@ def draw_edges(path: Path, kernel: Kernel) -> Image.Image:
 def _read_input(artifact: Artifact, path: Path) -> tuple[np.ndarray, Tile]:
     """Return an image file as the network takes it, and a tile of it."""
     if not artifact.spec.is_image:
-        raise UsageError("the network takes rows of numbers, not images", "give a run that was trained on images")
+        raise UsageError(
+            Message("the network takes rows of numbers, not images"), Message("give a run that was trained on images")
+        )
     x, _ = images.read_image(path, artifact.spec)
     pixels = np.rint(np.clip(x, 0, 255)).astype(np.uint8)
     return x, ("input", pixels.transpose(1, 2, 0) if len(x) == 3 else pixels.mean(axis=0).astype(np.uint8))

@@ -10,6 +10,7 @@ from annotated_types import Interval
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 
 Finite = Annotated[float, Interval(gt=-math.inf, lt=math.inf)]
@@ -32,5 +33,8 @@ def uniform(weight: torch.Tensor, *, low: Finite = -0.05, high: Finite = 0.05) -
     True
     """
     if low > high:
-        raise UsageError(f"init=uniform needs low to be at most high, got {low} and {high}", "swap low and high")
+        raise UsageError(
+            Message("init=uniform needs low to be at most high, got {low} and {high}", low=low, high=high),
+            Message("swap low and high"),
+        )
     nn.init.uniform_(weight, low, high)

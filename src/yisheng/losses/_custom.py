@@ -13,6 +13,7 @@ from torch import nn
 
 from yisheng.core.components import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.losses.shapes import Loss
 
@@ -67,7 +68,13 @@ def _construct(component: Callable[..., Any], name: str, options: dict[str, Any]
         return component(**options)
     except Exception as error:
         raise UsageError(
-            f"loss={name} cannot be built: {type(error).__name__}: {error}", "give its options, or the object itself"
+            Message(
+                "loss={name} cannot be built: {type_name}: {error}",
+                name=name,
+                type_name=type(error).__name__,
+                error=error,
+            ),
+            Message("give its options, or the object itself"),
         ) from error
 
 
@@ -82,12 +89,19 @@ def _adapt(component: Callable[..., Any], spec: Spec) -> Loss:
             value = unreduced(output, target)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise UsageError(
-                f"the loss cannot take outputs {_describe(output)} and targets {_describe(target)}: "
-                f"{' '.join(str(error).split())[:300]}",
-                "fit the network's last layer or the loss to these shapes",
+                Message(
+                    "the loss cannot take outputs {output} and targets {target}: {split}",
+                    output=_describe(output),
+                    target=_describe(target),
+                    split=" ".join(str(error).split())[:300],
+                ),
+                Message("fit the network's last layer or the loss to these shapes"),
             ) from error
         if not isinstance(value, torch.Tensor):
-            raise UsageError(f"the loss must return a tensor, got {type(value).__name__}", "do not call .item() in it")
+            raise UsageError(
+                Message("the loss must return a tensor, got {type_name}", type_name=type(value).__name__),
+                Message("do not call .item() in it"),
+            )
         return value.flatten(1).mean(1) if value.ndim > 1 else value
 
     return loss

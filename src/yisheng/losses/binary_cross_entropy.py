@@ -11,6 +11,7 @@ from annotated_types import Interval
 from torch.nn import functional as F
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.losses.output_weights import OutputWeights
@@ -72,9 +73,13 @@ def select_second_class(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return targets ``(B, 1)`` from class numbers ``(B,)`` or soft labels ``(B, 2)``."""
     if output.shape[1:] != (1,) or y.shape not in (output.shape[:1], (len(output), 2)):
         raise DataError(
-            f"binary cross-entropy on two classes needs outputs (B, 1) and class numbers (B,), "
-            f"got outputs {tuple(output.shape)} and targets {tuple(y.shape)}",
-            "use a model with one output unit, or loss=cross-entropy",
+            Message(
+                "binary cross-entropy on two classes needs outputs (B, 1) and class numbers (B,), got "
+                "outputs {shape} and targets {shape_2}",
+                shape=tuple(output.shape),
+                shape_2=tuple(y.shape),
+            ),
+            Message("use a model with one output unit, or loss=cross-entropy"),
         )
     return (y if y.ndim == 1 else y[:, 1])[:, None]
 

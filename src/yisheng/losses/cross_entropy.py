@@ -11,6 +11,7 @@ from annotated_types import Interval
 from torch.nn import functional as F
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.losses.output_weights import OutputWeights
@@ -71,9 +72,13 @@ def require_classes(output: torch.Tensor, y: torch.Tensor) -> None:
     """
     if output.ndim != 2 or y.shape not in (output.shape[:1], output.shape):
         raise DataError(
-            f"cross-entropy needs class numbers (B,) or soft labels (B, C) for outputs (B, C), "
-            f"got targets {tuple(y.shape)} for outputs {tuple(output.shape)}",
-            "use one class number per row, and a model with one output unit per class",
+            Message(
+                "cross-entropy needs class numbers (B,) or soft labels (B, C) for outputs (B, C), got "
+                "targets {shape} for outputs {shape_2}",
+                shape=tuple(y.shape),
+                shape_2=tuple(output.shape),
+            ),
+            Message("use one class number per row, and a model with one output unit per class"),
         )
 
 
@@ -85,7 +90,11 @@ def compute_class_weights(spec: Spec, y: np.ndarray, class_weight: str | tuple[f
         class_weight = tuple(len(y) / (classes * np.maximum(rows, 1)))
     if len(class_weight) != classes:
         raise UsageError(
-            f"class_weight needs one weight for each of the {classes} classes, got {len(class_weight)}",
+            Message(
+                "class_weight needs one weight for each of the {classes} classes, got {count}",
+                classes=classes,
+                count=len(class_weight),
+            ),
             f"order them as {', '.join(spec.classes[:10])}{', ...' * (classes > 10)}, or use class_weight=balanced",
         )
     return torch.tensor(class_weight, dtype=torch.float64)

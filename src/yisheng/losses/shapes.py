@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """``loss(output (B, O), y) -> (B,)``"""
@@ -25,6 +26,10 @@ def require_same_shape(output: torch.Tensor, y: torch.Tensor) -> None:
     """
     if output.shape != y.shape or output.ndim != 2:
         raise DataError(
-            f"the loss needs outputs and targets of one shape (B, O), got {tuple(output.shape)} and {tuple(y.shape)}",
-            "give one column per target or label, even if there is only one: y.reshape(-1, 1)",
+            Message(
+                "the loss needs outputs and targets of one shape (B, O), got {shape} and {shape_2}",
+                shape=tuple(output.shape),
+                shape_2=tuple(y.shape),
+            ),
+            Message("give one column per target or label, even if there is only one: y.reshape(-1, 1)"),
         )

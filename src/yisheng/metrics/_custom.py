@@ -10,6 +10,7 @@ import numpy as np
 
 from yisheng.core.components import CustomEntry
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.references import short_name
 from yisheng.core.registry import hyphenate
 
@@ -49,14 +50,22 @@ def make_entry(component: Any, name: str) -> CustomEntry:
             value = compute(y, prediction)
         except Exception as error:
             raise UsageError(
-                f"metric {name} raises {type(error).__name__}: {' '.join(str(error).split())[:300]}",
-                "it is called with targets and predictions of a whole part, as scikit-learn's metrics",
+                Message(
+                    "metric {name} raises {type_name}: {split}",
+                    name=name,
+                    type_name=type(error).__name__,
+                    split=" ".join(str(error).split())[:300],
+                ),
+                Message("it is called with targets and predictions of a whole part, as scikit-learn's metrics"),
             ) from error
         try:
             return float(value)
         except (TypeError, ValueError):
             raise UsageError(
-                f"metric {name} must return one number, got {type(value).__name__}", "return a float"
+                Message(
+                    "metric {name} must return one number, got {type_name}", name=name, type_name=type(value).__name__
+                ),
+                Message("return a float"),
             ) from None
 
     higher = _is_higher_better(component, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.metrics.bootstrap import Bounds, compute_percentile_interval, resample_means
 
 
@@ -16,8 +17,12 @@ def compute_errors(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """
     if prediction.shape != y.shape:
         raise DataError(
-            f"predictions and targets must have one shape (N, T), got {prediction.shape} and {y.shape}",
-            "give one column per target, even if there is only one: y.reshape(-1, 1)",
+            Message(
+                "predictions and targets must have one shape (N, T), got {shape} and {shape_2}",
+                shape=prediction.shape,
+                shape_2=y.shape,
+            ),
+            Message("give one column per target, even if there is only one: y.reshape(-1, 1)"),
         )
     return np.subtract(prediction, y, dtype=np.float64)
 

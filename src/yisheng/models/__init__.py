@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from yisheng.core.messages import Message
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -58,7 +60,13 @@ def build(name: str, spec: Spec, **options: Any) -> nn.Module:
     entry = registry.find("models", name)
     if "fits" in entry.meta and not entry.meta["fits"](spec):
         raise UsageError(
-            f"{entry.name} needs {entry.meta['requires']}, got inputs of shape {spec.shape}", "name another model"
+            Message(
+                "{name} needs {meta}, got inputs of shape {shape}",
+                name=entry.name,
+                meta=entry.meta["requires"],
+                shape=spec.shape,
+            ),
+            Message("name another model"),
         )
     model: nn.Module = registry.build("models", name, spec, **options)
     return model

@@ -13,6 +13,7 @@ from torch import nn
 
 from yisheng.core.components import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError, YishengError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 
 FACTS: Final[dict[str, Callable[[Spec], Any]]] = {
@@ -65,8 +66,8 @@ def _copy(network: nn.Module) -> nn.Module:
         duplicate = copy.deepcopy(network)
     except Exception as error:
         raise UsageError(
-            f"the network cannot be copied: {type(error).__name__}: {error}",
-            "give its class, or a function that builds it: model=Net",
+            Message("the network cannot be copied: {type_name}: {error}", type_name=type(error).__name__, error=error),
+            Message("give its class, or a function that builds it: model=Net"),
         ) from error
     return duplicate.cpu()
 
@@ -88,8 +89,12 @@ def _build(component: Callable[..., Any], name: str, spec: Spec, options: dict[s
         ]
         if missing:
             raise UsageError(
-                f"model={name} needs {', '.join(missing)}",
-                f"give {missing[0]}= as an option; the data gives {', '.join(FACTS)} by name",
+                Message("model={name} needs {missing}", name=name, missing=", ".join(missing)),
+                Message(
+                    "give {missing}= as an option; the data gives {FACTS} by name",
+                    missing=missing[0],
+                    FACTS=", ".join(FACTS),
+                ),
             )
     try:
         network = component(**facts, **options)
@@ -97,12 +102,20 @@ def _build(component: Callable[..., Any], name: str, spec: Spec, options: dict[s
         raise
     except Exception as error:
         raise UsageError(
-            f"model={name} cannot be built: {type(error).__name__}: {' '.join(str(error).split())}",
-            "build it yourself to see where, or give the module: model=Net(...)",
+            Message(
+                "model={name} cannot be built: {type_name}: {split}",
+                name=name,
+                type_name=type(error).__name__,
+                split=" ".join(str(error).split()),
+            ),
+            Message("build it yourself to see where, or give the module: model=Net(...)"),
         ) from error
     if not isinstance(network, nn.Module):
         raise UsageError(
-            f"model={name} must give a torch.nn.Module, got {type(network).__name__}", "return the network from it"
+            Message(
+                "model={name} must give a torch.nn.Module, got {type_name}", name=name, type_name=type(network).__name__
+            ),
+            Message("return the network from it"),
         )
     return network
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 
 DIRECTIONS = {"up": 1, "down": -1}
@@ -31,25 +32,30 @@ def parse_monotone(monotone: Mapping[str, str] | tuple[str, ...], spec: Spec) ->
     pairs = monotone.items() if isinstance(monotone, Mapping) else [entry.rpartition(":")[::2] for entry in monotone]
     if spec.task == "classification" and len(spec.classes) > 2:
         raise UsageError(
-            f"monotone is for numbers, labels and two classes; this is {len(spec.classes)} classes",
-            "leave monotone out",
+            Message(
+                "monotone is for numbers, labels and two classes; this is {count} classes", count=len(spec.classes)
+            ),
+            Message("leave monotone out"),
         )
     positions = _list_columns(spec)
     directions = np.zeros(spec.shape[0], np.int64)
     for name, direction in pairs:
         if direction not in DIRECTIONS:
             raise UsageError(
-                f"monotone must be as in area:up or age:down, got {':'.join(filter(None, (name, direction)))!r}",
-                "write the column, a colon, and up or down",
+                Message(
+                    "monotone must be as in area:up or age:down, got {filter}",
+                    filter=f"{':'.join(filter(None, (name, direction)))!r}",
+                ),
+                Message("write the column, a colon, and up or down"),
             )
         if name not in positions:
-            raise UsageError(f"monotone: there is no column {name!r}", suggest(name, positions))
+            raise UsageError(Message("monotone: there is no column {name}", name=f"{name!r}"), suggest(name, positions))
         for position in positions[name]:
             column = spec.columns[position] if spec.columns else None
             if column is not None and (column.date_part or column.kind == "category"):
                 raise UsageError(
-                    f"monotone: {name} does not hold numbers, which alone have an order",
-                    "leave it out of monotone",
+                    Message("monotone: {name} does not hold numbers, which alone have an order", name=name),
+                    Message("leave it out of monotone"),
                 )
             directions[position] = DIRECTIONS[direction]
     return directions

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 
 MAX_SIDE_FOR_SMALL = 64
@@ -39,9 +40,17 @@ def choose_style(model: str, spec: Spec, style: str, min_sides: Mapping[str, int
         return style
     fitting = [name for name, min_side in min_sides.items() if side >= min_side]
     raise UsageError(
-        f"{model} style={style} needs images of at least {min_sides[style]} x {min_sides[style]} pixels, "
-        f"got {spec.shape[1]} x {spec.shape[2]}",
-        f"use {' or '.join(f'style={name}' for name in fitting)}" if fitting else "use model=mlp",
+        Message(
+            "{model} style={style} needs images of at least {min_sides} x {min_sides} pixels, got {shape} x {shape_2}",
+            model=model,
+            style=style,
+            min_sides=min_sides[style],
+            shape=spec.shape[1],
+            shape_2=spec.shape[2],
+        ),
+        Message("use {names}", names=" or ".join(f"style={name}" for name in fitting))
+        if fitting
+        else Message("use model=mlp"),
     )
 
 

@@ -9,6 +9,7 @@ from annotated_types import Interval
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Column, Spec
 
 Embeddings = Literal["piecewise-linear", "periodic", "none"]
@@ -52,9 +53,14 @@ class TableFeatures(nn.Module):
     ) -> None:
         super().__init__()
         if embeddings == "none" and size is not None:
-            raise UsageError(f"embedding_size={size} needs embeddings", "use embeddings=piecewise-linear")
+            raise UsageError(
+                Message("embedding_size={size} needs embeddings", size=size), Message("use embeddings=piecewise-linear")
+            )
         if embeddings != "periodic" and frequency is not None:
-            raise UsageError(f"frequency={frequency} needs periodic embeddings", "use embeddings=periodic")
+            raise UsageError(
+                Message("frequency={frequency} needs periodic embeddings", frequency=frequency),
+                Message("use embeddings=periodic"),
+            )
         size, frequency = size or DEFAULT_SIZE, frequency or DEFAULT_FREQUENCY
         D = spec.shape[0]
         columns = spec.columns or (Column("x"),) * D

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 
 MAX_FILE_BYTES = 4 << 30
 """Largest file that is read; VGG-19, the largest of the classic networks, has 0.6 GB."""
@@ -47,25 +48,34 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         size = path.stat().st_size if path.is_file() else None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", remedy) from None
+        raise DataError(Message("{path} cannot be read: {reason}", path=path, reason=error.strerror), remedy) from None
     if size is None:
-        raise DataError(f"there are no weights at {path}", remedy)
+        raise DataError(Message("there are no weights at {path}", path=path), remedy)
     if size > MAX_FILE_BYTES:
         raise DataError(
-            f"{path} has {size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}",
-            "check that it is a file of weights",
+            Message(
+                "{path} has {size} bytes, more than the limit of {MAX_FILE_BYTES}",
+                path=path,
+                size=f"{size:,}",
+                MAX_FILE_BYTES=f"{MAX_FILE_BYTES:,}",
+            ),
+            Message("check that it is a file of weights"),
         )
     suffix = path.suffix.lower()
     if suffix != ".safetensors" and suffix not in PICKLE_SUFFIXES:
-        raise DataError(f"{path} is neither a .safetensors nor a .pth file", remedy)
+        raise DataError(Message("{path} is neither a .safetensors nor a .pth file", path=path), remedy)
     try:
         content = load_file(path) if suffix == ".safetensors" else _find_state_dict(_load_pickle(path))
     except DataError:
         raise
     except MemoryError:
-        raise DataError(f"{path} is damaged: it needs more memory than the machine has", DOWNLOAD_AGAIN) from None
+        raise DataError(
+            Message("{path} is damaged: it needs more memory than the machine has", path=path), DOWNLOAD_AGAIN
+        ) from None
     except SafetensorError as error:
-        raise DataError(f"{path} is not a complete safetensors file: {error}", DOWNLOAD_AGAIN) from None
+        raise DataError(
+            Message("{path} is not a complete safetensors file: {error}", path=path, error=error), DOWNLOAD_AGAIN
+        ) from None
     except Exception as error:  # a damaged or hostile pickle can raise any error
         raise _explain_pickle_error(path, error) from None
     return _validate_tensors(path, content, size)
@@ -88,17 +98,26 @@ def _require_uncompressed_zip(path: Path) -> None:
             for item in archive.infolist():
                 if item.compress_type != zipfile.ZIP_STORED or item.file_size != item.compress_size:
                     raise DataError(
-                        f"{path} holds compressed parts, and torch writes none",
-                        "save the weights again with torch.save",
+                        Message("{path} holds compressed parts, and torch writes none", path=path),
+                        Message("save the weights again with torch.save"),
                     )
                 if item.filename.endswith(".pkl") and item.file_size > MAX_PICKLE_BYTES:
-                    raise DataError(f"{path} has a list of tensors of {item.file_size:,} bytes", DOWNLOAD_AGAIN)
+                    raise DataError(
+                        Message(
+                            "{path} has a list of tensors of {file_size} bytes",
+                            path=path,
+                            file_size=f"{item.file_size:,}",
+                        ),
+                        DOWNLOAD_AGAIN,
+                    )
             damaged = archive.testzip()
     # Every error that reading a damaged zip raises: NotImplementedError if its version or compression does not exist.
     except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, NotImplementedError) as error:
-        raise DataError(f"{path} is damaged: {error}", DOWNLOAD_AGAIN) from None
+        raise DataError(Message("{path} is damaged: {error}", path=path, error=error), DOWNLOAD_AGAIN) from None
     if damaged is not None:
-        raise DataError(f"{path} is damaged: the checksum of {damaged} differs", DOWNLOAD_AGAIN)
+        raise DataError(
+            Message("{path} is damaged: the checksum of {damaged} differs", path=path, damaged=damaged), DOWNLOAD_AGAIN
+        )
 
 
 def _find_state_dict(content: Any) -> Any:
@@ -113,34 +132,64 @@ def _explain_pickle_error(path: Path, error: Exception) -> DataError:
     text = " ".join(str(error).split())
     if "weights_only" in text or "Unsupported" in text:  # torch's words for what it would have to execute
         return DataError(
-            f"{path} holds more than weights (Python objects), which is not read: it could execute any code",
+            Message(
+                "{path} holds more than weights (Python objects), which is not read: it could execute any code",
+                path=path,
+            ),
             SAVE_WEIGHTS_ONLY,
         )
-    return DataError(f"{path} is not a complete file of weights: {text[:200]}", "download or save it again")
+    return DataError(
+        Message("{path} is not a complete file of weights: {text}", path=path, text=text[:200]),
+        Message("download or save it again"),
+    )
 
 
 def _validate_tensors(path: Path, content: Any, size: int) -> dict[str, torch.Tensor]:
     """Return plain, finite tensors of a size that the file can hold, floats as float32."""
     if not isinstance(content, Mapping) or not content or not all(isinstance(name, str) for name in content):
-        raise DataError(f"{path} holds no weights by name, but {type(content).__name__}", SAVE_WEIGHTS_ONLY)
+        raise DataError(
+            Message("{path} holds no weights by name, but {type_name}", path=path, type_name=type(content).__name__),
+            SAVE_WEIGHTS_ONLY,
+        )
     tensors: dict[str, torch.Tensor] = {}
     remaining_bytes = 4 * size  # half precision doubles, and two names may share their numbers
     for name, value in content.items():
         if not isinstance(value, torch.Tensor):
-            raise DataError(f"{path} holds {name}, a {type(value).__name__}, besides weights", SAVE_WEIGHTS_ONLY)
+            raise DataError(
+                Message(
+                    "{path} holds {name}, a {type_name}, besides weights",
+                    path=path,
+                    name=name,
+                    type_name=type(value).__name__,
+                ),
+                SAVE_WEIGHTS_ONLY,
+            )
         plain = value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
         if not plain or value.is_complex():
             raise DataError(
-                f"the weights {name} of {path} are not plain numbers ({value.dtype}, {value.layout})", SAVE_WEIGHTS_ONLY
+                Message(
+                    "the weights {name} of {path} are not plain numbers ({dtype}, {layout})",
+                    name=name,
+                    path=path,
+                    dtype=value.dtype,
+                    layout=value.layout,
+                ),
+                SAVE_WEIGHTS_ONLY,
             )
         # A tensor of many elements may be a view of one number of the file, and would be expanded when it is copied.
         remaining_bytes -= value.numel() * value.element_size()
         if remaining_bytes < 0:
-            raise DataError(f"the weights {name} of {path} claim more numbers than the file holds", DOWNLOAD_AGAIN)
+            raise DataError(
+                Message("the weights {name} of {path} claim more numbers than the file holds", name=name, path=path),
+                DOWNLOAD_AGAIN,
+            )
         copy = torch.Tensor.detach(value).clone(memory_format=torch.contiguous_format)
         if copy.is_floating_point():
             copy = copy.to(torch.float32)
             if not torch.isfinite(copy).all():
-                raise DataError(f"the weights {name} of {path} hold NaN or infinite values", "use another file")
+                raise DataError(
+                    Message("the weights {name} of {path} hold NaN or infinite values", name=name, path=path),
+                    Message("use another file"),
+                )
         tensors[name] = copy
     return tensors

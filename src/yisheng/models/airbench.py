@@ -10,6 +10,7 @@ from annotated_types import Interval, Len
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 
@@ -57,7 +58,10 @@ def airbench(
     size = min(spec.shape[1:]) - 1  # after the 2 x 2 convolution
     if size < 1:
         sides = " x ".join(map(str, spec.shape[1:]))
-        raise UsageError(f"airbench needs images of at least 2 x 2 pixels, got {sides}", "use model=mlp")
+        raise UsageError(
+            Message("airbench needs images of at least 2 x 2 pixels, got {sides}", sides=sides),
+            Message("use model=mlp"),
+        )
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     modules["stem"] = nn.Sequential(
         OrderedDict(conv=nn.Conv2d(spec.shape[0], STEM_WIDTH, kernel_size=2), relu=nn.ReLU())

@@ -16,6 +16,7 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Spec
@@ -130,8 +131,13 @@ def _forward(network: nn.Module, x: Any) -> Any:
     except Exception as error:
         shapes = _describe(x)
         raise UsageError(
-            f"the network cannot take inputs of {shapes}: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            "call it on a tensor of that shape to see where; the first axis is the batch",
+            Message(
+                "the network cannot take inputs of {shapes}: {type_name}: {split}",
+                shapes=shapes,
+                type_name=type(error).__name__,
+                split=" ".join(str(error).split())[:300],
+            ),
+            Message("call it on a tensor of that shape to see where; the first axis is the batch"),
         ) from error
 
 
@@ -145,11 +151,13 @@ def _find_path(result: Any, output: str | None) -> tuple[str | int, ...]:
                 value = _get(value, key)
             except (KeyError, IndexError, TypeError, AttributeError):
                 raise UsageError(
-                    f"output={output}: the network returns {_describe(result)}", f"use one of {_list_outputs(result)}"
+                    Message("output={output}: the network returns {result}", output=output, result=_describe(result)),
+                    Message("use one of {result}", result=_list_outputs(result)),
                 ) from None
         if not isinstance(value, torch.Tensor):
             raise UsageError(
-                f"output={output} is {_describe(value)}, not a tensor", f"use one of {_list_outputs(result)}"
+                Message("output={output} is {description}, not a tensor", output=output, description=_describe(value)),
+                Message("use one of {result}", result=_list_outputs(result)),
             )
         return path
     if isinstance(result, torch.Tensor):
@@ -161,8 +169,8 @@ def _find_path(result: Any, output: str | None) -> tuple[str | int, ...]:
         if isinstance(value, torch.Tensor):
             return (name,)
     raise UsageError(
-        f"the network returns {_describe(result)}, and it is not clear what the loss gets of it",
-        f"name it: output={(_list_outputs(result) or ['logits'])[0]}",
+        Message("the network returns {result}, and it is not clear what the loss gets of it", result=_describe(result)),
+        Message("name it: output={result}", result=(_list_outputs(result) or ["logits"])[0]),
     )
 
 
@@ -184,20 +192,28 @@ def _fit_axes(tensor: torch.Tensor, rows: int, path: tuple[str | int, ...]) -> O
     shape = tuple(tensor.shape)
     if not tensor.is_floating_point():
         raise UsageError(
-            f"the network returns {tensor.dtype} values, which have no gradient", "return logits or real numbers"
+            Message("the network returns {dtype} values, which have no gradient", dtype=tensor.dtype),
+            Message("return logits or real numbers"),
         )
     if not shape or shape[0] != rows:
         raise UsageError(
-            f"the network returns a tensor of shape {shape} for a batch of {rows} rows: its batch axis is missing",
-            f"return one row for each of the {rows}: the first axis is the batch",
+            Message(
+                "the network returns a tensor of shape {shape} for a batch of {rows} rows: its batch axis is missing",
+                shape=shape,
+                rows=rows,
+            ),
+            Message("return one row for each of the {rows}: the first axis is the batch", rows=rows),
         )
     if len(shape) == 1:
         return OutputRule(path, adds_axis=True)
     if len(shape) > 2:
         if any(size != 1 for size in shape[2:]):
             raise UsageError(
-                f"the network returns a tensor of shape {shape}, where one row of values for each row is needed",
-                "reduce the other axes, as in x.mean(1), x[:, -1] or x.flatten(1)",
+                Message(
+                    "the network returns a tensor of shape {shape}, where one row of values for each row is needed",
+                    shape=shape,
+                ),
+                Message("reduce the other axes, as in x.mean(1), x[:, -1] or x.flatten(1)"),
             )
         return OutputRule(path, drops_axes=True)
     return OutputRule(path)
@@ -208,7 +224,8 @@ def _require_outputs(tensor: torch.Tensor, spec: Spec) -> Spec:
     count = tensor.shape[1]
     if torch.isnan(tensor).any():
         raise UsageError(
-            "the network returns NaN before any training", "look for a division by zero, a logarithm or a root in it"
+            Message("the network returns NaN before any training"),
+            Message("look for a division by zero, a logarithm or a root in it"),
         )
     expected: tuple[int, ...]
     if spec.task == "regression":

@@ -13,6 +13,7 @@ from torch import nn
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Spec
@@ -76,7 +77,7 @@ def ensemble(
     4
     """
     if not candidates:
-        raise UsageError("an ensemble needs a candidate or more, got none", "leave candidates out")
+        raise UsageError(Message("an ensemble needs a candidate or more, got none"), Message("leave candidates out"))
     return Ensemble(spec, tuple(dict.fromkeys(candidates)), bag_folds, seconds, distill=distill)
 
 

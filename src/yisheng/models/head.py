@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 HEAD_LAYERS = (nn.Linear, nn.Conv2d)
 """Layers that may be a head; those of SqueezeNet and NiN are 1 x 1 convolutions."""
@@ -27,8 +28,10 @@ def find_head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, HEAD_LAYERS)]
     if not layers:
         raise UsageError(
-            f"{type(model).__name__} has no linear or convolution layer that could be its head",
-            "use another network, or leave weights= and finetune= out",
+            Message(
+                "{type_name} has no linear or convolution layer that could be its head", type_name=type(model).__name__
+            ),
+            Message("use another network, or leave weights= and finetune= out"),
         )
     return layers[-1]
 

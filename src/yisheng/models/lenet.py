@@ -8,6 +8,7 @@ from typing import Literal
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 
@@ -51,8 +52,16 @@ def lenet(spec: Spec, *, style: Literal["modern", "classic"] = "modern") -> nn.M
     min_side = MIN_SIDES[style]
     if min(height, width) < min_side:
         raise UsageError(
-            f"lenet style={style} needs images of at least {min_side} x {min_side} pixels, got {height} x {width}",
-            "use style=modern or model=mlp" if min(height, width) >= MIN_SIDES["modern"] else "use model=mlp",
+            Message(
+                "lenet style={style} needs images of at least {min_side} x {min_side} pixels, got {height} x {width}",
+                style=style,
+                min_side=min_side,
+                height=height,
+                width=width,
+            ),
+            Message("use style=modern or model=mlp")
+            if min(height, width) >= MIN_SIDES["modern"]
+            else Message("use model=mlp"),
         )
     return (_make_classic if style == "classic" else _make_modern)(channels, height, width, spec.outputs)
 

@@ -10,6 +10,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.errors import MissingPartError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.models._fitted_model import FitRows, FittedModel, make_certain_logits
@@ -96,8 +97,8 @@ def import_library() -> Any:
         import lightgbm as library
     except Exception:  # missing, or without the library of threads that it needs
         raise MissingPartError(
-            "model=lightgbm needs LightGBM, which is not installed or cannot be loaded",
-            "pip install 'yisheng[trees]', or use model=boosting",
+            Message("model=lightgbm needs LightGBM, which is not installed or cannot be loaded"),
+            Message("pip install 'yisheng[trees]', or use model=boosting"),
         ) from None
     return library
 

@@ -11,6 +11,7 @@ from annotated_types import Interval
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.models.activations import ACTIVATIONS, Activation
@@ -96,7 +97,12 @@ def expand_dropout(dropout: float | Sequence[float], hidden: Sequence[int]) -> S
     if len(dropout) != len(hidden):
         values = ",".join(f"{rate:g}" for rate in dropout)
         raise UsageError(
-            f"dropout={values} has {len(dropout)} numbers for {len(hidden)} hidden layers",
-            "give one number, or one for each layer of hidden=",
+            Message(
+                "dropout={values} has {count} numbers for {count_2} hidden layers",
+                values=values,
+                count=len(dropout),
+                count_2=len(hidden),
+            ),
+            Message("give one number, or one for each layer of hidden="),
         )
     return dropout

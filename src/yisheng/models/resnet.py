@@ -9,6 +9,7 @@ from typing import Literal
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import Variant, register
 from yisheng.core.types import Spec
 from yisheng.models._residual_blocks import (
@@ -81,7 +82,8 @@ def resnet(
     textbook = form == "textbook"
     if textbook and preactivation:
         raise UsageError(
-            f"resnet{depth} style=textbook has no pre-activation", "leave preactivation out, or use style=small"
+            Message("resnet{depth} style=textbook has no pre-activation", depth=depth),
+            Message("leave preactivation out, or use style=small"),
         )
     make_block = _choose_block(bottleneck=depth >= 50, preactivation=preactivation, textbook=textbook)
     expansion = BOTTLENECK_EXPANSION if depth >= 50 else 1

@@ -111,7 +111,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, torch.Tensor], *, name:
     if mismatch:
         networks = find_matching_networks(tensors)
         remedy = f"they fit model={' or model='.join(networks)}" if networks else "use weights of this network"
-        raise DataError(f"the weights do not fit {name}: {mismatch}", remedy)
+        raise DataError(Message("the weights do not fit {name}: {mismatch}", name=name, mismatch=mismatch), remedy)
     model.load_state_dict({**target, **source})
     return LoadedWeights(tuple(source), head_name, new_head, tuple(notes))
 

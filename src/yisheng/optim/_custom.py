@@ -11,6 +11,7 @@ from torch import nn
 
 from yisheng.core.components import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 Groups = Sequence[Mapping[str, Any]]
 
@@ -56,8 +57,8 @@ def rebuild(optimizer: torch.optim.Optimizer, network: nn.Module, copy: nn.Modul
         unknown = sum(id(parameter) not in names for parameter in group["params"])
         if unknown:
             raise UsageError(
-                f"the optimizer updates {unknown} parameters that are not the network's",
-                "make it of the network that is trained: optimizer=torch.optim.SGD(net.parameters(), lr=0.1)",
+                Message("the optimizer updates {unknown} parameters that are not the network's", unknown=unknown),
+                Message("make it of the network that is trained: optimizer=torch.optim.SGD(net.parameters(), lr=0.1)"),
             )
         groups.append({**group, "params": [copies[names[id(parameter)]] for parameter in group["params"]]})
     accepted = inspect.signature(type(optimizer)).parameters
@@ -70,8 +71,10 @@ def rebuild(optimizer: torch.optim.Optimizer, network: nn.Module, copy: nn.Modul
 
 def _reject_instance(name: str) -> torch.optim.Optimizer:
     raise UsageError(
-        f"optimizer={name} is an instance, which belongs to the parameters of one network",
-        "give the network itself too (model=net), or the optimizer's class: optimizer=torch.optim.SGD, lr=0.1",
+        Message("optimizer={name} is an instance, which belongs to the parameters of one network", name=name),
+        Message(
+            "give the network itself too (model=net), or the optimizer's class: optimizer=torch.optim.SGD, lr=0.1",
+        ),
     )
 
 
@@ -82,13 +85,20 @@ def _build(
         optimizer = component(groups, **options)
     except TypeError as error:
         raise UsageError(
-            f"optimizer={name} cannot be built: {error}", "it is called with parameter groups and its options, as lr="
+            Message("optimizer={name} cannot be built: {error}", name=name, error=error),
+            Message("it is called with parameter groups and its options, as lr="),
         ) from error
     except ValueError as error:
-        raise UsageError(f"optimizer={name} cannot be built: {error}", "change its options") from error
+        raise UsageError(
+            Message("optimizer={name} cannot be built: {error}", name=name, error=error), Message("change its options")
+        ) from error
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UsageError(
-            f"optimizer={name} must give a torch.optim.Optimizer, got {type(optimizer).__name__}",
-            "return the optimizer: lambda groups: torch.optim.SGD(groups, lr=0.1)",
+            Message(
+                "optimizer={name} must give a torch.optim.Optimizer, got {type_name}",
+                name=name,
+                type_name=type(optimizer).__name__,
+            ),
+            Message("return the optimizer: lambda groups: torch.optim.SGD(groups, lr=0.1)"),
         )
     return optimizer

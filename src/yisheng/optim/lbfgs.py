@@ -9,6 +9,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.optim._eager import LBFGS
 from yisheng.optim._option_ranges import Decay, Groups, Rate
@@ -54,7 +55,8 @@ def lbfgs(
     """
     if len({group.get("lr_scale", 1.0) for group in groups}) > 1:
         raise UsageError(
-            "optimizer=lbfgs has one learning rate for all layers, head_lr= asks for several", "use optimizer=adamw"
+            Message("optimizer=lbfgs has one learning rate for all layers, head_lr= asks for several"),
+            Message("use optimizer=adamw"),
         )
     decays = [group.get("weight_decay", weight_decay) for group in groups for _ in group["params"]]
     parameters = [parameter for group in groups for parameter in group["params"]]

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 NORMS_WITH_SHAPE = (nn.LayerNorm, nn.RMSNorm)
 """Norm layers whose scale may have more than one axis."""
@@ -54,7 +55,10 @@ def make_parameter_groups(
             decays = decay_bias or _is_weight(module, name, parameter)
             by_kind["head" if id(parameter) in head_parameters else "body", decays].append(parameter)
     if not grouped:
-        raise UsageError(f"{type(model).__name__} has no parameters to train", "use a model that has some")
+        raise UsageError(
+            Message("{type_name} has no parameters to train", type_name=type(model).__name__),
+            Message("use a model that has some"),
+        )
     lr_scales = {} if head is None else {"body": 1.0, "head": head_lr}
     return [
         {

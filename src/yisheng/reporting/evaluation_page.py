@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.reporting import evaluation_sections
 from yisheng.reporting.evaluation_schema import Evaluation
@@ -58,7 +59,10 @@ def render_evaluation_page(folder: Path, run: Path) -> str:
     assert facts.evaluation is not None
     comparison = facts.evaluation.other_data
     if comparison is None:
-        raise DataError(f"{folder} holds no evaluation on other data", f"use yisheng evaluate {run} data=DATA")
+        raise DataError(
+            Message("{folder} holds no evaluation on other data", folder=folder),
+            Message("use yisheng evaluate {run} data=DATA", run=run),
+        )
     verdict, result, meaning = evaluation_sections.describe_difference(facts, comparison)
     sections = [make(facts, comparison) for make in OTHER_SECTIONS] + [make(facts) for make in SHARED_SECTIONS]
     text = render_page(
@@ -96,7 +100,13 @@ def _read_facts(folder: Path, run: Path) -> RunFacts:
         problem = error.errors()[0]
         position = ".".join(map(str, problem["loc"]))
         raise DataError(
-            f"{folder / RunFolder.EVALUATION} is damaged at {position}: {problem['msg']}", "evaluate the run again"
+            Message(
+                "{folder} is damaged at {position}: {problem}",
+                folder=folder / RunFolder.EVALUATION,
+                position=position,
+                problem=problem["msg"],
+            ),
+            Message("evaluate the run again"),
         ) from None
     return replace(facts, scores=RunFolder(folder).scores, evaluation=evaluation, history=History())
 

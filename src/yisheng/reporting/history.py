@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 
 MAX_STEPS = 2_000
@@ -94,7 +95,10 @@ def read_history(folder: Path) -> History:
 def _read_lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
     """Yield each line (None for one of more than `MAX_LINE_BYTES`) and whether it ends with a newline."""
     if path.exists() and not path.is_file():
-        raise DataError(f"{path} is not a plain file", f"copy {path.name} from an intact run folder")
+        raise DataError(
+            Message("{path} is not a plain file", path=path),
+            Message("copy {name} from an intact run folder", name=path.name),
+        )
     try:
         with path.open("rb") as file:
             while line := file.readline(MAX_LINE_BYTES):
@@ -108,7 +112,10 @@ def _read_lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("check the path and its permissions"),
+        ) from None
 
 
 def parse_event(line: bytes) -> Step | Epoch | str | None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.scores_file import parse_scores
 from yisheng.core.types import Score, Spec
@@ -137,8 +138,8 @@ def read_run_facts(folder: Path) -> RunFacts:
         (folder / name).is_file() for name in (RunFolder.CONFIG, RunFolder.MODEL, RunFolder.EVENTS, RunFolder.SCORES)
     ):
         raise DataError(
-            f"{folder} is not a run folder: it has no {RunFolder.CONFIG}",
-            "use the path of a run folder, such as runs/0001-digits-mlp",
+            Message("{folder} is not a run folder: it has no {CONFIG}", folder=folder, CONFIG=RunFolder.CONFIG),
+            Message("use the path of a run folder, such as runs/0001-digits-mlp"),
         )
     problems: dict[str, str] = {}
     text = _read_text(folder / RunFolder.CONFIG, problems)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.reporting.formatting import decimal_places, format_tick
 
@@ -164,8 +165,13 @@ def read_search(folder: Path) -> Search:
         first = error.errors()[0]
         location = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise DataError(
-            f"{folder / RunFolder.TRIALS} is damaged at {location}: {first['msg']}",
-            f"write it again with `yisheng resume {folder}`",
+            Message(
+                "{folder} is damaged at {location}: {first}",
+                folder=folder / RunFolder.TRIALS,
+                location=location,
+                first=first["msg"],
+            ),
+            Message("write it again with `yisheng resume {folder}`", folder=folder),
         ) from None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from yisheng.core import files
 from yisheng.core.components import supply_components
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_out_path, parse_path
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.score_table import ScoreTable
@@ -58,7 +59,9 @@ class SearchResult:
         """The folder of the search."""
         self._data = data
         if not folder.is_search:
-            raise DataError(f"{path} is not a search", "give the path that `yisheng tune` printed last")
+            raise DataError(
+                Message("{path} is not a search", path=path), Message("give the path that `yisheng tune` printed last")
+            )
         assert folder.model_folder  # raises an error if the search is not finished
         table = folder.file(RunFolder.TRIALS)
         self._table: Mapping[str, Any] = files.read_json(table)
@@ -66,7 +69,12 @@ class SearchResult:
             self._trials = {trial["number"]: trial for trial in self._table["trials"]}
             self.best, self.chosen = (self._describe(self._table[key]) for key in ("best", "chosen"))
         except (KeyError, TypeError) as error:
-            raise DataError(f"{table} is damaged: {type(error).__name__} {error}", INTACT_COPY) from None
+            raise DataError(
+                Message(
+                    "{table} is damaged: {type_name} {error}", table=table, type_name=type(error).__name__, error=error
+                ),
+                INTACT_COPY,
+            ) from None
         is_chosen = "model" not in self.chosen["setting"]  # else the chosen network may be another one
         self._model = model if is_chosen else None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.notebook_html import MUTED, escape, render_heading, render_table
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
@@ -70,7 +71,10 @@ def _read(folder: Path) -> RunFacts:
 
     facts = read_run_facts(folder)
     if not facts.config:
-        raise DataError(f"{folder} has no {RunFolder.CONFIG}", "copy it from the complete run folder")
+        raise DataError(
+            Message("{folder} has no {CONFIG}", folder=folder, CONFIG=RunFolder.CONFIG),
+            Message("copy it from the complete run folder"),
+        )
     return facts
 
 

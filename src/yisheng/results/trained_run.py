@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from yisheng.core.components import supply_components
 from yisheng.core.errors import DataError, UsageError, YishengError
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_out_path, parse_path
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
@@ -89,8 +90,12 @@ class TrainedRun:
         """
         if not os.path.lexists(self.path / RunFolder.CONFIG):
             raise DataError(
-                f"{self.path} has no {RunFolder.CONFIG}: it holds only the files of a model",
-                "copy the other files of the run folder too, for its config, scores and report",
+                Message(
+                    "{path} has no {CONFIG}: it holds only the files of a model",
+                    path=self.path,
+                    CONFIG=RunFolder.CONFIG,
+                ),
+                Message("copy the other files of the run folder too, for its config, scores and report"),
             )
         return RunFolder(self.path).read_run()
 
@@ -182,8 +187,8 @@ class TrainedRun:
             task = facts.spec.task if facts.spec else "run"
             reason = f"it is a {task}" if task != "classification" else "it is not evaluated"
             raise UsageError(
-                f"{self.path} has no confusion matrix: {reason}",
-                "see run.scores" if task != "classification" else "use run.evaluate()",
+                Message("{path} has no confusion matrix: {reason}", path=self.path, reason=reason),
+                Message("see run.scores") if task != "classification" else Message("use run.evaluate()"),
             )
         names = class_names(facts, facts.evaluation)
         index, columns = pd.Index(names, name="true"), pd.Index(names, name="predicted")
@@ -410,7 +415,12 @@ class TrainedRun:
     def _require_single(self, attribute: str) -> None:
         if RunFolder(self.path).is_cross_validation:
             raise UsageError(
-                f"{self.path} is a cross-validation: each fold has its own {attribute}", f"use run.folds[0].{attribute}"
+                Message(
+                    "{path} is a cross-validation: each fold has its own {attribute}",
+                    path=self.path,
+                    attribute=attribute,
+                ),
+                Message("use run.folds[0].{attribute}", attribute=attribute),
             )
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.notebook_html import render_heading, render_table
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
@@ -44,7 +45,9 @@ class Weights(Mapping[str, "np.ndarray | torch.Tensor"]):
         try:
             tensors = load_file(folder / RunFolder.WEIGHTS)
         except (OSError, SafetensorError) as error:
-            raise DataError(f"{folder / RunFolder.WEIGHTS} cannot be read: {error}", INTACT_COPY) from None
+            raise DataError(
+                Message("{folder} cannot be read: {error}", folder=folder / RunFolder.WEIGHTS, error=error), INTACT_COPY
+            ) from None
         self._tensors = {name: tensors[name] for name in sort_naturally(tensors)}
 
     def __getitem__(self, name: str) -> np.ndarray | torch.Tensor:

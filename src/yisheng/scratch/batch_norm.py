@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 
 
@@ -82,7 +83,9 @@ def batch_norm(
     """
     n = x.numel() // x.shape[1]
     if training and n == 1:
-        raise UsageError("batch norm got one value per channel", "use larger batches, or training=False")
+        raise UsageError(
+            Message("batch norm got one value per channel"), Message("use larger batches, or training=False")
+        )
     axes = [0, *range(2, x.ndim)]
     channels = [1, -1] + [1] * (x.ndim - 2)
     mean, var = running_mean, running_var

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 
 
@@ -38,8 +39,10 @@ def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...]:
         different = {size for size in sizes_of_axis if size != 1}
         if len(different) > 1:
             raise UsageError(
-                f"shapes {' and '.join(str(tuple(shape)) for shape in shapes)} cannot be broadcast",
-                "make the sizes of each axis, counted from the last, equal or 1",
+                Message(
+                    "shapes {names} cannot be broadcast", names=" and ".join(str(tuple(shape)) for shape in shapes)
+                ),
+                Message("make the sizes of each axis, counted from the last, equal or 1"),
             )
         sizes.append(different.pop() if different else 1)
     return tuple(sizes)

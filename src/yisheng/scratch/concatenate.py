@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 
 
@@ -56,8 +57,12 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     shapes = {(*x.shape[:axis], -1, *x.shape[axis + 1 :]) for x in tensors}
     if len(shapes) > 1:
         raise UsageError(
-            f"shapes {', '.join(str(tuple(x.shape)) for x in tensors)} cannot be joined along axis {axis}",
-            "give tensors that differ in the size of that axis only",
+            Message(
+                "shapes {names} cannot be joined along axis {axis}",
+                names=", ".join(str(tuple(x.shape)) for x in tensors),
+                axis=axis,
+            ),
+            Message("give tensors that differ in the size of that axis only"),
         )
     size = sum(x.shape[axis] for x in tensors)
     joined = tensors[0].new_empty([*tensors[0].shape[:axis], size, *tensors[0].shape[axis + 1 :]])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 
 
@@ -50,7 +51,9 @@ def k_fold(n: int, *, k: int = 5, generator: torch.Generator | None = None) -> l
     [0, 1, 2] [3, 4]
     """
     if not 2 <= k <= n:
-        raise UsageError(f"k must be from 2 to the {n} rows, got {k}", "use k=5, for example")
+        raise UsageError(
+            Message("k must be from 2 to the {n} rows, got {k}", n=n, k=k), Message("use k=5, for example")
+        )
     order = torch.arange(n) if generator is None else torch.randperm(n, generator=generator)
     parts = order.tensor_split(k)
     return [(torch.cat(parts[:f] + parts[f + 1 :]), parts[f]) for f in range(k)]

@@ -6,6 +6,7 @@ import math
 from typing import Any, Literal
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 
 Shape = Literal["constant", "step", "exponential", "inverse", "cosine", "one-cycle"]
@@ -69,7 +70,10 @@ def learning_rate_schedule(step: int, steps: int, *, shape: Shape = "cosine") ->
         if step <= peak:
             return follow_cosine(1 / 25, 1.0, step / peak)
         return follow_cosine(1.0, 4e-6, (step - peak) / (steps - 1 - peak))
-    raise UsageError(f"shape={shape!r} is not among the shapes", f"use {', '.join(SHAPES)}")
+    raise UsageError(
+        Message("shape={shape} is not among the shapes", shape=f"{shape!r}"),
+        Message("use {SHAPES}", SHAPES=", ".join(SHAPES)),
+    )
 
 
 def follow_cosine(start: float, end: float, s: float) -> float:

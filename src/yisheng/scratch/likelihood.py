@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.scratch._plots import COLORS
 from yisheng.scratch.absolute_loss import absolute_loss
@@ -71,4 +72,7 @@ def likelihood(
         return binary_cross_entropy(output, y)
     if family == "categorical":
         return cross_entropy(output, y)
-    raise UsageError(f"family={family!r} is not among the families", "use normal, laplace, bernoulli or categorical")
+    raise UsageError(
+        Message("family={family} is not among the families", family=f"{family!r}"),
+        Message("use normal, laplace, bernoulli or categorical"),
+    )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 
 
@@ -44,8 +45,13 @@ def mini_batches(
     """
     if size < 1 or len(x) != len(y):
         raise UsageError(
-            f"batches of {size} rows of {len(x)} inputs and {len(y)} targets",
-            "use size=1 or more, and as many targets as inputs",
+            Message(
+                "batches of {size} rows of {count} inputs and {count_2} targets",
+                size=size,
+                count=len(x),
+                count_2=len(y),
+            ),
+            Message("use size=1 or more, and as many targets as inputs"),
         )
     order = torch.randperm(len(x), generator=generator)
     for start in range(0, len(x), size):

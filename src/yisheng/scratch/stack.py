@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.scratch.concatenate import concatenate
 
@@ -43,7 +44,7 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """
     if len({x.shape for x in tensors}) > 1:
         raise UsageError(
-            f"shapes {', '.join(str(tuple(x.shape)) for x in tensors)} cannot be stacked",
-            "give tensors of one shape, or join them along an axis with concatenate",
+            Message("shapes {names} cannot be stacked", names=", ".join(str(tuple(x.shape)) for x in tensors)),
+            Message("give tensors of one shape, or join them along an axis with concatenate"),
         )
     return concatenate([x.unsqueeze(axis) for x in tensors], axis)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 
 Scale = Literal["log", "uniform", "int", "logint"]
 SCALES: tuple[Scale, ...] = ("log", "uniform", "int", "logint")
@@ -38,21 +39,35 @@ class Range:
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
-            raise UsageError(f"unknown range {self.scale!r}", suggest(str(self.scale), SCALES))
+            raise UsageError(
+                Message("unknown range {scale}", scale=f"{self.scale!r}"), suggest(str(self.scale), SCALES)
+            )
         are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (self.low, self.high))
         if not are_numbers or not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise UsageError(f"{self} must have two finite numbers", f"write {self.scale}(low,high)")
+            raise UsageError(
+                Message("{name} must have two finite numbers", name=self),
+                Message("write {scale}(low,high)", scale=self.scale),
+            )
         if self.scale in ("int", "logint") and (self.low != int(self.low) or self.high != int(self.high)):
-            raise UsageError(f"{self} must have integers", "use integers, or the range log(...) or uniform(...)")
+            raise UsageError(
+                Message("{name} must have integers", name=self),
+                Message("use integers, or the range log(...) or uniform(...)"),
+            )
         if self.scale in ("log", "logint") and self.low <= 0:
             low = "1e-6" if self.scale == "log" else "1"
             raise UsageError(
-                f"{self} must begin above zero: zero and less have no logarithm",
-                f"use {self.scale}({low},{self.high:g}), or the range uniform(...)",
+                Message("{name} must begin above zero: zero and less have no logarithm", name=self),
+                Message(
+                    "use {scale}({low},{high}), or the range uniform(...)",
+                    scale=self.scale,
+                    low=low,
+                    high=f"{self.high:g}",
+                ),
             )
         if self.low >= self.high:
             raise UsageError(
-                f"{self} is an empty range: the first number must be below the second", "swap or correct the numbers"
+                Message("{name} is an empty range: the first number must be below the second", name=self),
+                Message("swap or correct the numbers"),
             )
 
     def __str__(self) -> str:
@@ -150,9 +165,12 @@ def parse_axis(key: str, value: Any) -> Range | tuple[Any, ...]:
         return value
     if isinstance(value, list | tuple):
         if not value:
-            raise UsageError(f"{key} has no alternatives", "give one or more")
+            raise UsageError(Message("{key} has no alternatives", key=key), Message("give one or more"))
         if any(isinstance(alternative, Range) for alternative in value):
-            raise UsageError(f"{key}: a range cannot be one of several alternatives", "give the range alone")
+            raise UsageError(
+                Message("{key}: a range cannot be one of several alternatives", key=key),
+                Message("give the range alone"),
+            )
         return tuple(value)
     if not isinstance(value, str):
         return (value,)
@@ -164,7 +182,8 @@ def parse_axis(key: str, value: Any) -> Range | tuple[Any, ...]:
     for word in words:
         if re.match(rf"({'|'.join(SCALES)})\s*\(", word):
             raise UsageError(
-                f"{key}: a range cannot be one of several alternatives, got {text!r}", "give the range alone"
+                Message("{key}: a range cannot be one of several alternatives, got {text}", key=key, text=f"{text!r}"),
+                Message("give the range alone"),
             )
     return tuple(word[1:-1].strip() if word.startswith("[") and word.endswith("]") else word for word in words)
 
@@ -172,19 +191,24 @@ def parse_axis(key: str, value: Any) -> Range | tuple[Any, ...]:
 def _parse_range(key: str, scale: str, arguments: str) -> Range:
     """Parse the two numbers of a range."""
     if scale not in SCALES:
-        raise UsageError(f"{key}: unknown range {scale!r}", suggest(scale, SCALES))
+        raise UsageError(Message("{key}: unknown range {scale}", key=key, scale=f"{scale!r}"), suggest(scale, SCALES))
     words = [word.strip() for word in arguments.split(",")]
     try:
         low, high = (int(word) if re.fullmatch(r"[-+]?\d+", word) else float(word) for word in words)
     except ValueError:
         raise UsageError(
-            f"{key} must have two numbers in {scale}(low,high), got {arguments!r}",
-            f"write two numbers, as in {key}={scale}(1,10)",
+            Message(
+                "{key} must have two numbers in {scale}(low,high), got {arguments}",
+                key=key,
+                scale=scale,
+                arguments=f"{arguments!r}",
+            ),
+            Message("write two numbers, as in {key}={scale}(1,10)", key=key, scale=scale),
         ) from None
     try:
         return Range(scale, low, high)
     except UsageError as error:
-        raise UsageError(f"{key}: {error.problem}", error.remedy) from None
+        raise UsageError(Message("{key}: {problem}", key=key, problem=error.problem), error.remedy) from None
 
 
 def _split_alternatives(key: str, text: str) -> list[str]:
@@ -200,9 +224,15 @@ def _split_alternatives(key: str, text: str) -> list[str]:
             words[-1] += character
     words = [word.strip() for word in words]
     if depth:
-        raise UsageError(f"{key} has an unpaired bracket: {text!r}", f"write pairs, as in {key}=[64,32],[128]")
+        raise UsageError(
+            Message("{key} has an unpaired bracket: {text}", key=key, text=f"{text!r}"),
+            Message("write pairs, as in {key}=[64,32],[128]", key=key),
+        )
     if len(words) > 1 and not all(words):
-        raise UsageError(f"{key} has an empty alternative: {text!r}", "remove the extra comma")
+        raise UsageError(
+            Message("{key} has an empty alternative: {text}", key=key, text=f"{text!r}"),
+            Message("remove the extra comma"),
+        )
     return words
 
 
@@ -214,4 +244,7 @@ def require_distinct(name: str, values: Sequence[Any]) -> None:
     """
     for i, value in enumerate(values):
         if value in values[:i] and any(type(v) is type(value) and v == value for v in values[:i]):
-            raise UsageError(f"{name} has the alternative {value!r} twice", "give each alternative once")
+            raise UsageError(
+                Message("{name} has the alternative {value} twice", name=name, value=f"{value!r}"),
+                Message("give each alternative once"),
+            )

@@ -12,6 +12,7 @@ from typing import Any
 from yisheng.core import registry
 from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, Config
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.paths import is_path, parse_path
 from yisheng.core.registry import Option
 from yisheng.core.settings import Setting, canonical_key, merge_settings
@@ -97,11 +98,11 @@ def build_space(settings: Sequence[Setting]) -> Space:
         varied[name] = alternatives
     if not varied:
         raise UsageError(
-            "nothing varies: a search needs a key with several values",
-            "give several values, as in lr=0.01,0.1 or lr=log(1e-4,1), or use yisheng train",
+            Message("nothing varies: a search needs a key with several values"),
+            Message("give several values, as in lr=0.01,0.1 or lr=log(1e-4,1), or use yisheng train"),
         )
     if len(varied) < sum(1 for key, _, origin in settings if canonical_key(key) in varied and origin != "file"):
-        raise UsageError("a key is given twice", "remove one of them")
+        raise UsageError(Message("a key is given twice"), Message("remove one of them"))
     return _check_space(tuple(fixed), varied)
 
 
@@ -111,8 +112,8 @@ def _check_space(fixed: tuple[Setting, ...], varied: Mapping[str, Alternatives])
     config = merge_with_axes(fixed, list(base.items()))
     if config.weights is not None:
         raise UsageError(
-            f"weights={config.weights}: a search trains from random weights",
-            "search without weights=, then train the best setting with it",
+            Message("weights={weights}: a search trains from random weights", weights=config.weights),
+            Message("search without weights=, then train the best setting with it"),
         )
     axes = []
     for name, alternatives in varied.items():
@@ -126,7 +127,12 @@ def _check_space(fixed: tuple[Setting, ...], varied: Mapping[str, Alternatives])
     combinations = math.prod(len(axis.values or ()) for axis in axes if axis.key in KINDS)
     if combinations > MAX_COMBINATIONS:
         raise UsageError(
-            f"{combinations:,} combinations of choices, more than {MAX_COMBINATIONS:,}", "search over fewer at a time"
+            Message(
+                "{combinations} combinations of choices, more than {MAX_COMBINATIONS}",
+                combinations=f"{combinations:,}",
+                MAX_COMBINATIONS=f"{MAX_COMBINATIONS:,}",
+            ),
+            Message("search over fewer at a time"),
         )
     space = Space(_make_data_absolute(fixed, config, varied), tuple(axes))
     for setting in space.settings_to_check():
@@ -144,10 +150,14 @@ def _check_range(name: str, key: str, value_range: Range, fixed: tuple[Setting, 
         values.append(_read_value(fixed, {**base, name: inside}, key))
     except UsageError as error:
         raise UsageError(
-            f"{name}={value_range}: {error.problem}", "for integers use the range int(...) or logint(...)"
+            Message("{name}={value_range}: {problem}", name=name, value_range=value_range, problem=error.problem),
+            Message("for integers use the range int(...) or logint(...)"),
         ) from None
     if any(isinstance(value, bool | str) for value in values):
-        raise UsageError(f"{name}={value_range}: {name} is not a number", "give alternatives")
+        raise UsageError(
+            Message("{name}={value_range}: {name} is not a number", name=name, value_range=value_range),
+            Message("give alternatives"),
+        )
     return axis
 
 
@@ -178,7 +188,10 @@ def _list_data_options(settings: Sequence[Setting]) -> Mapping[str, Option]:
     data_settings = [(key, value, origin) for key, value, origin in settings if canonical_key(key) == "data"]
     for _, value, _ in data_settings:
         if isinstance(value, str) and "," in value and not is_path(value):
-            raise UsageError(f"data={value}: {NOT_SEARCHABLE['data']}", "search over one data set at a time")
+            raise UsageError(
+                Message("data={value}: {NOT_SEARCHABLE}", value=value, NOT_SEARCHABLE=NOT_SEARCHABLE["data"]),
+                Message("search over one data set at a time"),
+            )
     choice = merge_settings(data_settings).config.data
     return {} if choice.name == IN_MEMORY else registry.find(KINDS["data"], choice.name).options
 
@@ -204,16 +217,26 @@ def _require_plain(name: str, alternatives: Alternatives) -> None:
     if isinstance(alternatives, Range):
         if name in KINDS or name == AUGMENT:
             raise UsageError(
-                f"{name}={alternatives}: {name} is a name, not a number", "give alternatives: names with commas"
+                Message("{name}={alternatives}: {name} is a name, not a number", name=name, alternatives=alternatives),
+                Message("give alternatives: names with commas"),
             )
         return
     if len(alternatives) > MAX_ALTERNATIVES:
         raise UsageError(
-            f"{name} has {len(alternatives):,} alternatives, more than {MAX_ALTERNATIVES:,}", "give a range"
+            Message(
+                "{name} has {count} alternatives, more than {MAX_ALTERNATIVES}",
+                name=name,
+                count=f"{len(alternatives):,}",
+                MAX_ALTERNATIVES=f"{MAX_ALTERNATIVES:,}",
+            ),
+            Message("give a range"),
         )
     for value in alternatives:
         if isinstance(value, Mapping | Choice):
-            raise UsageError(f"{name} must vary over names, got {value!r}", "give names, and options as other axes")
+            raise UsageError(
+                Message("{name} must vary over names, got {value}", name=name, value=f"{value!r}"),
+                Message("give names, and options as other axes"),
+            )
 
 
 def _require_single(name: str, value: Any) -> None:
@@ -225,7 +248,10 @@ def _require_single(name: str, value: Any) -> None:
         has_several = has_several or isinstance(value, list | tuple) or (is_text and "," in value and not may_be_path)
     if has_several:
         reason = NOT_SEARCHABLE.get(name, NOT_SEARCHABLE["data"])
-        raise UsageError(f"{name} cannot be searched over: {reason}", f"give one {name}=")
+        raise UsageError(
+            Message("{name} cannot be searched over: {reason}", name=name, reason=reason),
+            Message("give one {name}=", name=name),
+        )
 
 
 def _parse_leniently(name: str, text: str) -> Any:

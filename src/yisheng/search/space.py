@@ -12,6 +12,7 @@ from typing import Any
 
 from yisheng.core.config import KINDS, Choice, Config
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.settings import Setting, merge_settings
 from yisheng.search.axes import Axis
 
@@ -114,7 +115,10 @@ def space_from_plain(fixed: Sequence[Sequence[Any]], axes: Sequence[Mapping[str,
         space = Space(tuple((str(key), value, origin) for key, value, origin in fixed), read_axes)
         space.config(next(iter(space.settings_to_check())))
     except (TypeError, ValueError, KeyError, StopIteration) as error:
-        raise UsageError(f"the search space is damaged: {error}", "copy search.toml from an intact folder") from None
+        raise UsageError(
+            Message("the search space is damaged: {error}", error=error),
+            Message("copy search.toml from an intact folder"),
+        ) from None
     return space
 
 

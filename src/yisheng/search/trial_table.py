@@ -15,6 +15,7 @@ from typing import Any
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.search.jobs import Outcome
 from yisheng.search.trials import Trial
@@ -254,6 +255,8 @@ def _parse_record(line: bytes, source: str) -> JobRecord:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{source} is damaged: {type(error).__name__} {error}",
-            "delete that line and resume the search, which trains its job again",
+            Message(
+                "{source} is damaged: {type_name} {error}", source=source, type_name=type(error).__name__, error=error
+            ),
+            Message("delete that line and resume the search, which trains its job again"),
         ) from None

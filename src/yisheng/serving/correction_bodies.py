@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.data.images import decode, encode
 from yisheng.data.images.decode_limits import check_cost, estimate_decoding_cost
@@ -71,12 +72,17 @@ def _read_image(text: Any, spec: Spec, limits: Limits) -> bytes:
 def _read_row(row: Any, spec: Spec) -> tuple[str, ...]:
     if takes_tensors(spec):
         raise UsageError(
-            f"corrections are kept for images and rows; the model takes {spec.description}",
-            "keep the sample in a file of your own",
+            Message(
+                "corrections are kept for images and rows; the model takes {description}", description=spec.description
+            ),
+            Message("keep the sample in a file of your own"),
         )
     parse_json_rows([row], spec)
     texts = format_row(row, spec)
     unsuitable = [text for text in texts if len(text) > MAX_VALUE_LENGTH or not text.isprintable()]
     if unsuitable:
-        raise DataError(f"{unsuitable[0][:40]!r} cannot be kept in a table", "send short text in one line")
+        raise DataError(
+            Message("{unsuitable} cannot be kept in a table", unsuitable=f"{unsuitable[0][:40]!r}"),
+            Message("send short text in one line"),
+        )
     return tuple(texts)

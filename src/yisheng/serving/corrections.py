@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from yisheng.core import files
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.serving.correction_bodies import Correction
 from yisheng.serving.json_rows import column_names, format_value
@@ -124,34 +125,38 @@ class Corrections:
         if spec.task == "classification":
             if not isinstance(label, str) or label not in spec.classes:
                 name = str(label)[:MAX_QUOTED_CHARACTERS]
-                raise UsageError(f"there is no class {name!r}", suggest(name, spec.classes))
+                raise UsageError(Message("there is no class {name}", name=f"{name!r}"), suggest(name, spec.classes))
             return [label]
         if spec.task == "multilabel":
             raise UsageError(
-                "corrections are kept for a class or for numbers; this model is for several labels",
-                "keep the sample in a file of your own",
+                Message("corrections are kept for a class or for numbers; this model is for several labels"),
+                Message("keep the sample in a file of your own"),
             )
         values, names = [label], spec.target_names
         if len(names) > 1:
             if not isinstance(label, dict) or set(label) != set(names):
                 raise UsageError(
-                    f"the right values must be an object of {', '.join(names)}",
-                    f'send them as in {{"{names[0]}": 1.5, ...}}',
+                    Message("the right values must be an object of {names}", names=", ".join(names)),
+                    Message('send them as in {{"{names}": 1.5, ...}}', names=names[0]),
                 )
             values = [label[name] for name in names]
         for value in values:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not abs(value) < MAX_LABEL_MAGNITUDE:
-                raise UsageError("the right value must be a finite number", 'send it as in {"label": 1.5}')
+                raise UsageError(
+                    Message("the right value must be a finite number"), Message('send it as in {"label": 1.5}')
+                )
         return list(map(format_value, values))
 
     def _check_limits(self, samples: int, size: int) -> None:
         """Refuse further samples, or bytes, beyond the limits."""
         remedy = f"train on them, and empty {self.folder}"
         if samples and self._count + samples > self._limit:
-            raise UsageError(f"{self._limit:,} corrections are kept already", remedy)
+            raise UsageError(Message("{limit} corrections are kept already", limit=f"{self._limit:,}"), remedy)
         if self._bytes + size > self._max_bytes:
-            raise UsageError(f"the corrections have {self._max_bytes >> 20:,} MiB already", remedy)
+            raise UsageError(
+                Message("the corrections have {max_bytes} MiB already", max_bytes=f"{self._max_bytes >> 20:,}"), remedy
+            )
 
     def _count_samples(self) -> tuple[int, int]:
         """Return number and bytes of the samples that are kept."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.data.images.decode_limits import REMEDY, check_cost, estimate_decoding_cost
 from yisheng.data.images.decoding_cost import DecodingCost
@@ -98,7 +99,7 @@ def decode_files(
         except DataError as error:
             yield error
         except MemoryError:
-            yield DataError(f"{name} takes too much memory to decode", REMEDY)
+            yield DataError(Message("{name} takes too much memory to decode", name=name), REMEDY)
 
 
 def _decode_text(text: object, name: str) -> ImageFile:

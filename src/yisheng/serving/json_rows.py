@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Column, Spec
 from yisheng.data.tables.encode import encode_columns
 from yisheng.data.tables.later_tables import source_names
@@ -96,21 +97,36 @@ def _list_values(row: Any, number: int, names: Sequence[str], width: int) -> lis
         if missing:
             unnamed = len(missing) - MAX_NAMED_COLUMNS
             listed = ", ".join(missing[:MAX_NAMED_COLUMNS]) + f" and {unnamed} more" * (unnamed > 0)
-            raise DataError(f"row {number} lacks {listed}", "give a value for every column; null if it is unknown")
+            raise DataError(
+                Message("row {number} lacks {listed}", number=number, listed=listed),
+                Message("give a value for every column; null if it is unknown"),
+            )
         values = [row[name] for name in names]
     elif isinstance(row, list):
         width = len(names) or width
         if len(row) != width:
             raise DataError(
-                f"row {number} has {len(row)} values, the model takes {width}", "give one value for each column"
+                Message(
+                    "row {number} has {count} values, the model takes {width}",
+                    number=number,
+                    count=len(row),
+                    width=width,
+                ),
+                Message("give one value for each column"),
             )
         values = row
     else:
-        raise DataError(f"row {number} is neither an object nor a list", "send an object with a value for each column")
+        raise DataError(
+            Message("row {number} is neither an object nor a list", number=number),
+            Message("send an object with a value for each column"),
+        )
     for index, value in enumerate(values):
         if isinstance(value, dict | list):
             name = names[index] if names else f"column {index + 1}"
-            raise DataError(f"row {number}, {name}: the value must be a number, text or null", "send plain values")
+            raise DataError(
+                Message("row {number}, {name}: the value must be a number, text or null", number=number, name=name),
+                Message("send plain values"),
+            )
     return values
 
 
@@ -120,6 +136,6 @@ def _to_raw_column(name: str, values: Sequence[Any], column: Column) -> RawColum
         if not any(isinstance(value, int) and abs(value) >= MAX_EXACT_INTEGER for value in values):
             return RawColumn(name, numbers=np.array([np.nan if value is None else float(value) for value in values]))
         if any(isinstance(value, int) and abs(value) > MAX_INTEGER for value in values):
-            raise DataError(f"{name}: an integer is too large", "send numbers below 1e308")
+            raise DataError(Message("{name}: an integer is too large", name=name), Message("send numbers below 1e308"))
     codes = np.array([-1 if value is None else index for index, value in enumerate(values)], np.int32)
     return merge_categories(name, codes, [format_value(value, column) for value in values]).normalize()

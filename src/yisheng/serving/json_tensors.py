@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import InputSpec, Spec
 
 Schema = dict[str, Any]
@@ -86,12 +87,18 @@ def _split_sample(sample: Any, spec: Spec, number: int) -> list[Any]:
     if isinstance(sample, dict) and has_names:
         missing = [name for name in names if name not in sample]
         if missing:
-            raise DataError(f"row {number} lacks {', '.join(missing)}", f"give all inputs: {', '.join(names)}")
+            raise DataError(
+                Message("row {number} lacks {missing}", number=number, missing=", ".join(missing)),
+                Message("give all inputs: {names}", names=", ".join(names)),
+            )
         return [sample[name] for name in names]
     if isinstance(sample, list) and len(sample) == len(names):
         return sample
     form = f"an object with {', '.join(names)}" if has_names else f"a list of {len(names)} inputs"
-    raise DataError(f"row {number} is not {form}", f"the network takes {spec.description}")
+    raise DataError(
+        Message("row {number} is not {form}", number=number, form=form),
+        Message("the network takes {description}", description=spec.description),
+    )
 
 
 def _parse_tensor(values: Any, item: InputSpec, name: str) -> np.ndarray:
@@ -101,17 +108,32 @@ def _parse_tensor(values: Any, item: InputSpec, name: str) -> np.ndarray:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError):  # lists of different lengths
-        raise DataError(f"{name}: its lists have different lengths", f"give {_describe_form(item)}") from None
+        raise DataError(
+            Message("{name}: its lists have different lengths", name=name),
+            Message("give {item}", item=_describe_form(item)),
+        ) from None
     if not isinstance(values, list) or array.shape != item.shape:
         shape = f"lists of the shape {array.shape}" if isinstance(values, list) else "no list"
-        raise DataError(f"{name} must be {_describe_form(item)}, got {shape}", "the sizes are those of the training")
+        raise DataError(
+            Message("{name} must be {item}, got {shape}", name=name, item=_describe_form(item), shape=shape),
+            Message("the sizes are those of the training"),
+        )
     if array.dtype.kind not in "iuf":
-        raise DataError(f"{name}: a value is not a number", "send numbers; null and text are not accepted")
+        raise DataError(
+            Message("{name}: a value is not a number", name=name),
+            Message("send numbers; null and text are not accepted"),
+        )
     low, high = RANGES.get(item.dtype, (-MAX_NUMBER, MAX_NUMBER))
     if array.min() < low or array.max() > high:
-        raise DataError(f"{name}: values must be from {low:g} to {high:g}", "send values in this range")
+        raise DataError(
+            Message("{name}: values must be from {low} to {high}", name=name, low=f"{low:g}", high=f"{high:g}"),
+            Message("send values in this range"),
+        )
     if item.dtype != "float32" and array.dtype.kind == "f":
-        raise DataError(f"{name}: a value is not a whole number", f"the network takes {item.dtype} values")
+        raise DataError(
+            Message("{name}: a value is not a whole number", name=name),
+            Message("the network takes {dtype} values", dtype=item.dtype),
+        )
     return convert_values(array, item.dtype)
 
 

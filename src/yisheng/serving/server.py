@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core.errors import MissingPartError, UsageError
+from yisheng.core.messages import Message
 from yisheng.serving.connections import TimeoutProtocol
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def require_packages() -> None:
             importlib.import_module(name)
         except Exception:  # absent, or built for other packages
             raise MissingPartError(
-                "serving needs fastapi, uvicorn and python-multipart", 'pip install "yisheng[serve]"'
+                Message("serving needs fastapi, uvicorn and python-multipart"), Message('pip install "yisheng[serve]"')
             ) from None
 
 
@@ -52,14 +53,18 @@ def listen(host: str, port: int) -> socket.socket:
         UsageError: the host is not this machine, or the port is in use.
     """
     if not 0 <= port <= 65535:
-        raise UsageError(f"port must be from 0 to 65535, got {port}", "use port=8000, or port=0 for any that is free")
+        raise UsageError(
+            Message("port must be from 0 to 65535, got {port}", port=port),
+            Message("use port=8000, or port=0 for any that is free"),
+        )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
-            f"host={host} is not a name or address of this machine: {reason}", "use host=127.0.0.1"
+            Message("host={host} is not a name or address of this machine: {reason}", host=host, reason=reason),
+            Message("use host=127.0.0.1"),
         ) from None
     try:
         if os.name != "nt":  # on Windows this option lets two servers share a port
@@ -69,8 +74,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise UsageError(
-            f"{host}:{port} cannot be listened at: {error.strerror}",
-            "use another port=, or port=0 for any that is free",
+            Message("{host}:{port} cannot be listened at: {reason}", host=host, port=port, reason=error.strerror),
+            Message("use another port=, or port=0 for any that is free"),
         ) from None
     return listening
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.models.activations import ScaledSigmoid
 from yisheng.scratch.average_pooling import average_pooling
 from yisheng.scratch.batch_norm import batch_norm
@@ -35,7 +36,9 @@ def scratch_forward(layer: nn.Module) -> Forward:
     tensor([-0.0100,  2.0000])
     """
     if type(layer) not in FORWARDS:
-        raise UsageError(f"scratch=true: the layer {layer} has no from-scratch form", "remove scratch")
+        raise UsageError(
+            Message("scratch=true: the layer {layer} has no from-scratch form", layer=layer), Message("remove scratch")
+        )
     return FORWARDS[type(layer)](layer)
 
 

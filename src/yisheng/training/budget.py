@@ -83,7 +83,8 @@ def plan_budget(
     assert budget is not None
     if is_fitted(config):
         raise UsageError(
-            f"model={config.model.name} has no gradient steps that budget= could plan", "use epochs= for its stages"
+            Message("model={name} has no gradient steps that budget= could plan", name=config.model.name),
+            Message("use epochs= for its stages"),
         )
     min_epochs = 2 if finetune == "gradual" else 1
     # Timed as a long training computes; gradual unfreezing ends in training all layers.

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import EpochEnd, Event
 from yisheng.training.state import Best, State
 
@@ -103,14 +104,19 @@ def apply_callbacks(
         name = getattr(callback, "__name__", type(callback).__name__)
         if not callable(callback):
             raise UsageError(
-                f"a callback must be a function, got {callback!r}", "write def stop(events): yield from events"
+                Message("a callback must be a function, got {callback}", callback=f"{callback!r}"),
+                Message("write def stop(events): yield from events"),
             )
         takes_state = len(inspect.signature(callback).parameters) > 1
         attached = callback(events, state) if takes_state else callback(events)
         if not isinstance(attached, Iterator):
             raise UsageError(
-                f"callback {name} must yield the events, got {type(attached).__name__}",
-                "write it as a generator: for event in events: ...; yield event",
+                Message(
+                    "callback {name} must yield the events, got {type_name}",
+                    name=name,
+                    type_name=type(attached).__name__,
+                ),
+                Message("write it as a generator: for event in events: ...; yield event"),
             )
         events = attached
     return events

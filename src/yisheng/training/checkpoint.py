@@ -19,6 +19,7 @@ from safetensors.torch import load as parse
 
 from yisheng.core import files
 from yisheng.core.errors import DataError, NonFiniteError
+from yisheng.core.messages import Message
 from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.training.state import State
 
@@ -43,8 +44,12 @@ def save(folder: Path, state: State) -> Path:
     for name, parameter in state.model.named_parameters():
         if not torch.isfinite(parameter).all():
             raise NonFiniteError(
-                f"the weights {name} are not finite after step {state.step}: no checkpoint was written",
-                "use a lower lr or clip gradients (clip_norm=1); the previous checkpoint is intact",
+                Message(
+                    "the weights {name} are not finite after step {step}: no checkpoint was written",
+                    name=name,
+                    step=state.step,
+                ),
+                Message("use a lower lr or clip gradients (clip_norm=1); the previous checkpoint is intact"),
             )
     content = to_bytes(state)
     path = folder / f"{state.step:09d}-{_hash(content)}.safetensors"
@@ -95,8 +100,12 @@ def load(folder: Path, state: State) -> Path | None:
             state.load(tensors, plain)
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{path} is of another model or optimizer: {str(error).splitlines()[0]}",
-                "restore the config.toml that the run was started with",
+                Message(
+                    "{path} is of another model or optimizer: {reason}",
+                    path=path,
+                    reason=str(error).splitlines()[0],
+                ),
+                Message("restore the config.toml that the run was started with"),
             ) from None
         return path
     return None
@@ -110,7 +119,7 @@ def load_weights(folder: Path) -> dict[str, torch.Tensor]:
     """
     for _, tensors, _ in _read_intact(folder):
         return {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    raise DataError(f"{folder} has no intact checkpoint", "train again")
+    raise DataError(Message("{folder} has no intact checkpoint", folder=folder), Message("train again"))
 
 
 def _read_intact(folder: Path) -> Iterator[tuple[Path, dict[str, torch.Tensor], dict[str, Any]]]:

@@ -161,7 +161,14 @@ class Peers:
             self._transfer([(digest, 0)], [])
         differing = self.broadcast_json(differing)
         if differing is not None:
-            raise UsageError(f"process {differing[0]} has other {differing[1]} than process 0", remedy)
+            raise UsageError(
+                Message(
+                    "process {differing} has other {differing_2} than process 0",
+                    differing=differing[0],
+                    differing_2=differing[1],
+                ),
+                remedy,
+            )
 
     def wait_for_all(self) -> None:
         """Wait until all processes are here.
@@ -200,8 +207,12 @@ class Peers:
         except RuntimeError as error:  # gloo's error of a closed connection, and others of torch.distributed
             reason = str(error).splitlines()[0][:200]
             raise ProcessError(
-                f"another of the {self.size} processes of this training ended, or cannot be reached ({reason})",
-                "see the messages of the others; train again, or resume the run",
+                Message(
+                    "another of the {size} processes of this training ended, or cannot be reached ({reason})",
+                    size=self.size,
+                    reason=reason,
+                ),
+                Message("see the messages of the others; train again, or resume the run"),
             ) from error
 
 

@@ -13,6 +13,7 @@ import torch
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import EpochEnd, Event
 
 SECONDS_BETWEEN_WRITES = 1.0
@@ -43,8 +44,13 @@ class EventLog:
         if size < length:
             self._file.close()
             raise DataError(
-                f"{path} has {size:,} bytes, the checkpoint was written after {length:,}: a part of the log is missing",
-                "restore the file, or train again",
+                Message(
+                    "{path} has {size} bytes, the checkpoint was written after {length}: a part of the log is missing",
+                    path=path,
+                    size=f"{size:,}",
+                    length=f"{length:,}",
+                ),
+                Message("restore the file, or train again"),
             )
 
     def add(self, record: dict[str, Any], loss: torch.Tensor | None = None) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Batch
 from yisheng.models.head import find_head
 from yisheng.training.loop import Loss, Step
@@ -105,7 +106,8 @@ def plan_finetuning(model: nn.Module, mode: FinetuneMode, epochs: int) -> Finetu
     """
     if mode == "gradual" and epochs < 2:
         raise UsageError(
-            f"finetune=gradual needs 2 epochs or more, got epochs={epochs}", "use epochs=2 or more, or finetune=all"
+            Message("finetune=gradual needs 2 epochs or more, got epochs={epochs}", epochs=epochs),
+            Message("use epochs=2 or more, or finetune=all"),
         )
     _, layer = find_head(model)
     groups: list[LayerGroup] = []

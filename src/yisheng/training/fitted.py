@@ -10,6 +10,7 @@ from yisheng.core import nested, registry
 from yisheng.core.components import is_custom
 from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import derive
 from yisheng.core.types import Batch, Spec
@@ -66,8 +67,10 @@ def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
     if not is_fitted(config):
         if config.optimizer.name == "none":
             raise UsageError(
-                f"optimizer=none updates nothing, and model={config.model.name} is trained by updates",
-                "leave optimizer out",
+                Message(
+                    "optimizer=none updates nothing, and model={name} is trained by updates", name=config.model.name
+                ),
+                Message("leave optimizer out"),
             )
         return config
     chosen: dict[str, Any] = {
@@ -100,8 +103,12 @@ def _require_own_scaling(config: Config) -> None:
     for key, allowed in (("scale", (AUTO, "codes")), ("target_scale", (AUTO, "none"))):
         if getattr(config, key).name not in allowed:
             raise UsageError(
-                f"model={config.model.name} is made of models with scalings of their own: {key} does not apply",
-                f"leave {key} out",
+                Message(
+                    "model={name} is made of models with scalings of their own: {key} does not apply",
+                    name=config.model.name,
+                    key=key,
+                ),
+                Message("leave {key} out", key=key),
             )
 
 
@@ -110,9 +117,14 @@ def _require_stages(config: Config, spec: Spec) -> None:
     model = registry.build("models", config.model.name, spec, **config.model.options)
     if config.epochs != AUTO and 0 < config.epochs < model.folds:
         raise UsageError(
-            f"model={config.model.name} trains one fold of a candidate in an epoch, and a candidate has {model.folds}: "
-            f"epochs={config.epochs} trains none",
-            "leave epochs out, or use budget=1m",
+            Message(
+                "model={name} trains one fold of a candidate in an epoch, and a candidate has {folds}: "
+                "epochs={epochs} trains none",
+                name=config.model.name,
+                folds=model.folds,
+                epochs=config.epochs,
+            ),
+            Message("leave epochs out, or use budget=1m"),
         )
 
 
@@ -124,15 +136,19 @@ def _require_applicable(config: Config, chosen: dict[str, Any]) -> None:
     if keys:
         keys = [f"{key} or its options" if isinstance(getattr(config, key), Choice) else key for key in keys]
         raise UsageError(
-            f"model={name} is fitted by a method of its own, without gradient steps: {', '.join(keys)} does not apply",
-            f"leave it out; `yisheng models {name}` lists the options of the model",
+            Message(
+                "model={name} is fitted by a method of its own, without gradient steps: {keys} does not apply",
+                name=name,
+                keys=", ".join(keys),
+            ),
+            Message("leave it out; `yisheng models {name}` lists the options of the model", name=name),
         )
     further = registry.find("models", name).meta.get("losses", ())
     if config.loss.name not in (AUTO, *FITTED_LOSSES, *further) or (config.loss.name == AUTO and config.loss.options):
         raise UsageError(
             f"model={name} minimizes the log loss{', ' * bool(further)}{', '.join(further)} or the squared error, it "
             "cannot minimize another loss",
-            "leave loss and its options out, or use a network",
+            Message("leave loss and its options out, or use a network"),
         )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from yisheng.core import registry
 from yisheng.core.config import Choice, Config
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.optim._eager import EagerOptimizer
 from yisheng.scratch.l1_penalty import l1_penalty
@@ -72,8 +73,8 @@ def build_network(config: Config, model: nn.Module) -> nn.Module:
     _require_scratch_settings(config)
     if any(isinstance(layer, nn.Dropout) for layer in model.modules()) and not _is_on_cpu(model):
         raise UsageError(
-            "scratch=true and dropout need a CPU: on a GPU torch draws its masks in another order",
-            "use device=cpu or dropout=0",
+            Message("scratch=true and dropout need a CPU: on a GPU torch draws its masks in another order"),
+            Message("use device=cpu or dropout=0"),
         )
     return nn.Sequential(
         OrderedDict((name, _ScratchLayer(layer, scratch_forward(layer))) for name, layer in model.named_children())
@@ -174,8 +175,8 @@ def _is_on_cpu(model: nn.Module) -> bool:
 def _require_scratch_form(key: str, name: str, supported: tuple[str, ...]) -> None:
     if name not in supported:
         raise UsageError(
-            f"scratch=true: {key}={name} has no from-scratch form",
-            f"use {key}= with one of {', '.join(supported)}, or remove scratch",
+            Message("scratch=true: {key}={name} has no from-scratch form", key=key, name=name),
+            Message("use {key}= with one of {supported}, or remove scratch", key=key, supported=", ".join(supported)),
         )
 
 
@@ -183,16 +184,21 @@ def _require_scratch_settings(config: Config) -> None:
     """Check the settings that the from-scratch layers do not support."""
     if config.precision == "bf16":
         raise UsageError(
-            "scratch=true and precision=bf16: from-scratch layers compute in the precision of the weights",
-            "remove precision, or use precision=fp64",
+            Message("scratch=true and precision=bf16: from-scratch layers compute in the precision of the weights"),
+            Message("remove precision, or use precision=fp64"),
         )
     if config.memory_format == "channels-last":
         raise UsageError(
-            "scratch=true and memory_format=channels-last: from-scratch layers support contiguous memory only",
-            "remove memory_format",
+            Message(
+                "scratch=true and memory_format=channels-last: from-scratch layers support contiguous memory only",
+            ),
+            Message("remove memory_format"),
         )
     if config.weights is not None:
         raise UsageError(
-            f"scratch=true and weights={config.weights}: from-scratch training starts from random weights",
-            "remove weights or scratch",
+            Message(
+                "scratch=true and weights={weights}: from-scratch training starts from random weights",
+                weights=config.weights,
+            ),
+            Message("remove weights or scratch"),
         )

@@ -96,8 +96,11 @@ def require_channels_last(model: nn.Module, x: Any) -> None:
             nested.call(model, nested.map_tensors(lambda tensor: tensor.to(device), x))
     except RuntimeError as error:
         raise UsageError(
-            f"the network does not support memory_format=channels-last: {' '.join(str(error).split())[:200]}",
-            "leave memory_format out, or use x.flatten(1) in place of x.view(...)",
+            Message(
+                "the network does not support memory_format=channels-last: {split}",
+                split=" ".join(str(error).split())[:200],
+            ),
+            Message("leave memory_format out, or use x.flatten(1) in place of x.view(...)"),
         ) from error
 
 
@@ -167,8 +170,13 @@ def _require_loss_outputs(config: ResolvedConfig, expected: Spec, fitted: Spec) 
     if is_custom(config.loss) or expected.outputs == fitted.outputs:
         return
     raise UsageError(
-        f"loss={config.loss.name} needs {expected.outputs} outputs, the network has {fitted.outputs}",
-        "leave loss out to have it chosen, or change the network's last layer",
+        Message(
+            "loss={name} needs {outputs} outputs, the network has {outputs_2}",
+            name=config.loss.name,
+            outputs=expected.outputs,
+            outputs_2=fitted.outputs,
+        ),
+        Message("leave loss out to have it chosen, or change the network's last layer"),
     )
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.messages import Message
 from yisheng.core.types import Batch
 from yisheng.training.state import State
 
@@ -26,7 +27,9 @@ def explain_nonfinite_loss(state: State, batch: Batch, value: float) -> NonFinit
     """
     origin = _describe_nonfinite_rows(batch) or _find_first_nonfinite_layer(state.model, batch)
     update = _describe_update(state.step + 1, state.epoch, batch)
-    return NonFiniteError(f"the loss became {value} {update}: {origin}", REMEDY)
+    return NonFiniteError(
+        Message("the loss became {value} {update}: {origin}", value=value, update=update, origin=origin), REMEDY
+    )
 
 
 def explain_nonfinite_gradient(state: State, batch: Batch) -> NonFiniteError:
@@ -45,7 +48,14 @@ def explain_nonfinite_gradient(state: State, batch: Batch) -> NonFiniteError:
     ]
     layer = f"the gradient of {nonfinite[-1]} is the first that is not finite" if nonfinite else "their norm overflows"
     update = _describe_update(state.step + 1, state.epoch, batch)
-    return NonFiniteError(f"gradients became non-finite {update}: {_describe_nonfinite_rows(batch) or layer}", REMEDY)
+    return NonFiniteError(
+        Message(
+            "gradients became non-finite {update}: {batch}",
+            update=update,
+            batch=_describe_nonfinite_rows(batch) or layer,
+        ),
+        REMEDY,
+    )
 
 
 def explain_nonfinite_update(step: int, epoch: int, batch: Batch) -> NonFiniteError:
@@ -57,7 +67,10 @@ def explain_nonfinite_update(step: int, epoch: int, batch: Batch) -> NonFiniteEr
         batch: its batch.
     """
     origin = _describe_nonfinite_rows(batch) or "its inputs are finite, its loss or gradients are not"
-    return NonFiniteError(f"numbers became non-finite {_describe_update(step, epoch, batch)}: {origin}", REMEDY)
+    return NonFiniteError(
+        Message("numbers became non-finite {step}: {origin}", step=_describe_update(step, epoch, batch), origin=origin),
+        REMEDY,
+    )
 
 
 def _describe_update(step: int, epoch: int, batch: Batch) -> str:

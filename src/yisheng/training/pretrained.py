@@ -12,6 +12,7 @@ from yisheng.core import files, registry
 from yisheng.core.components import is_custom
 from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.types import Spec
@@ -43,14 +44,14 @@ def load_pretrained(config: Config) -> tuple[Config, Pretrained | None]:
         run.require_current_format()
         if run.is_cross_validation:
             raise UsageError(
-                f"weights={path} is a cross-validation of several models",
+                Message("weights={path} is a cross-validation of several models", path=path),
                 f"use one of them, weights={path / 'fold-01'} for example",
             )
         return _load_from_run(config, run)
     name = path.name
     if not path.is_file():
         if any(sign in config.weights for sign in "/\\~"):
-            raise DataError(f"weights={path} does not exist", "check the path")
+            raise DataError(Message("weights={path} does not exist", path=path), Message("check the path"))
         name, path = _download(config.weights, config.model.name)
     tensors = published.read_weights(path)
     if is_custom(config.model):
@@ -67,7 +68,10 @@ def _choose_model(model: Choice, name: str, tensors: Any) -> Choice:
         fitting = published.find_matching_networks(tensors)
         if len(fitting) != 1:
             networks = f"several networks ({', '.join(fitting)})" if fitting else "no network that yisheng has"
-            raise UsageError(f"the weights {name} fit {networks}", "name the network with model=")
+            raise UsageError(
+                Message("the weights {name} fit {networks}", name=name, networks=networks),
+                Message("name the network with model="),
+            )
         model = Choice(name=fitting[0], options=model.options)
     style = registry.find("models", model.name).options.get("style")
     if style is not None and "published" in typing.get_args(style.type):
@@ -79,8 +83,11 @@ def _load_from_run(config: Config, run: RunFolder) -> tuple[Config, Pretrained]:
     """Return the config with the network of a run, and the run's best weights."""
     if config.epochs == 0:
         raise UsageError(
-            f"weights={run.path} with epochs=0 would score a run without the scaling that it was trained with",
-            f"evaluate the run: yisheng evaluate {run.path} data=DATA",
+            Message(
+                "weights={path} with epochs=0 would score a run without the scaling that it was trained with",
+                path=run.path,
+            ),
+            Message("evaluate the run: yisheng evaluate {path} data=DATA", path=run.path),
         )
     tensors = published.read_weights(run.file(RunFolder.WEIGHTS))
     path = run.file(RunFolder.MODEL)
@@ -89,10 +96,13 @@ def _load_from_run(config: Config, run: RunFolder) -> tuple[Config, Pretrained]:
         network = Choice(name=description["model"]["name"], options=description["model"]["options"])
         spec, scale = Spec.from_json(description["spec"]), transforms.from_json(description["transforms"]["input"])
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {error}", INTACT_COPY) from None
+        raise DataError(Message("{path} is damaged: {error}", path=path, error=error), INTACT_COPY) from None
     model = config.model
     if model.name == AUTO and is_custom(network):
-        raise UsageError(f"the network of {run.path} is code of your own", f"name it: model={network.name}")
+        raise UsageError(
+            Message("the network of {path} is code of your own", path=run.path),
+            Message("name it: model={name}", name=network.name),
+        )
     if model.component is None and model.name in (AUTO, network.name):
         model = Choice(name=network.name, options={**network.options, **model.options})
     choice = None
@@ -109,7 +119,9 @@ def _download(name: str, model: str) -> tuple[str, Path]:
     """
     published_files = [file.name for file in catalog.find(HUB_SET).files]
     if name == "imagenet" and model == AUTO:
-        raise UsageError("weights=imagenet needs the network's name", "add model=resnet18, for example")
+        raise UsageError(
+            Message("weights=imagenet needs the network's name"), Message("add model=resnet18, for example")
+        )
     label = _normalize(model if name == "imagenet" else name)
     matching = [
         file

@@ -254,11 +254,16 @@ def _require_assemblable(config: Config, device: torch.device) -> None:
     """Check what can be checked before anything is built."""
     if config.budget is not None:
         raise UsageError(
-            f"budget={config.budget:g} (seconds) is for one training: here several are trained, or parts of one",
-            "use epochs= instead of budget=",
+            Message(
+                "budget={budget} (seconds) is for one training: here several are trained, or parts of one",
+                budget=f"{config.budget:g}",
+            ),
+            Message("use epochs= instead of budget="),
         )
     if config.precision == "fp64" and device.type == "mps":
-        raise UsageError("Apple's GPU (device=mps) cannot compute with precision=fp64", "use device=cpu")
+        raise UsageError(
+            Message("Apple's GPU (device=mps) cannot compute with precision=fp64"), Message("use device=cpu")
+        )
 
 
 def _choose_full_batches(config: Config, dataset: Dataset, split: Split, pretrained: Pretrained | None) -> Config:
@@ -342,8 +347,11 @@ def _load_pretrained(
     notes = result.notes
     if config.epochs == 0 and result.new_head:
         raise UsageError(
-            f"the weights have no last layer for this data, and epochs=0 would score a random one: {'; '.join(notes)}",
-            "use epochs=10 to train it, or give data with the classes of the weights",
+            Message(
+                "the weights have no last layer for this data, and epochs=0 would score a random one: {notes}",
+                notes="; ".join(notes),
+            ),
+            Message("use epochs=10 to train it, or give data with the classes of the weights"),
         )
     if pretrained.scale is not None and pretrained.scale.name == "imagenet":
         mismatch = finetune.explain_scale_mismatch(fitted.scale, **pretrained.scale.options)
@@ -357,8 +365,12 @@ def _require_rows_for_batch_norm(model: nn.Module, batch: int, rows: int) -> Non
     """Check that every batch has two rows or more if the model normalizes over rows."""
     if min(batch, rows) == 1 and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
         raise UsageError(
-            f"batch norm needs two rows or more in every batch, got batch={batch} and {rows} rows",
-            "use a larger batch=, or remove batch_norm",
+            Message(
+                "batch norm needs two rows or more in every batch, got batch={batch} and {rows} rows",
+                batch=batch,
+                rows=rows,
+            ),
+            Message("use a larger batch=, or remove batch_norm"),
         )
 
 

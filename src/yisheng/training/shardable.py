@@ -7,6 +7,7 @@ from torch import nn
 
 from yisheng.core.config import AUTO, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.training.update import needs_closure
 
 
@@ -25,15 +26,21 @@ def choose_shards(config: Config, processes: int) -> Config:
     """
     if processes & (processes - 1):
         raise UsageError(
-            f"processes={processes} is not a power of two: gradients are added in pairs",
-            f"use processes={1 << processes.bit_length() - 1}",
+            Message("processes={processes} is not a power of two: gradients are added in pairs", processes=processes),
+            Message("use processes={bits}", bits=1 << processes.bit_length() - 1),
         )
     shards = processes if config.shards == AUTO else config.shards
     config = config.model_copy(update={"shards": shards})
     if shards % processes:
         raise UsageError(
-            f"processes={processes} does not divide shards={config.shards}: each process computes as many shards",
-            f"use processes={config.shards} or fewer, or shards={processes}",
+            Message(
+                "processes={processes} does not divide shards={shards}: each process computes as many shards",
+                processes=processes,
+                shards=config.shards,
+            ),
+            Message(
+                "use processes={shards} or fewer, or shards={processes}", shards=config.shards, processes=processes
+            ),
         )
     if config.shards != 1:
         require_plain_network(config)
@@ -50,8 +57,10 @@ def require_plain_network(config: Config) -> None:
     """
     if config.scratch:
         raise UsageError(
-            f"scratch=true trains twice on complete batches, shards={config.shards} divides them",
-            "leave shards= and processes= out, or use scratch=false",
+            Message(
+                "scratch=true trains twice on complete batches, shards={shards} divides them", shards=config.shards
+            ),
+            Message("leave shards= and processes= out, or use scratch=false"),
         )
 
 
@@ -59,16 +68,16 @@ def _require_one_training(config: Config) -> None:
     """Refuse what one process does alone while the others would wait."""
     if config.folds is not None:
         raise UsageError(
-            f"processes= is for one training, folds={config.folds} trains several",
-            f"use fold=1/{config.folds} for one of the folds, or leave processes= out",
+            Message("processes= is for one training, folds={folds} trains several", folds=config.folds),
+            Message("use fold=1/{folds} for one of the folds, or leave processes= out", folds=config.folds),
         )
     if config.doctor == "full":
         raise UsageError(
-            "doctor=full tries remedies in one process, and records the outputs of all rows there",
-            "use doctor=passive, or leave processes= out",
+            Message("doctor=full tries remedies in one process, and records the outputs of all rows there"),
+            Message("use doctor=passive, or leave processes= out"),
         )
     if config.epochs == 0:
-        raise UsageError("epochs=0 trains nothing that processes could share", "leave processes= out")
+        raise UsageError(Message("epochs=0 trains nothing that processes could share"), Message("leave processes= out"))
 
 
 def require_shardable(
@@ -91,15 +100,23 @@ def require_shardable(
     require_plain_network(config)
     if processes > 1 and device.type != "cpu":
         raise UsageError(
-            f"processes={processes} train on the CPU only, this is device={device}", "use device=cpu or processes=1"
+            Message(
+                "processes={processes} train on the CPU only, this is device={device}",
+                processes=processes,
+                device=device,
+            ),
+            Message("use device=cpu or processes=1"),
         )
     if needs_closure(optimizer):
         raise UsageError(
-            f"optimizer={config.optimizer.name} computes the loss several times in an update, on the complete batch",
-            "use optimizer=adam, or shards=1",
+            Message(
+                "optimizer={name} computes the loss several times in an update, on the complete batch",
+                name=config.optimizer.name,
+            ),
+            Message("use optimizer=adam, or shards=1"),
         )
     if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
         raise UsageError(
-            "SyncBatchNorm normalizes over several GPUs, and a shard is normalized alone",
-            "use nn.BatchNorm2d, or shards=1",
+            Message("SyncBatchNorm normalizes over several GPUs, and a shard is normalized alone"),
+            Message("use nn.BatchNorm2d, or shards=1"),
         )

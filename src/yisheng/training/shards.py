@@ -16,6 +16,7 @@ from torch import nn
 
 from yisheng.core.errors import NonFiniteError, UsageError
 from yisheng.core.generator_states import preserve_generators, seed_generators
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Batch
 from yisheng.training.distributed import Contribution, Peers
@@ -173,8 +174,8 @@ def _take_dense_gradients(parameters: list[nn.Parameter]) -> Tensors:
     gradients = take_gradients(parameters)
     if any(gradient is not None and gradient.layout is not torch.strided for gradient in gradients):
         raise UsageError(
-            "a gradient is sparse, and sparse gradients cannot be added over shards",
-            "use shards=1, or nn.Embedding(..., sparse=False)",
+            Message("a gradient is sparse, and sparse gradients cannot be added over shards"),
+            Message("use shards=1, or nn.Embedding(..., sparse=False)"),
         )
     return gradients
 

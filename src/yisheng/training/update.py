@@ -13,6 +13,7 @@ from torch import nn
 
 from yisheng.core import autocast
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Batch
 from yisheng.training.loop import Loss, Step
 from yisheng.training.nonfinite import explain_nonfinite_gradient, explain_nonfinite_loss, explain_nonfinite_update
@@ -48,15 +49,18 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
     if losses.ndim == 0:
         if batch.weight is not None:
             raise UsageError(
-                "the loss returns one number for a batch, so its samples cannot have weights",
-                "return one value for each sample, without reduction",
+                Message("the loss returns one number for a batch, so its samples cannot have weights"),
+                Message("return one value for each sample, without reduction"),
             )
         return losses
     if losses.shape != y.shape[:1]:
         raise UsageError(
-            f"a loss must return one value for each of {len(y)} outputs, or one number for all, got shape "
-            f"{tuple(losses.shape)}",
-            "return the losses without reduction, with shape (B,): the update takes their mean",
+            Message(
+                "a loss must return one value for each of {count} outputs, or one number for all, got shape {shape}",
+                count=len(y),
+                shape=tuple(losses.shape),
+            ),
+            Message("return the losses without reduction, with shape (B,): the update takes their mean"),
         )
     if members > 1:
         losses = losses.view(-1, members).mean(1)

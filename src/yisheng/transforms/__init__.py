@@ -22,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from yisheng.core.messages import Message
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -155,15 +157,25 @@ def from_json(data: Mapping[str, Any]) -> Transform:
 
     remedy = "copy the file from an intact run folder"
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
-        raise DataError("a fitted transform must be an object with a name", remedy)
+        raise DataError(Message("a fitted transform must be an object with a name"), remedy)
     try:
         build: Any = registry.find("transforms", data["name"]).build
     except UsageError as error:
-        raise DataError(f"the fitted transform is unknown: {error.problem}", error.remedy) from None
+        raise DataError(
+            Message("the fitted transform is unknown: {problem}", problem=error.problem), error.remedy
+        ) from None
     names = [f.name for f in dataclasses.fields(build)]
     if sorted([*names, "name"]) != sorted(map(str, data)):
         received = ", ".join(str(key) for key in data if key != "name") or "none"
-        raise DataError(f"transform {data['name']} has the fields {', '.join(names) or 'none'}, got {received}", remedy)
+        raise DataError(
+            Message(
+                "transform {data} has the fields {names}, got {received}",
+                data=data["name"],
+                names=", ".join(names) or "none",
+                received=received,
+            ),
+            remedy,
+        )
     hints = typing.get_type_hints(build)
     values = {}
     for name in names:
@@ -172,6 +184,9 @@ def from_json(data: Mapping[str, Any]) -> Transform:
             values[name] = TypeAdapter(hints[name], config=ConfigDict(strict=True)).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
-            raise DataError(f"transform {data['name']} is damaged at {name}: {reason}", remedy) from None
+            raise DataError(
+                Message("transform {data} is damaged at {name}: {reason}", data=data["name"], name=name, reason=reason),
+                remedy,
+            ) from None
     transform: Transform = build(**values)
     return transform

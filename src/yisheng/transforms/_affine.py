@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.transforms._row_chunks import channel_axis
 
 SINGLE_EPSILON = float(torch.finfo(torch.float32).eps)
@@ -58,8 +59,13 @@ class Affine:
         if x.shape[axis] != len(self.shift):
             axis_name = "channels" if trailing else "columns"
             raise DataError(
-                f"this transform was fitted on {len(self.shift)} {axis_name}, got inputs of shape {tuple(x.shape)}",
-                "give data of the same form as in training",
+                Message(
+                    "this transform was fitted on {count} {axis_name}, got inputs of shape {shape}",
+                    count=len(self.shift),
+                    axis_name=axis_name,
+                    shape=tuple(x.shape),
+                ),
+                Message("give data of the same form as in training"),
             )
         dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
         key = (x.device, dtype, trailing)

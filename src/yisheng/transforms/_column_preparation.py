@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.transforms import _number_scaling
 from yisheng.transforms._categories import build_indicator_table
 
@@ -60,8 +61,12 @@ class ColumnPreparation:
         """
         if x.ndim < 1 or x.shape[-1] != len(self.fitted.kinds):
             raise DataError(
-                f"this transform was fitted on {len(self.fitted.kinds)} columns, got inputs of shape {tuple(x.shape)}",
-                "give data of the same form as in training",
+                Message(
+                    "this transform was fitted on {count} columns, got inputs of shape {shape}",
+                    count=len(self.fitted.kinds),
+                    shape=tuple(x.shape),
+                ),
+                Message("give data of the same form as in training"),
             )
         x = x if x.dtype is torch.float64 else x.to(torch.float32)
         c = self._constants(x)

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import InputSpec
 
 CHUNK_VALUES = 1 << 18
@@ -83,11 +84,16 @@ def count_columns(x: np.ndarray | RowSubset) -> int:
     """
     if x.ndim < 2:
         raise DataError(
-            f"a transform is fitted on rows (N, D) or images (N, C, H, W), got an array of shape {tuple(x.shape)}",
-            "add an axis for the columns, as in x.reshape(len(x), -1)",
+            Message(
+                "a transform is fitted on rows (N, D) or images (N, C, H, W), got an array of shape {shape}",
+                shape=tuple(x.shape),
+            ),
+            Message("add an axis for the columns, as in x.reshape(len(x), -1)"),
         )
     if not len(x):
-        raise DataError("the training part has no rows to fit a transform on", "make the other parts smaller")
+        raise DataError(
+            Message("the training part has no rows to fit a transform on"), Message("make the other parts smaller")
+        )
     return int(x.shape[channel_axis(x.ndim)])
 
 
@@ -163,6 +169,12 @@ def raise_nonfinite(nonfinite: np.ndarray, columns: Sequence[str] = (), part: st
     suffix = f" and {len(indices) - 5} more" if len(indices) > 5 else ""
     plural = "s" if len(indices) > 1 else ""
     raise DataError(
-        f"missing or infinite values in column{plural} {', '.join(names)}{suffix} of the {part} part",
-        "fill them in, or leave out those rows or columns",
+        Message(
+            "missing or infinite values in column{plural} {names}{suffix} of the {part} part",
+            plural=plural,
+            names=", ".join(names),
+            suffix=suffix,
+            part=part,
+        ),
+        Message("fill them in, or leave out those rows or columns"),
     )

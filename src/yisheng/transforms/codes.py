@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Column
 from yisheng.transforms._column_statistics import compute_statistics
@@ -52,7 +53,8 @@ class codes:  # noqa: N801  # its name is the registered name
         is_finite = all(map(math.isfinite, (*self.shift, *self.scale)))
         if len(lengths) != 1 or not is_finite or min((*self.scale, 1.0)) <= 0 or min((*self.category_counts, 0)) < 0:
             raise DataError(
-                "the fields of transform codes contradict one another", "copy the file from an intact run folder"
+                Message("the fields of transform codes contradict one another"),
+                Message("copy the file from an intact run folder"),
             )
 
     @classmethod
@@ -82,8 +84,10 @@ class codes:  # noqa: N801  # its name is the registered name
         """
         if x.shape[-1] != len(self.shift):
             raise DataError(
-                f"the transform was fitted on {len(self.shift)} columns, got {x.shape[-1]}",
-                "give data of the same form as in training",
+                Message(
+                    "the transform was fitted on {count} columns, got {shape}", count=len(self.shift), shape=x.shape[-1]
+                ),
+                Message("give data of the same form as in training"),
             )
         counts, shift, scale = (tensor.to(x.device) for tensor in self._tensors)
         values = x.double()

@@ -13,6 +13,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Column, Spec
 from yisheng.transforms import _number_scaling
@@ -102,7 +103,8 @@ class columns:  # noqa: N801  # its name is the registered name
         n = self.kinds.count("number")
         if not (self._numbers_agree(n) and self._knots_agree(n) and self._categories_agree()):
             raise DataError(
-                "the fields of transform columns contradict one another", "copy the file from an intact run folder"
+                Message("the fields of transform columns contradict one another"),
+                Message("copy the file from an intact run folder"),
             )
 
     def _numbers_agree(self, n: int) -> bool:
@@ -207,7 +209,8 @@ class columns:  # noqa: N801  # its name is the registered name
             UsageError: always.
         """
         raise UsageError(
-            f"prepared columns cannot be inverted, got some of shape {tuple(x.shape)}", "use the rows of the data set"
+            Message("prepared columns cannot be inverted, got some of shape {shape}", shape=tuple(x.shape)),
+            Message("use the rows of the data set"),
         )
 
     def spec(self, spec: Spec) -> Spec:
@@ -228,9 +231,14 @@ class columns:  # noqa: N801  # its name is the registered name
             or any(code >= len(table[i].categories) for i, code in pairs)
         ):
             raise DataError(
-                f"the transform was fitted on {len(self.kinds)} columns, got {spec.shape[0]} of shape {spec.shape} "
-                "with other kinds or categories",
-                "give data of the same form as in training",
+                Message(
+                    "the transform was fitted on {count} columns, got {shape} of shape {shape_2} with other "
+                    "kinds or categories",
+                    count=len(self.kinds),
+                    shape=spec.shape[0],
+                    shape_2=spec.shape,
+                ),
+                Message("give data of the same form as in training"),
             )
         number_names = [c.name for c in table if c.kind == "number"]
         outputs = [
@@ -251,17 +259,24 @@ class columns:  # noqa: N801  # its name is the registered name
 
 def _require_kinds(table: Sequence[Column], D: int) -> None:
     if len(table) != D:
-        raise DataError(f"{len(table)} columns do not fit rows of {D} values", "name every column, or none")
+        raise DataError(
+            Message("{count} columns do not fit rows of {D} values", count=len(table), D=D),
+            Message("name every column, or none"),
+        )
     wrong_kinds = [f"{c.name} ({c.kind})" for c in table if c.kind not in KINDS]
     if wrong_kinds:
         raise DataError(
-            f"a column must be a number, a category or yes/no, got {', '.join(wrong_kinds[:5])}",
-            "leave it out with drop=, or give its kind with kinds=",
+            Message(
+                "a column must be a number, a category or yes/no, got {wrong_kinds}",
+                wrong_kinds=", ".join(wrong_kinds[:5]),
+            ),
+            Message("leave it out with drop=, or give its kind with kinds="),
         )
     empty = [c.name for c in table if c.kind == "category" and not c.categories]
     if empty:
         raise DataError(
-            f"a column of categories must have some, got none for {', '.join(empty[:5])}", "leave it out with drop="
+            Message("a column of categories must have some, got none for {empty}", empty=", ".join(empty[:5])),
+            Message("leave it out with drop="),
         )
 
 

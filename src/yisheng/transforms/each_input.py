@@ -13,6 +13,7 @@ import torch
 from yisheng import transforms
 from yisheng.core import nested
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Inputs, InputSpec, Spec
 from yisheng.transforms._row_chunks import RowSubset, split_inputs
@@ -48,8 +49,8 @@ class each_input:  # noqa: N801  # its name is the registered name
         lengths = {len(self.names), len(self.shapes), len(self.dtypes), len(self.scales)}
         if len(lengths) != 1 or not self.names:
             raise DataError(
-                "transform each-input needs a name, a shape, a type and a scaling for each input",
-                "copy the file from an intact run folder",
+                Message("transform each-input needs a name, a shape, a type and a scaling for each input"),
+                Message("copy the file from an intact run folder"),
             )
         assert self.inputs
         assert self.fitted  # reading them raises an error if one is damaged

@@ -12,6 +12,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.transforms._affine import Affine
 from yisheng.transforms._row_chunks import RowSubset, count_columns
@@ -59,9 +60,13 @@ class imagenet:  # noqa: N801  # its name is the registered name
         values = (*self.mean, *self.std)
         if not (len(self.mean) == len(self.std) > 0 and all(map(math.isfinite, values)) and min(self.std) > 0):
             raise DataError(
-                f"imagenet scaling needs an equal number of finite means and of standard deviations above zero, "
-                f"got mean={self.mean} and std={self.std}",
-                "give both once for all channels, or for red, green and blue",
+                Message(
+                    "imagenet scaling needs an equal number of finite means and of standard deviations above "
+                    "zero, got mean={mean} and std={std}",
+                    mean=self.mean,
+                    std=self.std,
+                ),
+                Message("give both once for all channels, or for red, green and blue"),
             )
 
     @classmethod
@@ -80,7 +85,9 @@ class imagenet:  # noqa: N801  # its name is the registered name
         """
         channels = count_columns(x)
         if x.ndim != 4:
-            raise DataError("imagenet scaling is for images, got rows of numbers", "use scale=standard")
+            raise DataError(
+                Message("imagenet scaling is for images, got rows of numbers"), Message("use scale=standard")
+            )
         return cls(mean=_per_channel(mean, channels, "mean"), std=_per_channel(std, channels, "std"))
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
@@ -108,6 +115,15 @@ def _per_channel(values: tuple[float, ...], channels: int, name: str) -> tuple[f
     if channels == 1 and values:
         return (sum(values) / len(values),)
     raise DataError(
-        f"imagenet scaling has {len(values)} values of {name} for images of {channels} channels",
-        f"give {name} once for all channels, or {channels} values; or use scale=standard",
+        Message(
+            "imagenet scaling has {count} values of {name} for images of {channels} channels",
+            count=len(values),
+            name=name,
+            channels=channels,
+        ),
+        Message(
+            "give {name} once for all channels, or {channels} values; or use scale=standard",
+            name=name,
+            channels=channels,
+        ),
     )

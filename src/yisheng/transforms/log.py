@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.transforms._affine import Affine
 from yisheng.transforms._row_chunks import RowSubset, count_columns, iterate_chunks
@@ -55,9 +56,11 @@ class log:  # noqa: N801  # its name is the registered name
         finite = all(map(math.isfinite, (*self.offset, *self.knee, *self.mean, *self.std)))
         if not (same_length and finite) or min((*self.knee, *self.std)) <= 0 or min(self.offset) < 0:
             raise DataError(
-                "transform log needs an equal number of finite offsets, knees, means and standard deviations, "
-                "knees and deviations above zero",
-                "copy the file from an intact run folder",
+                Message(
+                    "transform log needs an equal number of finite offsets, knees, means and standard "
+                    "deviations, knees and deviations above zero",
+                ),
+                Message("copy the file from an intact run folder"),
             )
 
     @classmethod
@@ -75,8 +78,8 @@ class log:  # noqa: N801  # its name is the registered name
             low = np.minimum(low, chunk.astype(np.float64).min(axis=(0, 2)))
         if not (low >= 0).all():  # False for NaN
             raise DataError(
-                f"log needs a target of 0 or more, got {np.min(low):g} in the training part",
-                "use target_scale=standard",
+                Message("log needs a target of 0 or more, got {low} in the training part", low=f"{np.min(low):g}"),
+                Message("use target_scale=standard"),
             )
         offset = np.where(low > 0, 0.0, 1.0)
         shape = (-1, *[1] * (x.ndim - 2))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import BYTES_PER_VALUE, InputType, Spec
 from yisheng.transforms._row_chunks import RowSubset, iterate_chunks
@@ -45,8 +46,8 @@ class raw:  # noqa: N801  # its name is the registered name
     def __post_init__(self) -> None:
         if self.dtype not in BYTES_PER_VALUE or not self.low <= self.high:
             raise DataError(
-                "transform raw needs a type of values, and a smallest value that is not above the largest one",
-                "copy the file from an intact run folder",
+                Message("transform raw needs a type of values, and a smallest value that is not above the largest one"),
+                Message("copy the file from an intact run folder"),
             )
 
     @classmethod
@@ -62,7 +63,10 @@ class raw:  # noqa: N801  # its name is the registered name
         chunks = [(chunk.min(), chunk.max()) for chunk in iterate_chunks(x)]
         low, high = float(min(low for low, _ in chunks)), float(max(high for _, high in chunks))
         if x.dtype.kind == "i" and max(abs(low), abs(high)) > MAX_ID:
-            raise DataError(f"ids go from {low:.0f} to {high:.0f}", "number them from 0")
+            raise DataError(
+                Message("ids go from {low} to {high}", low=f"{low:.0f}", high=f"{high:.0f}"),
+                Message("number them from 0"),
+            )
         return cls(x.dtype.name, low, high)
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:

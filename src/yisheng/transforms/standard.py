@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.transforms._affine import Affine
 from yisheng.transforms._row_chunks import (
@@ -52,8 +53,10 @@ class standard:  # noqa: N801  # its name is the registered name
         finite = all(map(math.isfinite, (*self.mean, *self.std)))
         if not (len(self.mean) == len(self.std) > 0 and finite and min(self.std) > 0):
             raise DataError(
-                "transform standard needs an equal number of finite means and of standard deviations above zero",
-                "copy the file from an intact run folder",
+                Message(
+                    "transform standard needs an equal number of finite means and of standard deviations above zero",
+                ),
+                Message("copy the file from an intact run folder"),
             )
 
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.transforms._affine import Affine
 from yisheng.transforms._row_chunks import RowSubset, count_columns, iterate_chunks, raise_nonfinite
@@ -45,8 +46,8 @@ class unit:  # noqa: N801  # its name is the registered name
             low > high for low, high in zip(self.low, self.high, strict=True)
         ):
             raise DataError(
-                "transform unit needs an equal number of finite lows and highs, and no high below its low",
-                "copy the file from an intact run folder",
+                Message("transform unit needs an equal number of finite lows and highs, and no high below its low"),
+                Message("copy the file from an intact run folder"),
             )
 
     @classmethod

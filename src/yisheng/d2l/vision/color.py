@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageEnhance
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.d2l.vision.functional import is_tensor
 
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
@@ -49,7 +50,10 @@ def adjust_hue(image: Any, hue_factor: float) -> Any:
         UsageError: the factor is outside of that range.
     """
     if not -0.5 <= hue_factor <= 0.5:
-        raise UsageError(f"hue must be from -0.5 to 0.5, got {hue_factor}", "give a fraction of the color circle")
+        raise UsageError(
+            Message("hue must be from -0.5 to 0.5, got {hue_factor}", hue_factor=hue_factor),
+            Message("give a fraction of the color circle"),
+        )
     if is_tensor(image):
         return image if _count_channels(image) == 1 else _move_hue(image, hue_factor)
     if image.mode in ("L", "1", "I", "F"):
@@ -69,7 +73,10 @@ def rgb_to_grayscale(image: torch.Tensor) -> torch.Tensor:
 def _count_channels(image: torch.Tensor) -> int:
     channels = image.shape[-3] if image.ndim >= 3 else 1
     if channels not in (1, 3):
-        raise UsageError(f"a color transform requires 1 or 3 channels, got {channels}", "give (3, H, W) or (1, H, W)")
+        raise UsageError(
+            Message("a color transform requires 1 or 3 channels, got {channels}", channels=channels),
+            Message("give (3, H, W) or (1, H, W)"),
+        )
     return int(channels)
 
 

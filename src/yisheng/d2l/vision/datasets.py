@@ -17,6 +17,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.d2l.notices import FAST_PIXELS, limit_rows
 from yisheng.d2l.vision.hub_images import read_cifar10, read_idx_part
@@ -167,13 +168,18 @@ class ImageFolder(_VisionDataset):
         folder = parse_path(root, "root")
         if not folder.is_dir():
             raise DataError(
-                f"the folder {folder} does not exist (the present folder is {Path.cwd()})",
-                "check the path; d2l.download_extract returns the folder that it extracted",
+                Message(
+                    "the folder {folder} does not exist (the present folder is {present_folder})",
+                    folder=folder,
+                    present_folder=Path.cwd(),
+                ),
+                Message("check the path; d2l.download_extract returns the folder that it extracted"),
             )
         self.classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
         if not self.classes:
             raise DataError(
-                f"{folder} holds no folders", "give a folder that holds one folder of images for each class"
+                Message("{folder} holds no folders", folder=folder),
+                Message("give a folder that holds one folder of images for each class"),
             )
         self.samples = [sample for name in self.classes for sample in self._list_class(folder / name)]
         self.imgs, self.targets = self.samples, [target for _, target in self.samples]
@@ -187,12 +193,18 @@ class ImageFolder(_VisionDataset):
             with Image.open(path) as image:
                 pixels = image.convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"{path} is not an intact image: {error}", "remove the file, or get it again") from None
+            raise DataError(
+                Message("{path} is not an intact image: {error}", path=path, error=error),
+                Message("remove the file, or get it again"),
+            ) from None
         return self._apply(pixels, target)
 
     def _list_class(self, folder: Path) -> list[tuple[str, int]]:
         paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
         if not paths:
-            raise DataError(f"{folder} holds no images", f"remove the folder, or add images ({', '.join(EXTENSIONS)})")
+            raise DataError(
+                Message("{folder} holds no images", folder=folder),
+                Message("remove the folder, or add images ({EXTENSIONS})", EXTENSIONS=", ".join(EXTENSIONS)),
+            )
         count = limit_rows(len(paths), FAST_IMAGES_PER_CLASS, f"each class of {folder.parent}")
         return [(os.fspath(path), self.class_to_idx[folder.name]) for path in paths[:count]]

@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageOps
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 
 class InterpolationMode(Enum):
@@ -47,14 +48,15 @@ def is_tensor(image: Any) -> bool:
     if isinstance(image, torch.Tensor):
         if image.ndim < 2:
             raise UsageError(
-                f"an image must have height and width, got a tensor {tuple(image.shape)}", "give (C, H, W)"
+                Message("an image must have height and width, got a tensor {shape}", shape=tuple(image.shape)),
+                Message("give (C, H, W)"),
             )
         return True
     if isinstance(image, Image.Image):
         return False
     raise UsageError(
-        f"a transform requires a PIL image or a tensor, got {type(image).__name__}",
-        "open the file with PIL.Image.open(path), or make a tensor (C, H, W)",
+        Message("a transform requires a PIL image or a tensor, got {type_name}", type_name=type(image).__name__),
+        Message("open the file with PIL.Image.open(path), or make a tensor (C, H, W)"),
     )
 
 
@@ -87,8 +89,8 @@ def to_tensor(image: Any) -> torch.Tensor:
     else:
         kind = f"an array {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise UsageError(
-            f"ToTensor requires a PIL image or an array (H, W, C), got {kind}",
-            "a tensor needs no ToTensor; remove it, or apply it first",
+            Message("ToTensor requires a PIL image or an array (H, W, C), got {kind}", kind=kind),
+            Message("a tensor needs no ToTensor; remove it, or apply it first"),
         )
     planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     tensor = torch.from_numpy(np.ascontiguousarray(planes))
@@ -110,14 +112,17 @@ def normalize(tensor: torch.Tensor, mean: Sequence[float], std: Sequence[float],
     if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or tensor.ndim < 3:
         kind = f"{tensor.dtype} {tuple(tensor.shape)}" if isinstance(tensor, torch.Tensor) else type(tensor).__name__
         raise UsageError(
-            f"Normalize requires a tensor of floating-point numbers (C, H, W), got {kind}",
-            "put ToTensor() before Normalize(...)",
+            Message("Normalize requires a tensor of floating-point numbers (C, H, W), got {kind}", kind=kind),
+            Message("put ToTensor() before Normalize(...)"),
         )
     center, scale = (
         torch.as_tensor(v, dtype=tensor.dtype, device=tensor.device).reshape(-1, 1, 1) for v in (mean, std)
     )
     if (scale == 0).any():
-        raise UsageError(f"a standard deviation of Normalize is 0 in {tensor.dtype}: {std}", "give positive numbers")
+        raise UsageError(
+            Message("a standard deviation of Normalize is 0 in {dtype}: {std}", dtype=tensor.dtype, std=std),
+            Message("give positive numbers"),
+        )
     target = tensor if inplace else tensor.clone()
     return target.sub_(center).div_(scale)
 
@@ -152,7 +157,10 @@ def resize(
         return image.resize((width, height), PIL_FILTERS[mode])
     smooth = mode in (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
     if not smooth and mode not in (InterpolationMode.NEAREST, InterpolationMode.NEAREST_EXACT):
-        raise UsageError(f"tensors cannot be resized by {mode.value}", "use bilinear, bicubic or nearest")
+        raise UsageError(
+            Message("tensors cannot be resized by {value}", value=mode.value),
+            Message("use bilinear, bicubic or nearest"),
+        )
     batch = image.reshape(-1, *image.shape[-3:]) if image.ndim != 3 else image[None]
     resized = interpolate(batch, (height, width), mode.value, antialias=bool(antialias) and smooth)
     return resized.reshape(*image.shape[:-2], height, width)
@@ -235,7 +243,10 @@ def parse_pair(size: Any, name: str) -> tuple[int, int]:
     """
     sides = (size,) if isinstance(size, int) else tuple(size)
     if len(sides) not in (1, 2) or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise UsageError(f"{name} must be one or two positive numbers, got {size!r}", "give (height, width)")
+        raise UsageError(
+            Message("{name} must be one or two positive numbers, got {size}", name=name, size=f"{size!r}"),
+            Message("give (height, width)"),
+        )
     return sides[0], sides[-1]
 
 
@@ -245,10 +256,15 @@ def _choose_size(present: tuple[int, int], size: Any, max_size: int | None) -> t
     parse_pair(size, "the size of Resize")
     if len(sides) == 2:
         if max_size is not None:
-            raise UsageError("max_size belongs to a size of one number", "leave max_size out, or give one number")
+            raise UsageError(
+                Message("max_size belongs to a size of one number"), Message("leave max_size out, or give one number")
+            )
         return sides
     if max_size is not None and max_size <= sides[0]:
-        raise UsageError(f"max_size must be above the size {sides[0]}, got {max_size}", "give a larger max_size")
+        raise UsageError(
+            Message("max_size must be above the size {sides}, got {max_size}", sides=sides[0], max_size=max_size),
+            Message("give a larger max_size"),
+        )
     rows, columns = present
     new_short, new_long = sides[0], int(sides[0] * max(present) / min(present))
     if max_size is not None and new_long > max_size:
@@ -263,5 +279,6 @@ def _parse_interpolation(interpolation: Any) -> InterpolationMode:
         if interpolation == number and mode is not InterpolationMode.NEAREST_EXACT:
             return mode
     raise UsageError(
-        f"interpolation must be an InterpolationMode, got {interpolation!r}", "use InterpolationMode.BILINEAR"
+        Message("interpolation must be an InterpolationMode, got {interpolation}", interpolation=f"{interpolation!r}"),
+        Message("use InterpolationMode.BILINEAR"),
     )

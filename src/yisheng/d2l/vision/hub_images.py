@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset
 from yisheng.data import hub
 from yisheng.data.datasets._idx_dataset import FILES, read_pair
@@ -78,6 +79,10 @@ def _fetch(name: str, file: str, *, download: bool) -> Path:
 
 def _make_missing_error(name: str) -> DataError:
     return DataError(
-        f"the files of {name} are not on this machine",
-        f"add download=True; or, without a network, run `yisheng data bundle {name} out=FILE.zip` on another machine",
+        Message("the files of {name} are not on this machine", name=name),
+        Message(
+            "add download=True; or, without a network, run `yisheng data bundle {name} out=FILE.zip` on "
+            "another machine",
+            name=name,
+        ),
     )

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.data import hub
 from yisheng.models.resnet import resnet
@@ -100,17 +101,30 @@ def _build(depth: int, choices: type[Enum], weights: Any, options: dict[str, Any
         weights = "IMAGENET1K_V1"
     num_classes = options.pop("num_classes", IMAGENET_CLASSES)
     if options:
-        raise UsageError(f"resnet{depth} has no option {next(iter(options))!r}", suggest(next(iter(options)), OPTIONS))
+        raise UsageError(
+            Message("resnet{depth} has no option {options}", depth=depth, options=f"{next(iter(options))!r}"),
+            suggest(next(iter(options)), OPTIONS),
+        )
     if weights is None or weights is False:
         return ResNet(depth, num_classes)
     if isinstance(weights, str) and weights in choices.__members__:
         weights = choices[weights]
     if not isinstance(weights, choices):
-        raise UsageError(f"resnet{depth} has no weights {weights!r}", suggest(str(weights), choices.__members__))
+        raise UsageError(
+            Message("resnet{depth} has no weights {weights}", depth=depth, weights=f"{weights!r}"),
+            suggest(str(weights), choices.__members__),
+        )
     if num_classes != IMAGENET_CLASSES:
         raise UsageError(
-            f"the published weights have {IMAGENET_CLASSES} classes, got num_classes={num_classes}",
-            f"leave num_classes out, then replace the head: net.fc = nn.Linear(net.fc.in_features, {num_classes})",
+            Message(
+                "the published weights have {IMAGENET_CLASSES} classes, got num_classes={num_classes}",
+                IMAGENET_CLASSES=IMAGENET_CLASSES,
+                num_classes=num_classes,
+            ),
+            Message(
+                "leave num_classes out, then replace the head: net.fc = nn.Linear(net.fc.in_features, {num_classes})",
+                num_classes=num_classes,
+            ),
         )
     net = ResNet(depth)
     load_weights(net, read_weights(hub.fetch_file("weights", weights.value)), name=f"resnet{depth}")

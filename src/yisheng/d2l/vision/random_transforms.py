@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.d2l.vision import color, functional
 from yisheng.d2l.vision.functional import InterpolationMode
 
@@ -20,7 +21,7 @@ class _RandomFlip(nn.Module):
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         if not 0 <= p <= 1:
-            raise UsageError(f"p must be a probability from 0 to 1, got {p}", "give p=0.5")
+            raise UsageError(Message("p must be a probability from 0 to 1, got {p}", p=p), Message("give p=0.5"))
         self.p = p
 
     def extra_repr(self) -> str:
@@ -75,7 +76,10 @@ class RandomResizedCrop(nn.Module):
         self.size = functional.parse_pair(size, "the size of RandomResizedCrop")
         for name, bounds in (("scale", scale), ("ratio", ratio)):
             if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:
-                raise UsageError(f"{name} must be two positive numbers in order, got {bounds}", f"give {name}=(0.5, 1)")
+                raise UsageError(
+                    Message("{name} must be two positive numbers in order, got {bounds}", name=name, bounds=bounds),
+                    Message("give {name}=(0.5, 1)", name=name),
+                )
         self.scale, self.ratio, self.interpolation, self.antialias = scale, ratio, interpolation, antialias
 
     @staticmethod
@@ -162,11 +166,24 @@ def _parse_factors(
     """Return the range that a factor is drawn from, or None if it changes nothing."""
     if isinstance(value, int | float):
         if value < 0:
-            raise UsageError(f"{name} must not be negative, got {value}", f"give {name}=0.5, for example")
+            raise UsageError(
+                Message("{name} must not be negative, got {value}", name=name, value=value),
+                Message("give {name}=0.5, for example", name=name),
+            )
         low, high = center - value, center + value
         low = max(low, 0.0) if center else low
     else:
         low, high = (float(number) for number in value)
     if not bounds[0] <= low <= high <= bounds[1]:
-        raise UsageError(f"{name} must be from {bounds[0]} to {bounds[1]}, got {low} to {high}", "give a smaller range")
+        raise UsageError(
+            Message(
+                "{name} must be from {bounds} to {bounds_2}, got {low} to {high}",
+                name=name,
+                bounds=bounds[0],
+                bounds_2=bounds[1],
+                low=low,
+                high=high,
+            ),
+            Message("give a smaller range"),
+        )
     return None if low == high == center else (low, high)

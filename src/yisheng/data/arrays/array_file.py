@@ -15,6 +15,7 @@ from typing import NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.data.arrays.stored_array import MAX_ARRAYS, TEXT, StoredArray, require_size
 
 NPZ_SUFFIX, NPY_SUFFIX, HDF5_SUFFIXES = ".npz", ".npy", (".h5", ".hdf5")
@@ -52,7 +53,7 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, StoredArray]]:
         with zipfile.ZipFile(path) as archive:
             yield _list_members(path, archive)
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "check the path") from None
+        raise DataError(Message("{path} does not exist", path=path), Message("check the path")) from None
     except _ERRORS as error:
         _refuse(path, error)
 
@@ -60,7 +61,10 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, StoredArray]]:
 def _list_members(path: Path, archive: zipfile.ZipFile) -> dict[str, StoredArray]:
     members = [member for member in archive.infolist() if member.filename.endswith(NPY_SUFFIX)]
     if len(members) > MAX_ARRAYS:
-        raise DataError(f"{path} holds more than {MAX_ARRAYS:,} arrays", "save fewer")
+        raise DataError(
+            Message("{path} holds more than {MAX_ARRAYS} arrays", path=path, MAX_ARRAYS=f"{MAX_ARRAYS:,}"),
+            Message("save fewer"),
+        )
     arrays = {}
     for member in members:
         name = member.filename.removesuffix(NPY_SUFFIX)
@@ -104,6 +108,6 @@ def _refuse(path: Path, error: BaseException) -> NoReturn:
     reason = "it holds pickled objects" if "pickle" in str(error) else " ".join(str(error).split())[:200]
     format = path.suffix.lower()
     raise DataError(
-        f"{path} cannot be read as {format}: {reason}",
+        Message("{path} cannot be read as {format}: {reason}", path=path, format=format, reason=reason),
         f"write it again with numpy.save{'z' if format == NPZ_SUFFIX else ''}",
     ) from None

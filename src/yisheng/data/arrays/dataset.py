@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError, YishengError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Finding, Spec, Task
 from yisheng.data.arrays import array_file, image_arrays
 from yisheng.data.arrays.array_file import open_arrays
@@ -86,8 +87,10 @@ def load_arrays(
     for part in parts:
         if part.y is None:
             raise DataError(
-                f"{path} holds no targets for {part.label}: it holds {listed}",
-                "name them with keys=x:NAME,y:NAME, or for a .npy with target=y.npy",
+                Message(
+                    "{path} holds no targets for {label}: it holds {listed}", path=path, label=part.label, listed=listed
+                ),
+                Message("name them with keys=x:NAME,y:NAME, or for a .npy with target=y.npy"),
             )
     if parts[0].x.ndim <= 2:
         return _build_rows(path, parts, classes, task, names, kinds or {})
@@ -138,7 +141,15 @@ def _read_part(path: Path, arrays: Mapping[str, StoredArray], part: str, x: str,
     targets = None if y is None else _squeeze(arrays[y].read())
     if targets is not None and len(targets) != len(inputs) and not _is_last_axis(inputs, targets):
         raise DataError(
-            f"{path}: {x} has {len(inputs)} rows, {y} has {len(targets)}", "name others with keys=x:NAME,y:NAME"
+            Message(
+                "{path}: {x} has {count} rows, {y} has {count_2}",
+                path=path,
+                x=x,
+                count=len(inputs),
+                y=y,
+                count_2=len(targets),
+            ),
+            Message("name others with keys=x:NAME,y:NAME"),
         )
     return Part(part, inputs, targets, x)
 
@@ -167,7 +178,10 @@ def _build_images(path: Path, parts: Sequence[Part], classes: Sequence[str], tas
         findings.append(Finding("arrays", "note", {"shape": list(part.x.shape)}, note, "name others with keys=x:NAME"))
     shapes = {block.shape[1:] for block in blocks}
     if len(shapes) > 1:
-        raise DataError(f"{path}: the parts hold images of different shapes: {shapes}", "save them in one shape")
+        raise DataError(
+            Message("{path}: the parts hold images of different shapes: {shapes}", path=path, shapes=shapes),
+            Message("save them in one shape"),
+        )
     first = parts[0].y
     assert first is not None
     encoder, notes = TargetEncoder.fit(_to_texts(first), task=task, classes=tuple(classes), name=parts[0].label)
@@ -218,8 +232,8 @@ def _build_rows(
     """Return the data set of rows; a validation part is a part of the training rows."""
     if [part.name for part in parts] not in (["train"], ["train", "test"]):
         raise DataError(
-            f"{path} holds rows of the parts {', '.join(part.name for part in parts)}",
-            "name those to learn from and to test on, as in keys=x:NAME,y:NAME,x_test:NAME,y_test:NAME",
+            Message("{path} holds rows of the parts {names}", path=path, names=", ".join(part.name for part in parts)),
+            Message("name those to learn from and to test on, as in keys=x:NAME,y:NAME,x_test:NAME,y_test:NAME"),
         )
     tables = [table_from_arrays(str(path), part.x, _name_classes(part.y, classes), names) for part in parts]
     targets = tuple(name for name in tables[0].columns if name == "y" or name.startswith("y-"))

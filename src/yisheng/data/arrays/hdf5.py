@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError, MissingPartError
+from yisheng.core.messages import Message
 from yisheng.data.arrays.stored_array import MAX_ARRAYS, TEXT, StoredArray, require_size
 
 ALLOWED_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
@@ -39,10 +40,11 @@ def open_datasets(path: Path) -> Iterator[Mapping[str, StoredArray]]:
         with h5py.File(path, "r") as file:
             yield dict(_list_arrays(h5py, path, file))
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "check the path") from None
+        raise DataError(Message("{path} does not exist", path=path), Message("check the path")) from None
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
         raise DataError(
-            f"{path} cannot be read as HDF5: {' '.join(str(error).split())[:200]}", "it is damaged; write it again"
+            Message("{path} cannot be read as HDF5: {split}", path=path, split=" ".join(str(error).split())[:200]),
+            Message("it is damaged; write it again"),
         ) from None
 
 
@@ -56,7 +58,8 @@ def import_h5py(path: Path) -> Any:
         return importlib.import_module("h5py")
     except Exception:  # absent, or built for another NumPy
         raise MissingPartError(
-            f"{path} needs h5py, which reads HDF5", 'pip install "yisheng[hdf5]", or save the arrays with numpy.savez'
+            Message("{path} needs h5py, which reads HDF5", path=path),
+            Message('pip install "yisheng[hdf5]", or save the arrays with numpy.savez'),
         ) from None
 
 
@@ -69,7 +72,12 @@ def _list_arrays(h5py: Any, path: Path, file: Any) -> Iterator[tuple[str, Stored
         for name in group:
             count += 1
             if count > MAX_ARRAYS or depth > MAX_DEPTH:
-                raise DataError(f"{path} holds more than {MAX_ARRAYS:,} arrays and groups", "save fewer")
+                raise DataError(
+                    Message(
+                        "{path} holds more than {MAX_ARRAYS} arrays and groups", path=path, MAX_ARRAYS=f"{MAX_ARRAYS:,}"
+                    ),
+                    Message("save fewer"),
+                )
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 continue
             item = group[name]
@@ -110,9 +118,15 @@ def _require_plain(h5py: Any, path: Path, name: str, item: Any, *, is_text: bool
         problem = f"it is compressed by a filter that needs a plugin (number {unknown[0]})"
     if problem:
         remedy = "save the numbers themselves, as in numpy.savez(path, x=x, y=y)"
-        raise DataError(f"{label} is not read: {problem}", remedy)
+        raise DataError(Message("{label} is not read: {problem}", label=label, problem=problem), remedy)
     require_size(label, tuple(item.shape), item.dtype.itemsize)
     if is_text and item.size > MAX_TEXTS:
-        raise DataError(f"{label} holds more than {MAX_TEXTS:,} texts", "take a sample of its rows")
+        raise DataError(
+            Message("{label} holds more than {MAX_TEXTS} texts", label=label, MAX_TEXTS=f"{MAX_TEXTS:,}"),
+            Message("take a sample of its rows"),
+        )
     if math.prod(item.shape) * item.dtype.itemsize > max(MIN_BOMB_BYTES, MAX_EXPANSION * path.stat().st_size):
-        raise DataError(f"{label} claims more values than its file can hold", "it is damaged; write it again")
+        raise DataError(
+            Message("{label} claims more values than its file can hold", label=label),
+            Message("it is damaged; write it again"),
+        )

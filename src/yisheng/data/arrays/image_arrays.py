@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 
 CHANNELS = (1, 3, 4)
 MIN_SIDE = 2
@@ -28,7 +29,10 @@ def to_block(x: np.ndarray, name: str, row_count: int | None = None) -> tuple[np
     block, form = _order_axes(x, name, row_count)
     n, channels, height, width = block.shape
     if min(n, height, width) < 1 or max(height, width) < MIN_SIDE:
-        raise DataError(f"{name} holds no images: its shape is {x.shape}", "give (N, H, W) or (N, H, W, C)")
+        raise DataError(
+            Message("{name} holds no images: its shape is {shape}", name=name, shape=x.shape),
+            Message("give (N, H, W) or (N, H, W, C)"),
+        )
     pixels, scaled = to_pixels(block, name)
     kind = f"{channels} channel{'s' * (channels > 1)}"
     return pixels, f"{name} holds {n:,} images of {height} x {width} pixels with {kind} {form}{scaled}"
@@ -46,9 +50,11 @@ def _order_axes(x: np.ndarray, name: str, row_count: int | None) -> tuple[np.nda
     if x.ndim == 4 and x.shape[3] in CHANNELS:
         return x.transpose(0, 3, 1, 2), "(N, H, W, C)"
     raise DataError(
-        f"{name} has the shape {x.shape}, which is not that of images",
-        "give (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels; for other inputs call "
-        "yisheng.train(data=(x, y))",
+        Message("{name} has the shape {shape}, which is not that of images", name=name, shape=x.shape),
+        Message(
+            "give (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels; for other inputs call "
+            "yisheng.train(data=(x, y))",
+        ),
     )
 
 
@@ -63,10 +69,15 @@ def to_pixels(x: np.ndarray, name: str) -> tuple[np.ndarray, str]:
     if x.dtype == bool:
         return np.ascontiguousarray(x).astype(np.uint8) * np.uint8(255), "; true is white"
     if x.dtype.kind not in "fiu":
-        raise DataError(f"{name} holds {x.dtype}, not numbers", "give the values of the pixels")
+        raise DataError(
+            Message("{name} holds {dtype}, not numbers", name=name, dtype=x.dtype),
+            Message("give the values of the pixels"),
+        )
     low, high = float(x.min()), float(x.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise DataError(f"{name} contains NaN or infinite values", "fill them in, or drop these images")
+        raise DataError(
+            Message("{name} contains NaN or infinite values", name=name), Message("fill them in, or drop these images")
+        )
     if low >= 0 and 1 < high <= 255 and _are_whole(x):
         return np.ascontiguousarray(x).astype(np.uint8), ""
     if low >= 0 and high <= 1:

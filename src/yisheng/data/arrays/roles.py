@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.data.arrays.stored_array import StoredArray
 
 INPUT_WORDS = frozenset(
@@ -70,7 +71,12 @@ def find_roles(source_name: str, arrays: Mapping[str, StoredArray], keys: Mappin
     """
     for role, name in keys.items():
         if name not in arrays:
-            raise UsageError(f"keys={role}:{name}: {source_name} has no such array", suggest(name, list(arrays)))
+            raise UsageError(
+                Message(
+                    "keys={role}:{name}: {source_name} has no such array", role=role, name=name, source_name=source_name
+                ),
+                suggest(name, list(arrays)),
+            )
     roles = ArrayRoles(classes=keys.get("classes", ""))
     for role, name in keys.items():
         letter, _, part = role.partition("_")
@@ -82,7 +88,14 @@ def find_roles(source_name: str, arrays: Mapping[str, StoredArray], keys: Mappin
     if not detected.x:
         detected = _find_by_shape(arrays)
     if not detected.x:
-        raise DataError(f"{source_name} holds no array of inputs: it holds {list_arrays(arrays)}", _how_to_name(arrays))
+        raise DataError(
+            Message(
+                "{source_name} holds no array of inputs: it holds {arrays}",
+                source_name=source_name,
+                arrays=list_arrays(arrays),
+            ),
+            _how_to_name(arrays),
+        )
     return ArrayRoles({**detected.x, **roles.x}, {**detected.y, **roles.y}, roles.classes or detected.classes)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.data.arrays.array_file import open_arrays
 from yisheng.data.arrays.roles import ArrayRoles, find_roles
 from yisheng.data.tables.raw_column import RawColumn, column_from_series
@@ -46,7 +47,15 @@ def table_from_arrays(source_name: str, x: np.ndarray, y: np.ndarray | None, nam
     if y is not None:
         targets = _split_columns(source_name, "y", y, (), "y-")
         if len(y) != len(x):
-            raise DataError(f"{source_name}: x has {len(x)} rows, y has {len(y)}", "save them from the same rows")
+            raise DataError(
+                Message(
+                    "{source_name}: x has {count} rows, y has {count_2}",
+                    source_name=source_name,
+                    count=len(x),
+                    count_2=len(y),
+                ),
+                Message("save them from the same rows"),
+            )
         columns |= {"y": replace(targets["y-1"], name="y")} if len(targets) == 1 else targets
     return Table(columns, has_header=False)
 
@@ -59,24 +68,47 @@ def _split_columns(
     label = f"{source_name}: {array_name}"
     if array.ndim not in (1, 2):
         raise DataError(
-            f"{label} must hold rows (N, D), got an array of shape {array.shape}",
-            "for images use data=arrays path=FILE",
+            Message("{label} must hold rows (N, D), got an array of shape {shape}", label=label, shape=array.shape),
+            Message("for images use data=arrays path=FILE"),
         )
     rows = array.reshape(len(array), -1) if len(array) else array.reshape(0, 1)
     if not rows.size:
-        raise DataError(f"{label} has {rows.shape[0]} rows and {rows.shape[1]} columns", "give at least a few rows")
+        raise DataError(
+            Message(
+                "{label} has {shape} rows and {shape_2} columns",
+                label=label,
+                shape=rows.shape[0],
+                shape_2=rows.shape[1],
+            ),
+            Message("give at least a few rows"),
+        )
     if rows.shape[1] > MAX_COLUMNS or rows.size > MAX_VALUES:
         raise DataError(
-            f"{label} has {rows.shape[0]:,} rows and {rows.shape[1]:,} columns, more than the {MAX_COLUMNS:,} columns "
-            f"or {MAX_VALUES:,} values that are read",
-            "drop columns, or take a sample of its rows",
+            Message(
+                "{label} has {shape} rows and {shape_2} columns, more than the {MAX_COLUMNS} columns or "
+                "{MAX_VALUES} values that are read",
+                label=label,
+                shape=f"{rows.shape[0]:,}",
+                shape_2=f"{rows.shape[1]:,}",
+                MAX_COLUMNS=f"{MAX_COLUMNS:,}",
+                MAX_VALUES=f"{MAX_VALUES:,}",
+            ),
+            Message("drop columns, or take a sample of its rows"),
         )
     if rows.dtype.kind not in "fiubUS":
-        raise DataError(f"{label} must hold numbers or text, got {rows.dtype}", "convert it before saving")
+        raise DataError(
+            Message("{label} must hold numbers or text, got {dtype}", label=label, dtype=rows.dtype),
+            Message("convert it before saving"),
+        )
     if rows.dtype.kind == "f":
         rows = rows.astype(np.float64)
     if names and len(names) != rows.shape[1]:
-        raise DataError(f"{label} has {rows.shape[1]} columns, names= has {len(names)}", "give a name for each column")
+        raise DataError(
+            Message(
+                "{label} has {shape} columns, names= has {count}", label=label, shape=rows.shape[1], count=len(names)
+            ),
+            Message("give a name for each column"),
+        )
     column_names = list(names) or [f"{prefix}{n + 1}" for n in range(rows.shape[1])]
     return {
         name: column_from_series(name, pd.Series(np.ascontiguousarray(rows[:, n])))

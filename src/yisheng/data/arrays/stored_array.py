@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 
 MAX_BYTES = 4 << 30
 """Bytes of an array that is read; it is converted in memory."""
@@ -48,7 +49,11 @@ def require_size(name: str, shape: tuple[int, ...], itemsize: int) -> None:
     """
     if math.prod(shape) * itemsize > MAX_BYTES:
         raise DataError(
-            f"{name} holds {math.prod(shape) * itemsize / (1 << 30):,.1f} GiB, more than the {MAX_BYTES >> 30} that "
-            "are read",
-            "take a sample of its rows, or store bytes instead of floats",
+            Message(
+                "{name} holds {shape} GiB, more than the {MAX_BYTES} that are read",
+                name=name,
+                shape=f"{math.prod(shape) * itemsize / (1 << 30):,.1f}",
+                MAX_BYTES=MAX_BYTES >> 30,
+            ),
+            Message("take a sample of its rows, or store bytes instead of floats"),
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -45,9 +46,14 @@ def read(folder: Path, names: Sequence[str], n_classes: Sequence[int]) -> tuple[
         if invalid.any():
             row, column = (int(n) for n in np.argwhere(invalid)[0])
             raise DataError(
-                f"{folder / name} has the label {labels[row, column]} in record {row}; "
-                f"there are {n_classes[column]} classes",
-                "use the file of this set",
+                Message(
+                    "{folder} has the label {labels} in record {row}; there are {n_classes} classes",
+                    folder=folder / name,
+                    labels=labels[row, column],
+                    row=row,
+                    n_classes=n_classes[column],
+                ),
+                Message("use the file of this set"),
             )
         start += size
     return x, y, sizes
@@ -62,10 +68,17 @@ def read_class_names(path: Path, n_classes: int) -> tuple[str, ...]:
     try:
         names = tuple(line.strip().replace("_", " ") for line in path.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "download the set again") from None
+        raise DataError(
+            Message("{path} cannot be read: {error}", path=path, error=error), Message("download the set again")
+        ) from None
     names = tuple(filter(None, names))
     if len(names) != n_classes:
-        raise DataError(f"{path} should name {n_classes} classes, got {len(names)}", "download the set again")
+        raise DataError(
+            Message(
+                "{path} should name {n_classes} classes, got {count}", path=path, n_classes=n_classes, count=len(names)
+            ),
+            Message("download the set again"),
+        )
     return names
 
 
@@ -73,10 +86,19 @@ def _count_records(path: Path, record_bytes: int) -> int:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "download the set again") from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("download the set again"),
+        ) from None
     if size == 0 or size % record_bytes or size // record_bytes > MAX_RECORDS:
         raise DataError(
-            f"{path} should hold records of {record_bytes:,} bytes, {MAX_RECORDS:,} at most, got {size:,} bytes",
-            "download the set again",
+            Message(
+                "{path} should hold records of {record_bytes} bytes, {MAX_RECORDS} at most, got {size} bytes",
+                path=path,
+                record_bytes=f"{record_bytes:,}",
+                MAX_RECORDS=f"{MAX_RECORDS:,}",
+                size=f"{size:,}",
+            ),
+            Message("download the set again"),
         )
     return size // record_bytes

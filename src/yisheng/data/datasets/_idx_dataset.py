@@ -11,6 +11,7 @@ import numpy as np
 from annotated_types import Interval
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Drawing, Spec
 from yisheng.data import hub, idx
 from yisheng.data.datasets._catalog_facts import add_catalog_facts
@@ -96,8 +97,13 @@ def stack_parts(
     """
     if train[0].shape[1:] != test[0].shape[1:]:
         raise DataError(
-            f"{name}: training images of {train[0].shape[1:]} and test images of {test[0].shape[1:]} pixels",
-            "use four files of one set",
+            Message(
+                "{name}: training images of {shape} and test images of {shape_2} pixels",
+                name=name,
+                shape=train[0].shape[1:],
+                shape_2=test[0].shape[1:],
+            ),
+            Message("use four files of one set"),
         )
     x = np.concatenate([train[0], test[0]])[:, None]
     part = np.repeat(np.array([0, 2], np.int8), [len(train[0]), len(test[0])])
@@ -122,23 +128,41 @@ def read_pair(
     images, labels = idx.read(images_path), idx.read(labels_path)
     if images.dtype != np.uint8 or images.ndim != 3:
         raise DataError(
-            f"{images_path} should hold images (N, H, W) in bytes, got an array {images.shape} of {images.dtype}",
-            "check that the files of images and labels are not swapped",
+            Message(
+                "{images_path} should hold images (N, H, W) in bytes, got an array {shape} of {dtype}",
+                images_path=images_path,
+                shape=images.shape,
+                dtype=images.dtype,
+            ),
+            Message("check that the files of images and labels are not swapped"),
         )
     is_table = column is not None
     has_format = labels.dtype == (np.int32 if is_table else np.uint8) and labels.ndim == 1 + is_table
     if not has_format or len(labels) != len(images) or (column is not None and labels.shape[1] <= column):
         expected = "rows of labels in int32" if is_table else "labels in bytes"
         raise DataError(
-            f"{labels_path} should hold {len(images)} {expected}, got an array {labels.shape} of {labels.dtype}",
-            "use images and labels of one set",
+            Message(
+                "{labels_path} should hold {count} {expected}, got an array {shape} of {dtype}",
+                labels_path=labels_path,
+                count=len(images),
+                expected=expected,
+                shape=labels.shape,
+                dtype=labels.dtype,
+            ),
+            Message("use images and labels of one set"),
         )
     y = (labels if column is None else labels[:, column]).astype(np.int64) - first_label
     if y.min() < 0 or y.max() >= n_classes:
         row = int(np.argmax((y < 0) | (y >= n_classes)))
         raise DataError(
-            f"{labels_path} has the label {y[row] + first_label} in row {row}; "
-            f"there are {n_classes} classes, from {first_label}",
-            "use the file of this set",
+            Message(
+                "{labels_path} has the label {y} in row {row}; there are {n_classes} classes, from {first_label}",
+                labels_path=labels_path,
+                y=y[row] + first_label,
+                row=row,
+                n_classes=n_classes,
+                first_label=first_label,
+            ),
+            Message("use the file of this set"),
         )
     return images, y

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset
 from yisheng.data.datasets._catalog_facts import add_catalog_facts
 from yisheng.data.images import folder_files, folder_labels, image_dataset
@@ -76,7 +77,16 @@ def load_from_list(
     listing = folder_files.list_named_files(root, files)
     missing = [file for file, size in zip(files, listing.sizes, strict=True) if size < 0]
     if missing:
-        raise DataError(f"{root} lacks {len(missing)} images of {name}: {missing[0]}", "download the set again")
+        raise DataError(
+            Message(
+                "{root} lacks {count} images of {name}: {missing}",
+                root=root,
+                count=len(missing),
+                name=name,
+                missing=missing[0],
+            ),
+            Message("download the set again"),
+        )
     indices = np.arange(len(files))
     images = image_dataset.LabeledImages(name, listing, indices, y, classes, part, findings=(), about="")
     return add_catalog_facts(image_dataset.build_dataset(images, options, strict=strict))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset
 from yisheng.data import hub
 from yisheng.data.datasets._catalog_facts import add_catalog_facts
@@ -37,11 +38,22 @@ def load_prices(name: str, file: str, folder: Path | None, horizon: int) -> Data
     for column in PRICES:
         raw = table.columns.get(column)
         if raw is None or raw.numbers is None or "Date" not in table.columns:
-            raise DataError(f"{file} lacks prices in the columns Date, {', '.join(PRICES)}", "use the set's own file")
+            raise DataError(
+                Message("{file} lacks prices in the columns Date, {PRICES}", file=file, PRICES=", ".join(PRICES)),
+                Message("use the set's own file"),
+            )
         values[column] = raw.numbers.astype(np.float64)
     close = values["Close"]
     if len(close) < horizon + 3:
-        raise DataError(f"{file} has {len(close)} days, too few to predict {horizon} ahead", "use the complete file")
+        raise DataError(
+            Message(
+                "{file} has {count} days, too few to predict {horizon} ahead",
+                file=file,
+                count=len(close),
+                horizon=horizon,
+            ),
+            Message("use the complete file"),
+        )
     target = f"change in {horizon} day{'s' * (horizon > 1)}"
     days = slice(1, len(close) - horizon)  # the first day has no previous day, the last ones no later day
     rows = {"Date": table.columns["Date"].take(np.arange(len(close))[days])}

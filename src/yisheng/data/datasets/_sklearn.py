@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import MissingPartError
+from yisheng.core.messages import Message
 from yisheng.core.types import Column, Dataset, Spec
 
 
@@ -39,7 +40,8 @@ def read_rows(name: str, *, separator: str | None = ",", skip: int = 0) -> np.nd
             return np.loadtxt(path, delimiter=separator, skiprows=skip)
     except (ImportError, OSError):
         raise MissingPartError(
-            f"this version of scikit-learn does not hold its file {name}", 'pip install "scikit-learn==1.9.*"'
+            Message("this version of scikit-learn does not hold its file {name}", name=name),
+            Message('pip install "scikit-learn==1.9.*"'),
         ) from None
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset, Drawing, Spec
 
@@ -62,14 +63,24 @@ def _read_classes(path: Path) -> tuple[int, tuple[str, ...]]:
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}", remedy) from None
+        raise DataError(Message("{path} cannot be read: {error}", path=path, error=error), remedy) from None
     labels, characters = [], []
     for line in filter(str.strip, lines):
         if not re.fullmatch(r"\s*[0-9]{1,3}(\s+[0-9]{2,3})+\s*", line):
-            raise DataError(f"{path}: a line must have a label and codes of characters, got {line[:80]!r}", remedy)
+            raise DataError(
+                Message(
+                    "{path}: a line must have a label and codes of characters, got {line}",
+                    path=path,
+                    line=f"{line[:80]!r}",
+                ),
+                remedy,
+            )
         label, code, *_ = map(int, line.split())
         labels.append(label)
         characters.append(chr(code))
     if len(labels) < 2 or labels != list(range(labels[0], labels[0] + len(labels))):
-        raise DataError(f"{path} does not number its {len(labels)} classes one after the other", remedy)
+        raise DataError(
+            Message("{path} does not number its {count} classes one after the other", path=path, count=len(labels)),
+            remedy,
+        )
     return labels[0], tuple(characters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset
 from yisheng.data.images.image_dataset import Size
@@ -42,7 +43,8 @@ def flowers_102(*, size: Size = 224, fit: Fit = "crop", strict: bool = False) ->
     has_labels = len(labels) > 0 and np.isin(labels, np.arange(1, N_CLASSES + 1)).all()
     if not (has_labels and np.array_equal(np.sort(images), np.arange(1, len(labels) + 1))):
         raise DataError(
-            "flowers-102: setid.mat does not split the images of imagelabels.mat into parts", "download the set again"
+            Message("flowers-102: setid.mat does not split the images of imagelabels.mat into parts"),
+            Message("download the set again"),
         )
     part = np.repeat(np.arange(3, dtype=np.int8), [len(rows) for rows in images_of_parts])[np.argsort(images)]
     return _image_dataset.load_from_list(

@@ -8,6 +8,7 @@ import numpy as np
 from annotated_types import Interval, Len
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
 from yisheng.core.types import Column, Dataset, Spec
@@ -43,7 +44,10 @@ def linear(
     Source: Zhang, Lipton, Li and Smola, Dive into Deep Learning, the lesson on linear regression.
     """
     if not np.isfinite([*w, b, noise]).all():
-        raise DataError(f"linear: weights, bias and noise must be finite, got {(*w, b, noise)}", "give finite numbers")
+        raise DataError(
+            Message("linear: weights, bias and noise must be finite, got {value}", value=(*w, b, noise)),
+            Message("give finite numbers"),
+        )
     rng = np.random.Generator(np.random.PCG64(derive(seed, "linear")))
     x = rng.standard_normal((n, len(w))).astype(np.float32)
     y = (x.astype(np.float64) * w).sum(axis=1) + b + noise * rng.standard_normal(n)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset
 from yisheng.data.images.image_dataset import Size
@@ -51,7 +52,10 @@ def pets(
     breeds = {image.breed: re.sub(r"_\d+$", "", image.name).replace("_", " ") for image in images}
     classes = SPECIES if labels == "species" else tuple(breeds[number] for number in sorted(breeds))
     if sorted(breeds) != list(range(len(breeds))) or len(set(classes)) != len(classes):
-        raise DataError(f"{lists}: the lists do not number the breeds one after the other", "download the set again")
+        raise DataError(
+            Message("{lists}: the lists do not number the breeds one after the other", lists=lists),
+            Message("download the set again"),
+        )
     return _image_dataset.load_from_list(
         "pets",
         hub.unpack("pets", "images.tar.gz") / "images",
@@ -81,14 +85,20 @@ def _read_list(path: Path) -> list[_ListedImage]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "download the set again") from None
+        raise DataError(
+            Message("{path} cannot be read: {error}", path=path, error=error), Message("download the set again")
+        ) from None
     images = []
     for line in filter(str.strip, lines):
         match = re.fullmatch(r"([\w-]{1,100}) ([1-9]\d{0,2}) ([12]) \d+\s*", line, re.ASCII)
         if not match:
             raise DataError(
-                f"{path}: a line must have an image's name and three numbers, got {line[:80]!r}",
-                "download the set again",
+                Message(
+                    "{path}: a line must have an image's name and three numbers, got {line}",
+                    path=path,
+                    line=f"{line[:80]!r}",
+                ),
+                Message("download the set again"),
             )
         images.append(_ListedImage(match[1], int(match[2]) - 1, int(match[3]) - 1))
     return images

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset, Spec
 
@@ -50,7 +51,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     are_images = x is not None and x.dtype == np.uint8 and x.ndim == 4 and x.shape[:3] == (32, 32, 3)
     if x is None or y is None or not are_images or y.size != x.shape[-1] or not np.isin(y, np.arange(1, 11)).all():
         raise DataError(
-            f"{path} should hold images X (32, 32, 3, N) in bytes and digits y (N, 1) from 1 to 10",
-            "use the file of this set",
+            Message("{path} should hold images X (32, 32, 3, N) in bytes and digits y (N, 1) from 1 to 10", path=path),
+            Message("use the file of this set"),
         )
     return np.ascontiguousarray(x.transpose(3, 2, 0, 1)), y.ravel().astype(np.int64) % 10  # the label of 0 is 10

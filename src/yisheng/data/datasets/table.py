@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset
 from yisheng.data.tables.files import is_table, is_text
@@ -78,7 +79,7 @@ def table(
     from yisheng.data.tables import from_file
 
     if not path:
-        raise UsageError("the data set table needs a file", "use data=train.csv, or path=train.csv")
+        raise UsageError(Message("the data set table needs a file"), Message("use data=train.csv, or path=train.csv"))
     return from_file(
         path,
         target=(target if isinstance(target, str) else str(target) if isinstance(target, int) else target) or (),

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_out_path, parse_path
 from yisheng.data.hub import catalog, checksums, locations
 from yisheng.data.hub.cache import (
@@ -139,7 +140,7 @@ def import_file(source: str | os.PathLike[str]) -> list[tuple[str, str]]:
 
     path = parse_path(source, "file")
     if not path.is_file():
-        raise DataError(f"{path} is not a file", "check the path")
+        raise DataError(Message("{path} is not a file", path=path), Message("check the path"))
     if bundles.is_bundle(path):
         return bundles.import_bundle(path)
     hub_set, name, form = bundles.identify(path)
@@ -206,9 +207,12 @@ def _find_in_user_folder(hub_set: HubSet, file: HubFile, folder: Path) -> Path:
         if result.usable:
             return path
         raise DataError(
-            f"{path} is not the file of {hub_set.name}: {result.detail}",
-            "replace it by the right file, or leave folder= out to download it",
+            Message("{path} is not the file of {name}: {detail}", path=path, name=hub_set.name, detail=result.detail),
+            Message("replace it by the right file, or leave folder= out to download it"),
         )
     alternative = f" or {file.decompressed.name}" if file.decompressed else ""
     problem = "does not exist" if not folder.is_dir() else f"holds no {file.name}{alternative}"
-    raise DataError(f"the folder {folder} {problem}", describe_manual_download(hub_set, file))
+    raise DataError(
+        Message("the folder {folder} {problem}", folder=folder, problem=problem),
+        describe_manual_download(hub_set, file),
+    )

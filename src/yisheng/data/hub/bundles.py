@@ -16,6 +16,7 @@ from typing import Any
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.files import read_json, replace_file
+from yisheng.core.messages import Message
 from yisheng.data import compression, file_trees
 from yisheng.data.hub import catalog, checksums, locations
 from yisheng.data.hub.cache import add_to_cache
@@ -48,9 +49,10 @@ def identify(path: Path) -> tuple[HubSet, str, HubFile]:
     if namesakes:
         set_names = " or ".join(hub_set.name for hub_set, _, _ in namesakes)
         problem = f"{path} has the name of a file of {set_names}, but not its content (sha256 {sha256})"
-        raise DataError(problem, "it is damaged or another version: download it again")
+        raise DataError(problem, Message("it is damaged or another version: download it again"))
     raise DataError(
-        f"{path} is not a file of a known set (sha256 {sha256})", "`yisheng data list` prints the names of the sets"
+        Message("{path} is not a file of a known set (sha256 {sha256})", path=path, sha256=sha256),
+        Message("`yisheng data list` prints the names of the sets"),
     )
 
 
@@ -71,7 +73,7 @@ def is_bundle(path: Path) -> bool:
 def write_bundle(members: list[tuple[str, str, Path]], out: Path) -> Path:
     """Write a bundle of ``(set, file, path)``; an old one at ``out`` stays intact until the end."""
     if not out.parent.is_dir():
-        raise UsageError(f"the folder {out.parent} does not exist", "create it first")
+        raise UsageError(Message("the folder {parent} does not exist", parent=out.parent), Message("create it first"))
     entries = []
     with replace_file(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for set_name, file, path in members:
@@ -105,7 +107,10 @@ def import_bundle(path: Path) -> list[tuple[str, str]]:
         for hub_set, form, file, sha256 in _read_manifest(path, folder):
             source = folder / hub_set.name / form.name
             if not source.exists() or _compute_sha256(source) != sha256:
-                raise DataError(f"{path} is damaged at {hub_set.name}/{form.name}", "copy the bundle again")
+                raise DataError(
+                    Message("{path} is damaged at {name}/{name_2}", path=path, name=hub_set.name, name_2=form.name),
+                    Message("copy the bundle again"),
+                )
             add_to_cache(hub_set, form, source)
             imported.append((hub_set.name, file))
         return imported
@@ -116,21 +121,36 @@ def import_bundle(path: Path) -> list[tuple[str, str]]:
 def _read_manifest(path: Path, folder: Path) -> Iterator[tuple[HubSet, HubFile, str, str]]:
     data = read_json(folder / MANIFEST, limit=16 << 20)
     if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION or not isinstance(data.get("files"), list):
-        raise DataError(f"{path} is not a bundle of format {FORMAT_VERSION}", "write it with this version of yisheng")
+        raise DataError(
+            Message("{path} is not a bundle of format {FORMAT_VERSION}", path=path, FORMAT_VERSION=FORMAT_VERSION),
+            Message("write it with this version of yisheng"),
+        )
     for entry in data["files"]:
         set_name, file, form_name, sha256 = (_get_text(entry, key, path) for key in ("set", "file", "name", "sha256"))
         hub_set = catalog.find(set_name)
         published = hub_set.get_file(file)
         form = next((f for f in (published, published.decompressed) if f and f.name == form_name), None)
         if form is None:
-            raise DataError(f"{path} lists {form_name!r}, which is not a form of {set_name}/{file}", "write it again")
+            raise DataError(
+                Message(
+                    "{path} lists {form_name}, which is not a form of {set_name}/{file}",
+                    path=path,
+                    form_name=f"{form_name!r}",
+                    set_name=set_name,
+                    file=file,
+                ),
+                Message("write it again"),
+            )
         yield hub_set, form, file, sha256
 
 
 def _get_text(entry: Any, key: str, path: Path) -> str:
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, str):
-        raise DataError(f"the list in the bundle {path} is damaged: a file without {key}", "write the bundle again")
+        raise DataError(
+            Message("the list in the bundle {path} is damaged: a file without {key}", path=path, key=key),
+            Message("write the bundle again"),
+        )
     return value
 
 

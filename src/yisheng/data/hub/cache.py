@@ -12,6 +12,7 @@ from pathlib import Path
 
 from yisheng.core.errors import DataError
 from yisheng.core.files import replace_file
+from yisheng.core.messages import Message
 from yisheng.data.hub import checksums, locations
 from yisheng.data.hub.catalog import HubFile, HubSet
 from yisheng.data.hub.resumable import SourceError, copy_to_part, discard_part
@@ -37,8 +38,10 @@ def find_cached(hub_set: HubSet, file: HubFile) -> Path | None:
             return path
         if not form.sums:
             raise DataError(
-                f"{path} has changed since it was first used: {result.detail}",
-                f"delete {path.name}.sha256 to accept the change; delete both files to download it again",
+                Message("{path} has changed since it was first used: {detail}", path=path, detail=result.detail),
+                Message(
+                    "delete {name}.sha256 to accept the change; delete both files to download it again", name=path.name
+                ),
             )
     return None
 
@@ -90,7 +93,16 @@ def add_to_cache(hub_set: HubSet, file: HubFile, source: Path) -> Path:
             copy_to_part(source, part, file)
             return _commit(part, folder, hub_set, file)
         except SourceError as error:
-            raise DataError(f"{source} is not {hub_set.name}/{file.name}: {error}", "download it again") from None
+            raise DataError(
+                Message(
+                    "{source} is not {name}/{name_2}: {error}",
+                    source=source,
+                    name=hub_set.name,
+                    name_2=file.name,
+                    error=error,
+                ),
+                Message("download it again"),
+            ) from None
         finally:
             discard_part(part)
 

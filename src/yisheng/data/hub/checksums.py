@@ -18,6 +18,7 @@ from typing import IO, Literal
 
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.files import read_json, write_file
+from yisheng.core.messages import Message
 from yisheng.data import compression, file_trees
 from yisheng.data.hub import locations
 from yisheng.data.hub.catalog import Algorithm, Checksum, HubFile, Scope
@@ -143,11 +144,14 @@ def _read_pin(path: Path) -> tuple[Checksum, ...]:
         return ()
     except (OSError, ValueError) as error:
         raise DataError(
-            f"the pin {_pin_path(path)} cannot be read: {error}", "delete it to pin the file again"
+            Message("the pin {path} cannot be read: {error}", path=_pin_path(path), error=error),
+            Message("delete it to pin the file again"),
         ) from None
     digest = text.split()[0] if text.split() else ""
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise DataError(f"the pin {_pin_path(path)} holds no SHA-256", "delete it to pin the file again")
+        raise DataError(
+            Message("the pin {path} holds no SHA-256", path=_pin_path(path)), Message("delete it to pin the file again")
+        )
     return (Checksum("file", "sha256", digest),)
 
 

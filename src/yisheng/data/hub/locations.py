@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from yisheng.core.errors import StorageError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.printable import PrintedStream, escape_line
 
@@ -34,7 +35,10 @@ def get_cache_folder() -> Path:
         return platformdirs.user_cache_path("yisheng", appauthor=False)
     path = parse_path(setting, "YISHENG_HOME").absolute()
     if path.exists() and not path.is_dir():
-        raise UsageError(f"YISHENG_HOME={setting!r} is not a folder", "set it to a folder that can be written to")
+        raise UsageError(
+            Message("YISHENG_HOME={setting} is not a folder", setting=f"{setting!r}"),
+            Message("set it to a folder that can be written to"),
+        )
     return path
 
 
@@ -63,7 +67,9 @@ def is_offline() -> bool:
         return True
     if text.lower() in ("", "0", "false", "no", "off"):
         return False
-    raise UsageError(f"YISHENG_OFFLINE must be 1 or 0, got {text!r}", "set it to 1, or remove it")
+    raise UsageError(
+        Message("YISHENG_OFFLINE must be 1 or 0, got {text}", text=f"{text!r}"), Message("set it to 1, or remove it")
+    )
 
 
 def to_local_path(address: str) -> Path | None:
@@ -97,7 +103,9 @@ def explain_write_errors(path: Path) -> Iterator[None]:
         else:
             text = cause.strerror if isinstance(cause, OSError) else None
             problem, remedy = text or str(cause), "set YISHENG_HOME to a folder that can be written to"
-        raise StorageError(f"{path} cannot be written: {problem}", remedy) from error
+        raise StorageError(
+            Message("{path} cannot be written: {problem}", path=path, problem=problem), remedy
+        ) from error
 
 
 @contextlib.contextmanager
@@ -139,8 +147,13 @@ def require_space(path: Path, size: int) -> None:
         free = shutil.disk_usage(path).free
     if free < size:
         raise StorageError(
-            f"{path} needs {size / 1e6:,.1f} MB, but its disk has {free / 1e6:,.1f} MB left",
-            "free some space, or set YISHENG_HOME to another disk",
+            Message(
+                "{path} needs {size} MB, but its disk has {free} MB left",
+                path=path,
+                size=f"{size / 1000000.0:,.1f}",
+                free=f"{free / 1000000.0:,.1f}",
+            ),
+            Message("free some space, or set YISHENG_HOME to another disk"),
         )
 
 
@@ -155,6 +168,6 @@ def _check_mirror(text: str) -> str:
     if parts.scheme == "file" and (host in (None, "localhost") and port is None) and parts.path.startswith("/"):
         return "file://" + parts.path.rstrip("/")
     raise UsageError(
-        f"YISHENG_MIRROR holds {text!r}, which is not a mirror",
-        "write http(s)://host/path without a password, or file:///absolute/path of a folder",
+        Message("YISHENG_MIRROR holds {text}, which is not a mirror", text=f"{text!r}"),
+        Message("write http(s)://host/path without a password, or file:///absolute/path of a folder"),
     )

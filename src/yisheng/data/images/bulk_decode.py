@@ -22,6 +22,7 @@ import numpy as np
 
 from yisheng.core import machine
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import ImageValues
 from yisheng.data.hub import locations
 from yisheng.data.hub.progress import ByteProgress
@@ -158,8 +159,13 @@ def decode_files(
         result.types = types
     if len(result.damaged) == len(indices):
         raise DataError(
-            f"none of the {len(indices)} images in {listing.path} can be read: {result.damaged[0][1]}",
-            "open one of them in an image viewer; save the images again as PNG or JPEG",
+            Message(
+                "none of the {count} images in {path} can be read: {damaged}",
+                count=len(indices),
+                path=listing.path,
+                damaged=result.damaged[0][1],
+            ),
+            Message("open one of them in an image viewer; save the images again as PNG or JPEG"),
         )
     return result
 

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter
 
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.files import read_json, write_json
+from yisheng.core.messages import Message
 from yisheng.core.types import ImageValues
 from yisheng.data.hub import locations
 from yisheng.data.images import bulk_decode, decode
@@ -95,7 +96,10 @@ def load_block(
                 _add_block(folder, manifest, listing, indices, options, name, training)
                 block = _find_block(folder, manifest, len(indices))
     if block is None:
-        raise StorageError(f"{folder} does not hold what was written to it", "check the disk for errors")
+        raise StorageError(
+            Message("{folder} does not hold what was written to it", folder=folder),
+            Message("check the disk for errors"),
+        )
     return block
 
 

@@ -20,6 +20,7 @@ import PIL
 from PIL import Image, UnidentifiedImageError
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import ImageValues
 from yisheng.data.images import flatten, image_values
 from yisheng.data.images.decode_limits import check_decoding_cost
@@ -157,7 +158,14 @@ def convert_image(
     height, width = image.values.shape[:2] if isinstance(image, RawImage) else (image.height, image.width)
     if width * height > MAX_PIXELS:
         raise DataError(
-            f"{name} has {width}x{height} pixels, more than the {MAX_PIXELS:,} that are read", "scale it down first"
+            Message(
+                "{name} has {width}x{height} pixels, more than the {MAX_PIXELS} that are read",
+                name=name,
+                width=width,
+                height=height,
+                MAX_PIXELS=f"{MAX_PIXELS:,}",
+            ),
+            Message("scale it down first"),
         )
     rules = flatten.Rules(values, color, best_background)
     try:
@@ -169,7 +177,10 @@ def convert_image(
         raise
     except Exception as error:  # see `_open_image`
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{name} cannot be read: {reason}", "open the image again, or give its path") from None
+        raise DataError(
+            Message("{name} cannot be read: {reason}", name=name, reason=reason),
+            Message("open the image again, or give its path"),
+        ) from None
     return decoded if size is None else replace(decoded, pixels=resize(decoded.pixels, size, fit))
 
 
@@ -318,24 +329,44 @@ def _open_image(content: bytes, name: str) -> Iterator[Image.Image]:
         with Image.open(io.BytesIO(content), formats=_list_available_formats()) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(
-                    f"{name} has {image.width}x{image.height} pixels, more than the {MAX_PIXELS:,} that are read",
-                    "scale it down first",
+                    Message(
+                        "{name} has {width}x{height} pixels, more than the {MAX_PIXELS} that are read",
+                        name=name,
+                        width=image.width,
+                        height=image.height,
+                        MAX_PIXELS=f"{MAX_PIXELS:,}",
+                    ),
+                    Message("scale it down first"),
                 )
             yield image
     except UnidentifiedImageError:
         if content[:4] in (b"II*\0", b"MM\0*"):
             raise DataError(
-                f"{name} is a TIFF of a kind that cannot be read, such as 16 or 64-bit floats, or floats in color",
-                "save it as 32-bit floats or 16 bits in gray, or as 8 or 16 bits in color",
+                Message(
+                    "{name} is a TIFF of a kind that cannot be read, such as 16 or 64-bit floats, or floats in color",
+                    name=name,
+                ),
+                Message("save it as 32-bit floats or 16 bits in gray, or as 8 or 16 bits in color"),
             ) from None
-        raise DataError(f"{name} is not an image in a known format", "give PNG, JPEG, WebP, BMP, GIF or TIFF") from None
+        raise DataError(
+            Message("{name} is not an image in a known format", name=name),
+            Message("give PNG, JPEG, WebP, BMP, GIF or TIFF"),
+        ) from None
     except Image.DecompressionBombError:
-        raise DataError(f"{name} decompresses to far more pixels than {MAX_PIXELS:,}", "scale it down first") from None
+        raise DataError(
+            Message(
+                "{name} decompresses to far more pixels than {MAX_PIXELS}", name=name, MAX_PIXELS=f"{MAX_PIXELS:,}"
+            ),
+            Message("scale it down first"),
+        ) from None
     except DataError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{name} cannot be decoded: {reason}", "the file is damaged; save it again as PNG") from None
+        raise DataError(
+            Message("{name} cannot be decoded: {reason}", name=name, reason=reason),
+            Message("the file is damaged; save it again as PNG"),
+        ) from None
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.data.images.decoding_cost import (
     BYTES_PER_DEEP_PIXEL,
     BYTES_PER_PIXEL,
@@ -72,7 +73,7 @@ def estimate_decoding_cost(content: bytes, name: str) -> DecodingCost:
     try:
         return _estimate(content)
     except ExcessiveFileError as error:
-        raise DataError(f"{name} {error}", REMEDY) from None
+        raise DataError(Message("{name} {error}", name=name, error=error), REMEDY) from None
 
 
 def check_cost(cost: DecodingCost, name: str) -> None:
@@ -83,12 +84,23 @@ def check_cost(cost: DecodingCost, name: str) -> None:
     """
     if cost.pixels > MAX_PIXELS:
         problem = f"{name} has {cost.pixels:,} pixels, more than the {MAX_PIXELS:,} that are read"
-        raise DataError(problem, "scale it down first")
+        raise DataError(problem, Message("scale it down first"))
     if cost.seconds > MAX_SECONDS:
-        raise DataError(f"{name} would take about {cost.seconds:,.0f} seconds to decode", REMEDY)
+        raise DataError(
+            Message("{name} would take about {seconds} seconds to decode", name=name, seconds=f"{cost.seconds:,.0f}"),
+            REMEDY,
+        )
     if cost.nbytes > MAX_BYTES:
         size, limit = cost.nbytes / 1e6, MAX_BYTES / 1e6
-        raise DataError(f"{name} would take {size:,.0f} MB of memory to decode, more than {limit:,.0f}", REMEDY)
+        raise DataError(
+            Message(
+                "{name} would take {size} MB of memory to decode, more than {limit}",
+                name=name,
+                size=f"{size:,.0f}",
+                limit=f"{limit:,.0f}",
+            ),
+            REMEDY,
+        )
 
 
 def _estimate(content: bytes) -> DecodingCost:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import ImageValues
 from yisheng.data.images import image_values
 from yisheng.data.images.image_values import DEFAULT_BACKGROUND
@@ -40,7 +41,10 @@ def encode_raw(raw: RawImage, values: ImageValues, name: str, max_side: int) -> 
     [[0, 800, 1600], [2400, 3200, 4000]]
     """
     if raw.values.ndim == 3:
-        raise DataError(f"{name} has colors of more than 8 bits, which are not kept", "send it with 8 bits, or in gray")
+        raise DataError(
+            Message("{name} has colors of more than 8 bits, which are not kept", name=name),
+            Message("send it with 8 bits, or in gray"),
+        )
     pixels = _fill_transparent(raw, values, name)
     if max(pixels.shape) > max_side:
         shrunk = _shrink(Image.fromarray(pixels.astype(np.float32)), max_side)
@@ -51,7 +55,10 @@ def encode_raw(raw: RawImage, values: ImageValues, name: str, max_side: int) -> 
     if raw.dtype == "uint16":
         return _save(Image.fromarray(rounded.astype(np.uint16)), "PNG")
     if rounded.max() > _INT32_MAX:
-        raise DataError(f"{name} has values above {_INT32_MAX:,}, which are not kept", "save it in another unit")
+        raise DataError(
+            Message("{name} has values above {INT32_MAX}, which are not kept", name=name, INT32_MAX=f"{_INT32_MAX:,}"),
+            Message("save it in another unit"),
+        )
     return _save(Image.fromarray(rounded.astype(np.int32)), "TIFF")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.data.images.file_names import NameDecoder
 
 IMAGE_SUFFIXES = frozenset(
@@ -58,7 +59,10 @@ class Listing:
             DataError: there are `MAX_IMAGES` already.
         """
         if len(self.names) == MAX_IMAGES:
-            raise DataError(f"{self.path} holds more than {MAX_IMAGES:,} images", "split it into several data sets")
+            raise DataError(
+                Message("{path} holds more than {MAX_IMAGES} images", path=self.path, MAX_IMAGES=f"{MAX_IMAGES:,}"),
+                Message("split it into several data sets"),
+            )
         self.names.append(name)
         self.sizes.append(size)
 

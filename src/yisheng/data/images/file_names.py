@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.data.tables.encodings import FALLBACK_ENCODINGS, MULTIBYTE_ENCODINGS, guess_encodings
 
 _MAX_SAMPLE_NAMES = 10_000
@@ -131,8 +132,13 @@ def refuse_equal_names(place: str, folders: Iterable[str], decoder: NameDecoder)
             text = decoder.decode(folder)
             encodings = ", the other in ".join("UTF-8" if is_text(p) else decoder.encoding for p in (other_part, part))
             raise DataError(
-                f"{place} holds two folders that are called {text}: the name of one is in {encodings}",
-                "rename one of them, or move its images into the other",
+                Message(
+                    "{place} holds two folders that are called {text}: the name of one is in {encodings}",
+                    place=place,
+                    text=text,
+                    encodings=encodings,
+                ),
+                Message("rename one of them, or move its images into the other"),
             )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import ImageValues
 from yisheng.data.images import bands, image_values
 from yisheng.data.images.image_values import BACKGROUNDS, DEFAULT_BACKGROUND, ValueFacts
@@ -149,8 +150,12 @@ def _check_visibility(facts: ValueFacts, pixels: np.ndarray, name: str, rules: R
     is_blank = float(pixels.max()) - float(pixels.min()) < image_values.MIN_CONTRAST
     if is_blank and level in BACKGROUNDS and not facts.visible[BACKGROUNDS.index(level)]:
         raise DataError(
-            f"{name} is blank: its drawing has the color that lies behind transparent parts (gray level {level})",
-            "put it on a background of another color, as the training images have it",
+            Message(
+                "{name} is blank: its drawing has the color that lies behind transparent parts (gray level {level})",
+                name=name,
+                level=level,
+            ),
+            Message("put it on a background of another color, as the training images have it"),
         )
     if rules.values.background is None:
         return ("its transparent parts became white, since no training image has any",)

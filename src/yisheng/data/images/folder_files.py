@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.data.images.file_listing import (
     MAX_FOLDER_DEPTH,
     MAX_IMAGE_BYTES,
@@ -50,7 +51,14 @@ def list_folder(root: Path) -> Listing:
             else:
                 _add_file(listing, name, status, stamp)
         if subfolders and depth == MAX_FOLDER_DEPTH:
-            raise DataError(f"{root} has folders nested more than {MAX_FOLDER_DEPTH} deep", "move the images up")
+            raise DataError(
+                Message(
+                    "{root} has folders nested more than {MAX_FOLDER_DEPTH} deep",
+                    root=root,
+                    MAX_FOLDER_DEPTH=MAX_FOLDER_DEPTH,
+                ),
+                Message("move the images up"),
+            )
         pending.extend(reversed(subfolders))
     listing.stamp = stamp.hexdigest()
     return listing
@@ -135,7 +143,8 @@ def _list_entries(
             visible = [entry for entry in entries if not is_hidden(entry.name)]
     except OSError as error:
         raise DataError(
-            f"the folder {path} cannot be read: {error.strerror}", "check its permissions, or move it away"
+            Message("the folder {path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("check its permissions, or move it away"),
         ) from None
     prefix = f"{folder}/" if folder else ""
     return sorted((prefix + entry.name, _stat_entry(entry)) for entry in visible)
@@ -164,9 +173,17 @@ def _read_files(root: Path, names: Sequence[str]) -> Contents:
                     yield file.readall()
                 else:
                     yield DataError(
-                        f"{name} has {size:,} bytes, more than the {MAX_IMAGE_BYTES:,} that are read",
-                        "scale it down first",
+                        Message(
+                            "{name} has {size} bytes, more than the {MAX_IMAGE_BYTES} that are read",
+                            name=name,
+                            size=f"{size:,}",
+                            MAX_IMAGE_BYTES=f"{MAX_IMAGE_BYTES:,}",
+                        ),
+                        Message("scale it down first"),
                     )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            yield DataError(f"{name} cannot be read: {reason}", "check the file and its permissions")
+            yield DataError(
+                Message("{name} cannot be read: {reason}", name=name, reason=reason),
+                Message("check the file and its permissions"),
+            )

@@ -11,6 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
 from yisheng.core.types import Column, Finding
 from yisheng.data.class_names import normalize_name
@@ -134,7 +135,10 @@ def find_classes(
     """
     if not listing.names:
         other_files = f"; there are {len(listing.other_files)} other files" if listing.other_files else ""
-        raise DataError(f"{listing.path} holds no images{other_files}", "put the images of each class into a folder")
+        raise DataError(
+            Message("{path} holds no images{other_files}", path=listing.path, other_files=other_files),
+            Message("put the images of each class into a folder"),
+        )
     images: dict[str, list[int]] = defaultdict(list)  # by folder: there are far fewer folders than images
     for index, name in enumerate(listing.names):
         images[name.rpartition("/")[0]].append(index)
@@ -206,31 +210,57 @@ def _find_parts(listing: Listing, paths: Iterable[tuple[str, ...]]) -> Mapping[s
     class_folders = [folder for folder in upper if folder not in parts]
     if not nested and not class_folders and len(parts) > 1:
         raise DataError(
-            f"the images in {listing.path} are in {', '.join(parts)} without class folders", _USE_CLASS_FOLDERS
+            Message(
+                "the images in {path} are in {parts} without class folders", path=listing.path, parts=", ".join(parts)
+            ),
+            _USE_CLASS_FOLDERS,
         )
     if not nested:
         return None
     if class_folders and len(parts) == 1:
         raise DataError(
-            f"{listing.path} holds {nested[0]}/ with folders in it, and {class_folders[0]}/: "
-            "are these parts or classes?",
-            f"give the folder {nested[0]} itself as data, or put every class into train/ and test/",
+            Message(
+                "{path} holds {nested}/ with folders in it, and {class_folders}/: are these parts or classes?",
+                path=listing.path,
+                nested=nested[0],
+                class_folders=class_folders[0],
+            ),
+            Message(
+                "give the folder {nested} itself as data, or put every class into train/ and test/", nested=nested[0]
+            ),
         )
     for part, name in enumerate(PART_NAMES):
         folders = [folder for folder, number in parts.items() if number == part]
         if len(folders) > 1:
             raise DataError(
-                f"{listing.path} holds {' and '.join(folders)}, which both mean the {name} part", "keep one of them"
+                Message(
+                    "{path} holds {folders}, which both mean the {name} part",
+                    path=listing.path,
+                    folders=" and ".join(folders),
+                    name=name,
+                ),
+                Message("keep one of them"),
             )
     if 0 not in parts.values():
-        raise DataError(f"{listing.path} holds {', '.join(parts)}, but no folder of training images", "name it train")
+        raise DataError(
+            Message(
+                "{path} holds {parts}, but no folder of training images", path=listing.path, parts=", ".join(parts)
+            ),
+            Message("name it train"),
+        )
     return parts
 
 
 def _raise_too_few(listing: Listing, classes: Sequence[str]) -> NoReturn:
     if classes:
-        raise DataError(f"{listing.path} holds images of one class only: {classes[0]}", _USE_CLASS_FOLDERS)
-    raise DataError(f"{listing.path} holds {len(listing.names)} images, but no class folders", _USE_CLASS_FOLDERS)
+        raise DataError(
+            Message("{path} holds images of one class only: {classes}", path=listing.path, classes=classes[0]),
+            _USE_CLASS_FOLDERS,
+        )
+    raise DataError(
+        Message("{path} holds {count} images, but no class folders", path=listing.path, count=len(listing.names)),
+        _USE_CLASS_FOLDERS,
+    )
 
 
 def _list_class_folders(

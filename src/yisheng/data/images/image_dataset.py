@@ -12,6 +12,7 @@ import numpy as np
 from annotated_types import Interval, Len
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Column, Dataset, Drawing, Finding, Reading, Spec, Task
 from yisheng.data.images import cache, duplicates, folder_files, folder_labels, label_files
 from yisheng.data.images.bulk_decode import DecodeOptions
@@ -146,7 +147,7 @@ def label_folder(root: Path, choices: LabelChoices = DEFAULT_CHOICES) -> Labeled
         DataError: there are no images, the class folders are not recognizable, or a regression needs numbers as names.
     """
     if not root.exists():
-        raise DataError(f"{root} does not exist", "check the path")
+        raise DataError(Message("{root} does not exist", root=root), Message("check the path"))
     listing = folder_labels.list_images(root)
     files, columns = folder_labels.find_targets(listing, choices)
     about = f"Images in class folders: {root.name}."
@@ -187,8 +188,14 @@ def label_listed(path: Path, choices: LabelChoices = DEFAULT_CHOICES, *, strict:
     if len(missing) == len(exists) or (strict and missing):
         first = ", ".join(map(sanitize_name, missing[:MAX_EXAMPLES]))
         raise DataError(
-            f"{len(missing)} of {len(exists)} images listed in {path} do not exist: {first}",
-            f"write their paths relative to {path.parent}",
+            Message(
+                "{count} of {count_2} images listed in {path} do not exist: {first}",
+                count=len(missing),
+                count_2=len(exists),
+                path=path,
+                first=first,
+            ),
+            Message("write their paths relative to {parent}", parent=path.parent),
         )
     findings = [*targets.findings]
     if missing:
@@ -199,7 +206,7 @@ def label_listed(path: Path, choices: LabelChoices = DEFAULT_CHOICES, *, strict:
         findings.append(make_finding("images-without-class", "warning", unlabeled, cause, "give each a label"))
     indices = np.flatnonzero(exists & targets.is_labeled)
     if not len(indices):
-        raise DataError(f"{path}: no image that exists has a label", "correct the list")
+        raise DataError(Message("{path}: no image that exists has a label", path=path), Message("correct the list"))
     y, classes = targets.y[indices], targets.classes
     part = None if table.part is None else table.part[indices]
     if targets.task != "regression":
@@ -234,8 +241,13 @@ def report_damaged(reasons: Sequence[str], image_count: int, *, strict: bool) ->
     first = "; ".join(reasons[:MAX_EXAMPLES]) + ("; ..." if len(reasons) > MAX_EXAMPLES else "")
     if strict:
         raise DataError(
-            f"{len(reasons)} of {image_count} images are damaged: {first}",
-            "replace or remove them; strict=false leaves them out",
+            Message(
+                "{count} of {image_count} images are damaged: {first}",
+                count=len(reasons),
+                image_count=image_count,
+                first=first,
+            ),
+            Message("replace or remove them; strict=false leaves them out"),
         )
     return Finding(
         "damaged-images",

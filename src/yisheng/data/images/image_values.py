@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import ImageValues, PixelType, ValueRange
 from yisheng.data.images import bands
 from yisheng.data.images.raw_values import RawImage
@@ -194,7 +195,10 @@ def find_range(facts: ValueFacts, values: ImageValues, name: str) -> tuple[Value
             return trained_range, ""
         outside = f"its values are {described}, those of the training images {describe_range(trained_range)}"
         if values.stored == "uint8":
-            raise DataError(f"{name} cannot be used: {outside}", "save it with the values of the training images")
+            raise DataError(
+                Message("{name} cannot be used: {outside}", name=name, outside=outside),
+                Message("save it with the values of the training images"),
+            )
         return trained_range, f"{outside}: what is outside may be misjudged"
     for similar in values.ranges:  # whole numbers in another type
         kinds = similar.dtype.lstrip("u")[:3], facts.dtype.lstrip("u")[:3]
@@ -207,8 +211,13 @@ def find_range(facts: ValueFacts, values: ImageValues, name: str) -> tuple[Value
         trained = describe_range(values.ranges[0])
         return nominal, f"its values are {described}, the training images {trained}: {nominal.high:g} is white"
     raise DataError(
-        f"{name} holds {described}, the training images {describe_range(values.ranges[0])}: which value is white?",
-        "save it with the type and the range of the training images",
+        Message(
+            "{name} holds {described}, the training images {ranges}: which value is white?",
+            name=name,
+            described=described,
+            ranges=describe_range(values.ranges[0]),
+        ),
+        Message("save it with the type and the range of the training images"),
     )
 
 

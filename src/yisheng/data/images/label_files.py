@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Reading
 from yisheng.data.images.file_listing import MAX_IMAGES, is_image
 from yisheng.data.images.label_choices import DEFAULT_CHOICES, LabelChoices, LabelTargets
@@ -79,16 +80,22 @@ def read_labels(path: Path, choices: LabelChoices = DEFAULT_CHOICES) -> LabelTab
 
 def _check_files(path: Path, rows: Sequence[Sequence[str]]) -> None:
     if not rows:
-        raise DataError(f"{path} lists no images", "add a line for each image: file,label")
+        raise DataError(Message("{path} lists no images", path=path), Message("add a line for each image: file,label"))
     if not any(is_image(row[0]) for row in rows[:_CHECKED_ROWS]):
         raise DataError(
-            f"the first column of {path} must name image files, got {rows[0][0]!r}",
-            f"make the column of image files the first, or read the CSV as a table: data=table path={path}",
+            Message("the first column of {path} must name image files, got {rows}", path=path, rows=f"{rows[0][0]!r}"),
+            Message(
+                "make the column of image files the first, or read the CSV as a table: data=table path={path}",
+                path=path,
+            ),
         )
     first_row: dict[str, int] = {}
     for number, row in enumerate(rows):
         if first_row.setdefault(row[0], number) != number:
-            raise DataError(f"{path} lists {row[0]} twice", "write one line for each image, with all its labels")
+            raise DataError(
+                Message("{path} lists {row} twice", path=path, row=row[0]),
+                Message("write one line for each image, with all its labels"),
+            )
 
 
 def _read_rows(path: Path, options: ReadingOptions) -> tuple[list[list[str]], str, str]:
@@ -103,12 +110,19 @@ def _read_rows(path: Path, options: ReadingOptions) -> tuple[list[list[str]], st
             continue
         except csv.Error as error:
             raise DataError(
-                f"{path} cannot be read as a list of images: {error}", "check that every quote in the file is closed"
+                Message("{path} cannot be read as a list of images: {error}", path=path, error=error),
+                Message("check that every quote in the file is closed"),
             ) from None
         if len(rows) > MAX_IMAGES:
-            raise DataError(f"{path} lists more than {MAX_IMAGES:,} images", "remove lines from it")
+            raise DataError(
+                Message("{path} lists more than {MAX_IMAGES} images", path=path, MAX_IMAGES=f"{MAX_IMAGES:,}"),
+                Message("remove lines from it"),
+            )
         return rows, layout.separator, encoding
-    raise DataError(f"{path} is in an unknown encoding", "name it with encoding=, or save the file as UTF-8")
+    raise DataError(
+        Message("{path} is in an unknown encoding", path=path),
+        Message("name it with encoding=, or save the file as UTF-8"),
+    )
 
 
 def _find_part(names: Sequence[str], columns: Sequence[list[str]]) -> tuple[int | None, np.ndarray | None]:

@@ -13,6 +13,7 @@ from typing import NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.types import Column, Spec
 from yisheng.data.class_names import normalize_name
 from yisheng.data.images.label_choices import LabelChoices, LabelTargets
@@ -61,7 +62,10 @@ def read_columns(
     names, numbers, written = _select_columns(source, names, numbers, columns, choices)
     columns = [list(map(normalize_text, column)) for column in written]
     if not columns or not any(map(any, columns)):
-        raise DataError(f"{source} lists images without labels", "add a column of labels: file,label")
+        raise DataError(
+            Message("{source} lists images without labels", source=source),
+            Message("add a column of labels: file,label"),
+        )
     task = choices.task if choices.run is None else choices.run.task
     if task in (None, "multilabel") and are_indicators(columns, task):
         return read_indicators(source, [normalize_name(name, choices.forms) for name in names], columns)
@@ -95,8 +99,12 @@ def read_folder_numbers(
     wrong = [name for name in names if infer_number_format([name]) is None]
     if wrong or infer_number_format(names) is None:
         raise DataError(
-            f"{source}: a regression needs a number as the name of every class folder, got {(wrong or names)[0]!r}",
-            "rename the folder, or move it elsewhere; without task=regression the folders are classes",
+            Message(
+                "{source}: a regression needs a number as the name of every class folder, got {wrong}",
+                source=source,
+                wrong=f"{(wrong or names)[0]!r}",
+            ),
+            Message("rename the folder, or move it elsewhere; without task=regression the folders are classes"),
         )
     raw = RawColumn(NUMBER_NAME, codes=folders.astype(np.int32), categories=tuple(names))
     if choices.run is not None:
@@ -139,7 +147,10 @@ def read_by_training(
                 target = _add_later(target, later_raws, later, source)
                 is_labeled = is_labeled | later
     except DataError as error:
-        raise DataError(f"{source}: {error.problem.removeprefix(f'{source}: ')}", error.remedy) from None
+        raise DataError(
+            Message("{source}: {name}", source=source, name=error.problem.removeprefix(f"{source}: ")),
+            error.remedy,
+        ) from None
     y = np.zeros((len(is_training), *target.y.shape[1:]), target.y.dtype)
     y[is_labeled & is_training] = target.y[:count]
     y[is_labeled & ~is_training] = target.y[count:]
@@ -193,9 +204,15 @@ def _read_later_numbers(source: str, raws: Mapping[str, RawColumn], run: Spec, r
         raws = {name: raws[name] for name in names}
     if len(raws) != run.outputs:
         raise DataError(
-            f"{source} has {len(raws)} columns of numbers ({', '.join(raws)}), the run predicts {run.outputs}: "
-            f"{', '.join(run.target_names)}",
-            "name them with target=, in the order of the run",
+            Message(
+                "{source} has {count} columns of numbers ({raws}), the run predicts {outputs}: {target_names}",
+                source=source,
+                count=len(raws),
+                raws=", ".join(raws),
+                outputs=run.outputs,
+                target_names=", ".join(run.target_names),
+            ),
+            Message("name them with target=, in the order of the run"),
         )
     columns = run.target_columns or tuple(
         Column(name, format=infer_number_format(raw.categories) or "", source=name) for name, raw in raws.items()
@@ -205,7 +222,10 @@ def _read_later_numbers(source: str, raws: Mapping[str, RawColumn], run: Spec, r
     complete = [drop_missing_words(raw, ()).mark_missing(reading.missing) for raw in raws.values()]
     is_labeled = ~np.any([raw.missing for raw in complete], axis=0)
     if not is_labeled.any():
-        raise DataError(f"{source}: the target {', '.join(raws)} is missing in every row", "name another with target=")
+        raise DataError(
+            Message("{source}: the target {raws} is missing in every row", source=source, raws=", ".join(raws)),
+            Message("name another with target="),
+        )
     target = Target("regression", np.empty((0, run.outputs)), (), columns)
     values = read_values([_keep(raw, is_labeled) for raw in complete], target, source)
     return LabelTargets("regression", np.where(is_labeled[:, None], values, 0.0), (), is_labeled, columns)
@@ -230,9 +250,15 @@ def _select_columns(
             elif name.isdecimal() and len(name) < 6 and int(name) in numbers:
                 chosen.append(list(numbers).index(int(name)))
             else:
-                raise UsageError(f"target={name}: {source} has no such column", suggest(name, [*filter(None, names)]))
+                raise UsageError(
+                    Message("target={name}: {source} has no such column", name=name, source=source),
+                    suggest(name, [*filter(None, names)]),
+                )
         if len(set(chosen)) < len(chosen):
-            raise UsageError(f"target= names a column twice: {', '.join(choices.target)}", "name each column once")
+            raise UsageError(
+                Message("target= names a column twice: {target}", target=", ".join(choices.target)),
+                Message("name each column once"),
+            )
     return [names[n] for n in chosen], [numbers[n] for n in chosen], [columns[n] for n in chosen]
 
 
@@ -244,7 +270,10 @@ def _make_raws(
     full = [name or default[n] for n, name in enumerate(names)]
     repeated = [name for name in full if full.count(name) > 1]
     if repeated:
-        raise DataError(f"the list has two columns named {repeated[0]}", "give every column another name")
+        raise DataError(
+            Message("the list has two columns named {repeated}", repeated=repeated[0]),
+            Message("give every column another name"),
+        )
     raws = {}
     for name, column in zip(full, columns, strict=True):
         distinct = {text: code for code, text in enumerate(dict.fromkeys(column))}
@@ -263,11 +292,18 @@ def _raise_mixed(source: str, names: Sequence[str], are_numbers: Sequence[bool])
     number = names[are_numbers.index(True)]
     if all(are_numbers):
         raise DataError(
-            f"{source} holds numbers, not labels, in its columns {', '.join(names)}",
-            "use task=regression for numbers, or name a column with target=",
+            Message(
+                "{source} holds numbers, not labels, in its columns {names}", source=source, names=", ".join(names)
+            ),
+            Message("use task=regression for numbers, or name a column with target="),
         )
     word = names[are_numbers.index(False)]
     raise DataError(
-        f"{source} holds numbers, not labels, in the column {number}, and words in {word}",
-        f"name the column to predict with target={word} or target={number}",
+        Message(
+            "{source} holds numbers, not labels, in the column {number}, and words in {word}",
+            source=source,
+            number=number,
+            word=word,
+        ),
+        Message("name the column to predict with target={word} or target={number}", word=word, number=number),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
 from yisheng.core.types import Task
 from yisheng.data.class_names import normalize_name
@@ -28,8 +29,12 @@ def read_indicators(source: str, names: Sequence[str], columns: Sequence[Sequenc
     """Return zeros and ones ``(N, L)``, and the names of the labels."""
     if not all(names) or len(set(names)) < len(names):
         raise DataError(
-            f"{source} holds {len(columns)} columns of 0 and 1, but not a different name for each",
-            "write a header as its first line, with the label of each column: file,cloudy,forest",
+            Message(
+                "{source} holds {count} columns of 0 and 1, but not a different name for each",
+                source=source,
+                count=len(columns),
+            ),
+            Message("write a header as its first line, with the label of each column: file,cloudy,forest"),
         )
     y = np.array([[cell.casefold() in _YES for cell in column] for column in columns], np.float32).T
     return LabelTargets("multilabel", y, tuple(names), np.ones(len(y), bool), has_words=False)
@@ -51,18 +56,31 @@ def read_words(source: str, columns: Sequence[Sequence[str]], choices: LabelChoi
     number_of = {label: number for number, label in enumerate(classes)}
     if not run_classes and len(classes) > max(MAX_INTEGER_CLASSES, len(rows) / 2):
         raise DataError(
-            f"{source} has {len(classes):,} different labels in {len(rows):,} rows: too many",
-            "name the columns to predict with target=",
+            Message(
+                "{source} has {count} different labels in {count_2} rows: too many",
+                source=source,
+                count=f"{len(classes):,}",
+                count_2=f"{len(rows):,}",
+            ),
+            Message("name the columns to predict with target="),
         )
     max_labels = max(map(len, rows))
     if task == "classification" and max_labels > 1:
         raise DataError(
-            f"{source} has {max_labels} labels for an image, a classification one", "name its column with target="
+            Message(
+                "{source} has {max_labels} labels for an image, a classification one",
+                source=source,
+                max_labels=max_labels,
+            ),
+            Message("name its column with target="),
         )
     if task != "multilabel" and max_labels <= 1:
         if len(classes) < 2:
             raise DataError(
-                f"{source} lists images of one class only: {', '.join(classes)}", "list some of another class"
+                Message(
+                    "{source} lists images of one class only: {classes}", source=source, classes=", ".join(classes)
+                ),
+                Message("list some of another class"),
             )
         y = np.array([number_of[next(iter(row))] if row else 0 for row in rows], np.int64)
         return LabelTargets("classification", y, tuple(classes), np.array([bool(row) for row in rows]))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.data.archive_names import split_member_name
 from yisheng.data.archives import MIN_BOMB_BYTES, Limits
 from yisheng.data.images.file_listing import MAX_IMAGE_BYTES, Contents, Listing, is_hidden, is_image
@@ -82,7 +83,10 @@ def list_zip(path: Path) -> Listing:
                 _fill_listing(stream, status.st_size, listing, members, decoder)
     except (OSError, struct.error, ValueError, OverflowError, MemoryError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"{path} cannot be read as a zip: {reason}", "download or copy it again") from None
+        raise DataError(
+            Message("{path} cannot be read as a zip: {reason}", path=path, reason=reason),
+            Message("download or copy it again"),
+        ) from None
     marks = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     listing.stamp = f"{os.path.realpath(path)}\0{marks}"
     return listing
@@ -133,7 +137,10 @@ def _read_directory(stream: IO[bytes], size: int, path: Path) -> Iterator[_Entry
     if min(begin, length, shift) < 0:
         raise ValueError("its table of contents is not where it should be")
     if count > LIMITS.max_members or length > LIMITS.max_members * _MAX_DIRECTORY_BYTES_PER_MEMBER:
-        raise DataError(f"{path} holds more than {LIMITS.max_members:,} members", "split it into several")
+        raise DataError(
+            Message("{path} holds more than {max_members} members", path=path, max_members=f"{LIMITS.max_members:,}"),
+            Message("split it into several"),
+        )
     stream.seek(begin + shift)
     directory = stream.read(length)
     if len(directory) != length:
@@ -264,21 +271,30 @@ class _SafetyChecks:
             raise self._refuse(f"grows more than {LIMITS.max_ratio:g} times: a decompression bomb")
 
     def _refuse(self, problem: str) -> DataError:
-        return DataError(f"{self._path} {problem}", "get it from a trusted source, or extract it yourself")
+        return DataError(
+            Message("{path} {problem}", path=self._path, problem=problem),
+            Message("get it from a trusted source, or extract it yourself"),
+        )
 
 
 def _read_members(path: Path, names: Sequence[str], members: Sequence[_Member], indices: Sequence[int]) -> Contents:
     try:
         stream = path.open("rb", buffering=0)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "check the file and its permissions") from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("check the file and its permissions"),
+        ) from None
     with stream:
         for index in indices:
             try:
                 yield _read_member(stream, members[index])
             except (OSError, ValueError, zlib.error, struct.error) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
-                yield DataError(f"{names[index]} is damaged in the zip: {reason}", "download or copy the zip again")
+                yield DataError(
+                    Message("{names} is damaged in the zip: {reason}", names=names[index], reason=reason),
+                    Message("download or copy the zip again"),
+                )
 
 
 def _read_member(stream: IO[bytes], member: _Member) -> bytes:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from yisheng.core.messages import Message
+
 if TYPE_CHECKING:
     from yisheng.core.registry import Entry
     from yisheng.core.types import Dataset
@@ -76,5 +78,8 @@ def find_reader(value: Any) -> Entry:
         if entry.meta["takes"](value):
             return entry
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        raise UsageError(f"data is one {type(value).__name__}: the targets are missing", "give (x, y)")
-    raise UsageError(f"data cannot be read from {type(value).__name__}", ACCEPTED)
+        raise UsageError(
+            Message("data is one {type_name}: the targets are missing", type_name=type(value).__name__),
+            Message("give (x, y)"),
+        )
+    raise UsageError(Message("data cannot be read from {type_name}", type_name=type(value).__name__), ACCEPTED)

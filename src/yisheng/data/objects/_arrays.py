@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding, InputType
 from yisheng.data.objects._values import Arrays, make_note
 
@@ -41,15 +42,24 @@ def to_array(value: Any, name: str) -> np.ndarray:
     if isinstance(value, list | tuple) and value and (is_tensor(value[0]) or is_pil_image(value[0])):
         return _stack([to_array(item, name) for item in value], name)
     if hasattr(value, "toarray"):
-        raise DataError(f"{name} is a sparse matrix", f"give {name}.toarray(), or fewer columns")
+        raise DataError(
+            Message("{name} is a sparse matrix", name=name),
+            Message("give {name}.toarray(), or fewer columns", name=name),
+        )
     if isinstance(value, Mapping | str | bytes) or value is None or callable(getattr(value, "__next__", None)):
-        raise DataError(f"{name} must hold numbers, got {type(value).__name__}", "give an array, a tensor or a list")
+        raise DataError(
+            Message("{name} must hold numbers, got {type_name}", name=name, type_name=type(value).__name__),
+            Message("give an array, a tensor or a list"),
+        )
     try:
         array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
     except ValueError:
         raise _ragged(value, name) from None
     except (TypeError, RuntimeError) as error:
-        raise DataError(f"{name} cannot be read as an array: {error}", "give an array, a tensor or a list") from None
+        raise DataError(
+            Message("{name} cannot be read as an array: {error}", name=name, error=error),
+            Message("give an array, a tensor or a list"),
+        ) from None
     return _require_regular(array, name)
 
 
@@ -69,7 +79,10 @@ def image_to_array(image: Any) -> np.ndarray:
     """Return an image of Pillow as bytes ``(C, H, W)``: gray if it is, else red, green and blue."""
     is_gray = image.mode in ("1", "L", "LA", "I;16", "I", "F")
     if image.mode in ("I;16", "I", "F"):
-        raise DataError(f"an image has the mode {image.mode}, not bytes", "convert it, as in image.convert('L')")
+        raise DataError(
+            Message("an image has the mode {mode}, not bytes", mode=image.mode),
+            Message("convert it, as in image.convert('L')"),
+        )
     pixels = np.asarray(image.convert("L" if is_gray else "RGB"))
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
@@ -91,8 +104,10 @@ def store(array: np.ndarray, name: str, *, ids: bool | None = None) -> tuple[np.
     kind = array.dtype.kind
     if kind not in "fiub" or array.dtype.itemsize > 8:
         raise DataError(
-            f"{name} must hold numbers, got {_describe_type(array)}",
-            "give a DataFrame with target= for a table of texts and categories, or convert the values to numbers",
+            Message("{name} must hold numbers, got {array}", name=name, array=_describe_type(array)),
+            Message(
+                "give a DataFrame with target= for a table of texts and categories, or convert the values to numbers",
+            ),
         )
     if kind == "f":
         return _store_floats(array, name)
@@ -121,7 +136,10 @@ def stored_type(array: np.ndarray, dtype: InputType, name: str) -> np.ndarray:
     """
     if dtype == "int64":
         if array.dtype.kind not in "iu":
-            raise DataError(f"{name} must hold whole numbers, got {array.dtype}", "give ids, as in the training part")
+            raise DataError(
+                Message("{name} must hold whole numbers, got {dtype}", name=name, dtype=array.dtype),
+                Message("give ids, as in the training part"),
+            )
         return array.astype(np.int64, copy=False)
     return store(array, name, ids=False)[0]
 
@@ -143,8 +161,8 @@ def _store_floats(array: np.ndarray, name: str) -> tuple[np.ndarray, InputType, 
     if not np.isfinite(values).all():
         row = int((~np.isfinite(values)).reshape(len(values), -1).any(1).argmax())
         raise DataError(
-            f"{name} contains NaN, infinite or too large values, first in row {row}",
-            "fill them in or drop the rows; in a DataFrame with target= missing values are filled in",
+            Message("{name} contains NaN, infinite or too large values, first in row {row}", name=name, row=row),
+            Message("fill them in or drop the rows; in a DataFrame with target= missing values are filled in"),
         )
     return values, "float32", _note_lost_digits(array, values, name)
 
@@ -180,17 +198,27 @@ def require_rows(arrays: Arrays, y: np.ndarray, name: str) -> None:
     items = list_arrays(arrays)
     for array in (*items, y):
         if array.ndim == 0:
-            raise DataError(f"{name}: a batch axis is missing: got a single value", "give one row per sample")
+            raise DataError(
+                Message("{name}: a batch axis is missing: got a single value", name=name),
+                Message("give one row per sample"),
+            )
     lengths = [len(array) for array in items]
     if any(length != len(y) for length in lengths):
         got = ", ".join(map(str, lengths))
         shapes = ", ".join(str(array.shape) for array in items)
         raise DataError(
-            f"{name}: x has {got} rows (shape {shapes}) and y has {len(y)} (shape {y.shape})",
-            "give one target for each row; the first axis of both is the sample",
+            Message(
+                "{name}: x has {got} rows (shape {shapes}) and y has {count} (shape {shape})",
+                name=name,
+                got=got,
+                shapes=shapes,
+                count=len(y),
+                shape=y.shape,
+            ),
+            Message("give one target for each row; the first axis of both is the sample"),
         )
     if not len(y):
-        raise DataError(f"{name} has no rows", "give at least a few")
+        raise DataError(Message("{name} has no rows", name=name), Message("give at least a few"))
 
 
 def list_arrays(arrays: Arrays) -> list[np.ndarray]:
@@ -216,7 +244,9 @@ def _from_tensor(value: Any, name: str) -> np.ndarray:
     import torch
 
     if value.layout is not torch.strided or value.is_quantized:
-        raise DataError(f"{name} is a sparse or quantized tensor", f"give {name}.to_dense()")
+        raise DataError(
+            Message("{name} is a sparse or quantized tensor", name=name), Message("give {name}.to_dense()", name=name)
+        )
     value = value.detach().cpu()
     array: np.ndarray = (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
     return array
@@ -252,8 +282,8 @@ def _different_shapes(shapes: Sequence[tuple[int, ...]], name: str) -> DataError
     listed = ", ".join(map(str, shapes[:MAX_LISTED_SHAPES])) + ", ..." * (len(shapes) > MAX_LISTED_SHAPES)
     suffix = f": {listed}" if shapes else ""
     return DataError(
-        f"the rows of {name} have different shapes{suffix}",
-        "bring all rows to one shape: pad or cut sequences, resize images",
+        Message("the rows of {name} have different shapes{suffix}", name=name, suffix=suffix),
+        Message("bring all rows to one shape: pad or cut sequences, resize images"),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Finding, Spec
 from yisheng.data.objects import _arrays
 from yisheng.data.objects._blocks import concatenate_blocks
@@ -97,17 +98,25 @@ def _read_part(train: Values, options: Options, *, has_parts: bool) -> np.ndarra
     if part is None:
         return None
     if has_parts:
-        raise UsageError("part= and validation= or test= contradict: both say which rows are in a part", "give one")
+        raise UsageError(
+            Message("part= and validation= or test= contradict: both say which rows are in a part"), Message("give one")
+        )
     if isinstance(part, str):
-        raise UsageError(f"part={part} names a column, but the data is not a table", "give the part of each row")
+        raise UsageError(
+            Message("part={part} names a column, but the data is not a table", part=part),
+            Message("give the part of each row"),
+        )
     return read_parts(part, len(train))
 
 
 def _require_parts(train: Values, validation: Values | None, options: Options) -> None:
     if validation is None or options.part is not None:
         raise UsageError(
-            f"{train.name} has its own order and other items in each epoch, so no rows can be held out of it",
-            "give rows to validate on with validation= (and test=)",
+            Message(
+                "{name} has its own order and other items in each epoch, so no rows can be held out of it",
+                name=train.name,
+            ),
+            Message("give rows to validate on with validation= (and test=)"),
         )
 
 
@@ -117,7 +126,12 @@ def _read_weights(values: Sequence[Values], options: Options) -> np.ndarray | No
         weights = np.asarray(_arrays.to_array(column, "sample_weight"), np.float32).reshape(-1)
         if len(weights) != len(train):
             raise DataError(
-                f"sample_weight has {len(weights)} values for {len(train)} training rows", "give one for each row"
+                Message(
+                    "sample_weight has {count} values for {count_2} training rows",
+                    count=len(weights),
+                    count_2=len(train),
+                ),
+                Message("give one for each row"),
             )
     elif train.sample_weight is None:
         return None
@@ -148,17 +162,23 @@ def _read_times(options: Options, count: int) -> np.ndarray | None:
     try:
         return times.astype(np.float64)
     except (ValueError, TypeError):
-        raise DataError("time must hold numbers or dates", "give a NumPy array of datetime64, or numbers") from None
+        raise DataError(
+            Message("time must hold numbers or dates"), Message("give a NumPy array of datetime64, or numbers")
+        ) from None
 
 
 def _read_column(values: Any, name: str, count: int) -> np.ndarray:
     if isinstance(values, str):
         raise UsageError(
-            f"{name}={values} names a column, but the data is not a table", "give an array with one value per row"
+            Message("{name}={values} names a column, but the data is not a table", name=name, values=values),
+            Message("give an array with one value per row"),
         )
     array = _arrays.to_array(values, name).reshape(-1)
     if len(array) != count:
-        raise DataError(f"{name} has {len(array)} values for {count} rows", "give one value for each row of all parts")
+        raise DataError(
+            Message("{name} has {count} values for {count_2} rows", name=name, count=len(array), count_2=count),
+            Message("give one value for each row of all parts"),
+        )
     return array
 
 

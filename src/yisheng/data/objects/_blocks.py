@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from yisheng.core.errors import DataError, StorageError
+from yisheng.core.messages import Message
 from yisheng.data.hub import locations
 
 MAX_BYTES_IN_MEMORY = 1 << 30
@@ -82,7 +83,13 @@ class GrowingBlock:
         assert self._file is not None
         if not np.can_cast(rows.dtype, self._dtype):
             raise DataError(
-                f"{self._name} has {rows.dtype} values after {self._dtype} ones", "return one type for every row"
+                Message(
+                    "{name} has {dtype} values after {dtype_2} ones",
+                    name=self._name,
+                    dtype=rows.dtype,
+                    dtype_2=self._dtype,
+                ),
+                Message("return one type for every row"),
             )
         rows = rows.astype(self._dtype, copy=False)
         try:
@@ -92,8 +99,13 @@ class GrowingBlock:
             self._file.close()
             path.unlink(missing_ok=True)
             raise StorageError(
-                f"the rows of {self._name} do not fit into {path.parent}: {error.strerror}",
-                "free space, or name another folder with YISHENG_HOME",
+                Message(
+                    "the rows of {name} do not fit into {parent}: {reason}",
+                    name=self._name,
+                    parent=path.parent,
+                    reason=error.strerror,
+                ),
+                Message("free space, or name another folder with YISHENG_HOME"),
             ) from None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from yisheng.core import nested
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding, InputSpec, InputType
 from yisheng.data.objects import _arrays
 from yisheng.data.objects._values import Arrays, make_warning
@@ -92,9 +93,13 @@ class InputEncoder:
         if len(items) != len(self.shapes) or set(names) != set(self.names):
             expected = ", ".join(self.names) or f"{len(self.shapes)} by position"
             raise DataError(
-                f"{name} has the inputs {', '.join(names) or f'{len(items)} by position'}, the training rows have "
-                f"{expected}",
-                "give the same inputs for all parts",
+                Message(
+                    "{name} has the inputs {names}, the training rows have {expected}",
+                    name=name,
+                    names=", ".join(names) or f"{len(items)} by position",
+                    expected=expected,
+                ),
+                Message("give the same inputs for all parts"),
             )
         if isinstance(arrays, dict):
             items = [arrays[key] for key in self.names]
@@ -106,8 +111,13 @@ class InputEncoder:
             array = _with_axis(array) if len(items) == 1 else array
             if array.shape[1:] != shape:
                 raise DataError(
-                    f"{label} has rows of shape {array.shape[1:]}, the training rows have {shape}",
-                    "bring all rows to one shape",
+                    Message(
+                        "{label} has rows of shape {shape}, the training rows have {shape_2}",
+                        label=label,
+                        shape=array.shape[1:],
+                        shape_2=shape,
+                    ),
+                    Message("bring all rows to one shape"),
                 )
             values.append(_convert(array, dtype, stored, label))
         if len(values) == 1:
@@ -118,7 +128,10 @@ class InputEncoder:
 def _convert(array: np.ndarray, dtype: InputType, stored: str, name: str) -> np.ndarray:
     values = _arrays.stored_type(array, dtype, name)
     if stored == "uint8" and values.dtype != np.uint8:
-        raise DataError(f"{name} must hold bytes (uint8), got {array.dtype}", "give the same type for all parts")
+        raise DataError(
+            Message("{name} must hold bytes (uint8), got {dtype}", name=name, dtype=array.dtype),
+            Message("give the same type for all parts"),
+        )
     return values.astype(stored, copy=False)
 
 

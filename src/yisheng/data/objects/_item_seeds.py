@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yisheng.core.errors import DataError, YishengError
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 
 MAX_ERROR_LENGTH = 300
@@ -33,6 +34,12 @@ def item_error(name: str, row: int, error: Exception) -> DataError:
     """Return the error about a row that cannot be read."""
     message = " ".join(str(error).split())[:MAX_ERROR_LENGTH]
     return DataError(
-        f"row {row} of {name} cannot be read: {type(error).__name__}: {message}",
-        f"call data[{row}] to see where",
+        Message(
+            "row {row} of {name} cannot be read: {type_name}: {message}",
+            row=row,
+            name=name,
+            type_name=type(error).__name__,
+            message=message,
+        ),
+        Message("call data[{row}] to see where", row=row),
     )

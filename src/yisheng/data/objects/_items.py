@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.data.objects import _arrays
 from yisheng.data.objects._values import Arrays, Options
 
@@ -59,7 +60,8 @@ class ItemRule:
             weight = None if self.weight is None else item[self.weight]
         except (KeyError, IndexError, TypeError):
             raise DataError(
-                f"{name} is {describe_item(item)}, not an item as the first one", "return the same form for every row"
+                Message("{name} is {item}, not an item as the first one", name=name, item=describe_item(item)),
+                Message("return the same form for every row"),
             ) from None
         is_plain = isinstance(y, str | int | float | bool) or (isinstance(y, list) and y and isinstance(y[0], str))
         target = np.asarray(y) if is_plain else _arrays.to_array(y, f"the target of {name}")
@@ -82,8 +84,8 @@ def input_to_arrays(x: Any, name: str) -> Arrays:
 def _to_array(value: Any, name: str) -> np.ndarray:
     if isinstance(value, str | bytes):
         raise DataError(
-            f"{name} is text ({value[:30]!r})",
-            "return numbers: the ids of tokens, or the columns of a DataFrame with target=",
+            Message("{name} is text ({value})", name=name, value=f"{value[:30]!r}"),
+            Message("return numbers: the ids of tokens, or the columns of a DataFrame with target="),
         )
     return _arrays.to_array(value, name)
 
@@ -108,30 +110,44 @@ def find_rule(item: Any, options: Options, name: str) -> ItemRule:
     if isinstance(item, tuple | list):
         return _find_position_rule(item, options, name)
     raise DataError(
-        f"an item of {name} is {describe_item(item)}: it has no target",
-        "return (x, y) from __getitem__, or a dict with the key label",
+        Message("an item of {name} is {item}: it has no target", name=name, item=describe_item(item)),
+        Message("return (x, y) from __getitem__, or a dict with the key label"),
     )
 
 
 def _find_position_rule(item: Sequence[Any], options: Options, name: str) -> ItemRule:
     if options.target or options.columns:
         raise UsageError(
-            f"target= and columns= name keys of dicts, but an item of {name} is {describe_item(item)}",
-            "name its positions, as in items=x,y,sample_weight",
+            Message(
+                "target= and columns= name keys of dicts, but an item of {name} is {item}",
+                name=name,
+                item=describe_item(item),
+            ),
+            Message("name its positions, as in items=x,y,sample_weight"),
         )
     roles = options.items or ("x", "y")
     if len(roles) != len(item):
         example = ",".join(("x", "y", "sample_weight", *["-"] * len(item))[: len(item)])
         raise DataError(
-            f"an item of {name} is {describe_item(item)}, where {','.join(roles)} is expected",
-            f"return (x, y), or say what the positions are, as in items={example or 'x,y'}; several inputs are "
-            "returned as ((a, b), y)",
+            Message(
+                "an item of {name} is {item}, where {roles} is expected",
+                name=name,
+                item=describe_item(item),
+                roles=",".join(roles),
+            ),
+            Message(
+                "return (x, y), or say what the positions are, as in items={example}; several inputs are "
+                "returned as ((a, b), y)",
+                example=example or "x,y",
+            ),
         )
     unknown = [role for role in roles if role not in ROLES]
     if unknown or roles.count("y") != 1 or "x" not in roles:
         raise UsageError(
-            f"items={','.join(roles)} must name one y, at least one x, and may name a sample_weight",
-            suggest(unknown[0], ROLES) if unknown else "use items=x,y",
+            Message(
+                "items={roles} must name one y, at least one x, and may name a sample_weight", roles=",".join(roles)
+            ),
+            suggest(unknown[0], ROLES) if unknown else Message("use items=x,y"),
         )
     inputs = tuple(position for position, role in enumerate(roles) if role == "x")
     weight = roles.index("sample_weight") if "sample_weight" in roles else None
@@ -144,14 +160,19 @@ def _find_key_rule(item: Mapping[Any, Any], options: Options, name: str) -> Item
     weight = options.sample_weight if isinstance(options.sample_weight, str) else None
     for option, key in (("sample_weight", weight), *(("columns", key) for key in options.columns)):
         if key is not None and key not in keys:
-            raise UsageError(f"{option}={key}: an item of {name} has no such key", suggest(key, keys))
+            raise UsageError(
+                Message("{option}={key}: an item of {name} has no such key", option=option, key=key, name=name),
+                suggest(key, keys),
+            )
     candidates = options.columns or tuple(key for key in keys if key not in (target, weight))
     texts = () if options.columns else tuple(key for key in candidates if isinstance(item[key], str | bytes | None))
     inputs = tuple(key for key in candidates if key not in texts)
     if not inputs:
         raise DataError(
-            f"an item of {name} has the keys {', '.join(keys)}, and no input other than text",
-            "turn text into the ids of tokens first, or name the inputs with columns=",
+            Message(
+                "an item of {name} has the keys {keys}, and no input other than text", name=name, keys=", ".join(keys)
+            ),
+            Message("turn text into the ids of tokens first, or name the inputs with columns="),
         )
     return ItemRule(inputs, target, weight, single=len(inputs) == 1, left_out=texts)
 
@@ -160,13 +181,20 @@ def _find_target(keys: Sequence[str], options: Options, name: str) -> str:
     if options.target:
         if len(options.target) > 1 or options.target[0] not in keys:
             named = ",".join(options.target)
-            raise UsageError(f"target={named}: an item of {name} has no such key", suggest(options.target[0], keys))
+            raise UsageError(
+                Message("target={named}: an item of {name} has no such key", named=named, name=name),
+                suggest(options.target[0], keys),
+            )
         return options.target[0]
     candidates = [key for key in keys if key.lower() in TARGET_KEYS]
     if len(candidates) != 1:
         raise UsageError(
-            f"an item of {name} has the keys {', '.join(keys)}: which one is the target is not clear",
-            f"name it, as in target={(candidates or list(keys))[-1]}",
+            Message(
+                "an item of {name} has the keys {keys}: which one is the target is not clear",
+                name=name,
+                keys=", ".join(keys),
+            ),
+            Message("name it, as in target={candidates}", candidates=(candidates or list(keys))[-1]),
         )
     return candidates[0]
 

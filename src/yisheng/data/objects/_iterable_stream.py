@@ -12,6 +12,7 @@ import torch
 
 from yisheng.core.errors import DataError, YishengError
 from yisheng.core.generator_states import GeneratorStates, preserve_generators, seed_generators
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.data.objects._item_seeds import MAX_ERROR_LENGTH
 from yisheng.data.objects._map_reader import ItemReader
@@ -63,7 +64,10 @@ def iterate_passes(dataset: Any, name: str) -> Iterator[Any]:
             count += 1
             yield item
         if not count:
-            raise DataError(f"{name} yields nothing when it is iterated again", "return a new iterator from __iter__")
+            raise DataError(
+                Message("{name} yields nothing when it is iterated again", name=name),
+                Message("return a new iterator from __iter__"),
+            )
 
 
 def iterate_once(dataset: Any, name: str) -> Iterator[Any]:
@@ -82,5 +86,12 @@ def iterate_once(dataset: Any, name: str) -> Iterator[Any]:
     except Exception as error:
         message = " ".join(str(error).split())[:MAX_ERROR_LENGTH]
         raise DataError(
-            f"item {number} of {name} cannot be read: {type(error).__name__}: {message}", "iterate over it to see where"
+            Message(
+                "item {number} of {name} cannot be read: {type_name}: {message}",
+                number=number,
+                name=name,
+                type_name=type(error).__name__,
+                message=message,
+            ),
+            Message("iterate over it to see where"),
         ) from error

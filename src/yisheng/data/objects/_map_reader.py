@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from yisheng.core.errors import DataError, UsageError, YishengError
 from yisheng.core.generator_states import preserve_generators, seed_generators
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.data.objects._item_seeds import item_seed, read_item
 from yisheng.data.objects._items import ItemRule
@@ -80,8 +81,13 @@ class ItemReader:
         x, y, weight = self.rule.to_arrays(_with_tuples(batch), f"a batch of {self.name}")
         if y.ndim == 0 or len(y) != len(items):
             raise DataError(
-                f"collate_fn of {self.name} returns targets of shape {y.shape} for {len(items)} items",
-                "return one target for each item",
+                Message(
+                    "collate_fn of {name} returns targets of shape {shape} for {count} items",
+                    name=self.name,
+                    shape=y.shape,
+                    count=len(items),
+                ),
+                Message("return one target for each item"),
             )
         return RawBatch(x, y, weight)
 
@@ -103,8 +109,15 @@ def collate_items(collate: Callable[[list[Any]], Any], items: list[Any], name: s
         return collate(items)
     except Exception as error:
         raise DataError(
-            f"collate_fn of {name} failed on rows {rows[0]} to {rows[-1]}: {type(error).__name__}: {error}",
-            "call it on a list of items to see where",
+            Message(
+                "collate_fn of {name} failed on rows {rows} to {rows_2}: {type_name}: {error}",
+                name=name,
+                rows=rows[0],
+                rows_2=rows[-1],
+                type_name=type(error).__name__,
+                error=error,
+            ),
+            Message("call it on a list of items to see where"),
         ) from error
 
 
@@ -150,8 +163,8 @@ def _iterate_loader(items: Any, convert: Any, batches: Sequence[Sequence[int]], 
         except RuntimeError as error:
             reason = " ".join(str(error).split())[-300:]
             raise DataError(
-                f"a worker that reads {items.name} ended: {reason}",
-                'use workers=0, or put the call below if __name__ == "__main__" in a script',
+                Message("a worker that reads {name} ended: {reason}", name=items.name, reason=reason),
+                Message('use workers=0, or put the call below if __name__ == "__main__" in a script'),
             ) from error
         yield result
 
@@ -172,8 +185,13 @@ def _start_workers(items: Any, convert: Any, batches: Sequence[Sequence[int]], w
             return iter(loader)
     except Exception as error:  # an error of pickling, or of the data set's own code when it is sent
         raise UsageError(
-            f"workers={workers}: {items.name} cannot be sent to other processes: {error}",
-            "define its class and functions at the top of a module (no lambdas), or use workers=0",
+            Message(
+                "workers={workers}: {name} cannot be sent to other processes: {error}",
+                workers=workers,
+                name=items.name,
+                error=error,
+            ),
+            Message("define its class and functions at the top of a module (no lambdas), or use workers=0"),
         ) from error
 
 
@@ -220,7 +238,8 @@ def _stack_inputs(inputs: Sequence[Arrays], rows: Sequence[int], name: str) -> A
     for value, row in zip(inputs, rows, strict=True):
         if _form(value) != _form(first):
             raise DataError(
-                f"row {row} of {name} has other inputs than row {rows[0]}", "return the same form for every row"
+                Message("row {row} of {name} has other inputs than row {rows}", row=row, name=name, rows=rows[0]),
+                Message("return the same form for every row"),
             )
     if isinstance(first, np.ndarray):
         return _stack_arrays([*map(_only_array, inputs)], rows, f"the input of {name}")
@@ -252,7 +271,14 @@ def _stack_arrays(arrays: Sequence[np.ndarray], rows: Sequence[int], name: str) 
     for array, row in zip(arrays, rows, strict=True):
         if array.shape != first.shape:
             raise DataError(
-                f"{name} has the shape {array.shape} in row {row} and {first.shape} in row {rows[0]}",
-                "bring all rows to one shape: pad or cut sequences, resize images",
+                Message(
+                    "{name} has the shape {shape} in row {row} and {shape_2} in row {rows}",
+                    name=name,
+                    shape=array.shape,
+                    row=row,
+                    shape_2=first.shape,
+                    rows=rows[0],
+                ),
+                Message("bring all rows to one shape: pad or cut sequences, resize images"),
             )
     return np.stack(arrays)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.data.objects import _arrays
 
 PART_NUMBERS = {
@@ -41,13 +42,19 @@ def read_parts(values: Any, count: int) -> np.ndarray:
     array = values if isinstance(values, np.ndarray) else _arrays.to_array(values, "part")
     words = [str(int(value)) if isinstance(value, float) else str(value) for value in array.reshape(-1).tolist()]
     if len(words) != count:
-        raise DataError(f"part has {len(words)} values for {count} rows", "give the part of each row")
+        raise DataError(
+            Message("part has {count} values for {count_2} rows", count=len(words), count_2=count),
+            Message("give the part of each row"),
+        )
     unknown = sorted({word for word in words if word.strip().lower() not in PART_NUMBERS})
     if unknown:
         raise DataError(
-            f"part must be train, validation or test (or 0, 1, 2), got {', '.join(unknown[:5])}", "rename these parts"
+            Message(
+                "part must be train, validation or test (or 0, 1, 2), got {unknown}", unknown=", ".join(unknown[:5])
+            ),
+            Message("rename these parts"),
         )
     part = np.array([PART_NUMBERS[word.strip().lower()] for word in words], np.int8)
     if not (part == 0).any():
-        raise DataError("part leaves no rows for training", "mark some rows with train")
+        raise DataError(Message("part leaves no rows for training"), Message("mark some rows with train"))
     return part

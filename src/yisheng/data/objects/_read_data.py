@@ -10,6 +10,7 @@ import numpy as np
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, parse_path
 from yisheng.core.types import Dataset
 from yisheng.data.objects import find_reader
@@ -58,7 +59,10 @@ def _read_part(value: Any, options: Options, name: str) -> Values:
         value = _load_file(value, name)
     entry = find_reader(value)
     if entry.meta.get("makes") == "dataset":
-        raise UsageError(f"{name}= is a DataFrame, the data is not", "give the same kind of object for all parts")
+        raise UsageError(
+            Message("{name}= is a DataFrame, the data is not", name=name),
+            Message("give the same kind of object for all parts"),
+        )
     values = _read(entry, value, options)
     if values.make_stream is None:
         return replace(values, notes=())
@@ -76,7 +80,10 @@ def _is_complete(validation: Any, test: Any, options: Options) -> bool:
     """Return whether a data set is taken as it is, with parts of the same contract."""
     if options != Options():
         named = [field.name for field in fields(Options) if getattr(options, field.name) != field.default]
-        raise UsageError(f"{', '.join(named)} is not for a yisheng.Dataset", "change the data set itself")
+        raise UsageError(
+            Message("{named} is not for a yisheng.Dataset", named=", ".join(named)),
+            Message("change the data set itself"),
+        )
     return all(part is None or isinstance(part, Dataset) for part in (validation, test))
 
 
@@ -87,8 +94,14 @@ def _join_datasets(data: Dataset, validation: Dataset | None, test: Dataset | No
     for _, part in parts:
         if part.spec != data.spec:
             raise DataError(
-                f"{part.name} and {data.name} have different specs: {part.spec.description}, {data.spec.description}",
-                "build both with the same Spec, classes in the same order",
+                Message(
+                    "{name} and {name_2} have different specs: {description}, {description_2}",
+                    name=part.name,
+                    name_2=data.name,
+                    description=part.spec.description,
+                    description_2=data.spec.description,
+                ),
+                Message("build both with the same Spec, classes in the same order"),
             )
     counts = [len(data), *(len(part) for _, part in parts)]
     numbers = np.repeat([0, *(number for number, _ in parts)], counts).astype(np.int8)

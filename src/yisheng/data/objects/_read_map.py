@@ -10,6 +10,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.generator_states import preserve_generators
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.data.objects._blocks import GrowingBlock
 from yisheng.data.objects._item_seeds import read_item
@@ -99,7 +100,7 @@ def gather(batches: Any, name: str, total: int | None) -> RawBatch:
             progress.update(len(batch.y))
     values = {key: block.finish() for key, block in blocks.items()}
     if form is None:
-        raise DataError(f"{name} has no rows", "give at least a few")
+        raise DataError(Message("{name} has no rows", name=name), Message("give at least a few"))
     x: Arrays
     if isinstance(form, dict):
         x = {key: values["x", key] for key in form}
@@ -126,8 +127,15 @@ def _require_shape(array: np.ndarray, block: GrowingBlock, key: Any, name: str, 
     if block.row_shape is not None and array.shape[1:] != block.row_shape:
         label = "the target" if key[0] == "y" else "the input"
         raise DataError(
-            f"{label} of {name} has the shape {array.shape[1:]} from row {row} on, and {block.row_shape} before",
-            "bring all rows to one shape: pad or cut sequences, resize images",
+            Message(
+                "{label} of {name} has the shape {shape} from row {row} on, and {row_shape} before",
+                label=label,
+                name=name,
+                shape=array.shape[1:],
+                row=row,
+                row_shape=block.row_shape,
+            ),
+            Message("bring all rows to one shape: pad or cut sequences, resize images"),
         )
     return array
 
@@ -137,10 +145,11 @@ def _count_rows(dataset: Any, name: str) -> int:
         count = len(dataset)
     except TypeError:
         raise DataError(
-            f"{name} has no length", "define __len__, or make it a torch IterableDataset with __iter__"
+            Message("{name} has no length", name=name),
+            Message("define __len__, or make it a torch IterableDataset with __iter__"),
         ) from None
     if not count:
-        raise DataError(f"{name} has no rows", "give at least a few")
+        raise DataError(Message("{name} has no rows", name=name), Message("give at least a few"))
     return count
 
 

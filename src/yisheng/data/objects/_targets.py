@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.types import Finding, Task
 from yisheng.data.objects._values import make_note
@@ -84,7 +85,15 @@ class TargetEncoder:
         cls, y: np.ndarray, task: Task | None, classes: tuple[str, ...], name: str
     ) -> tuple[TargetEncoder, list[Finding]]:
         if y.dtype.kind not in "fiub":
-            raise DataError(f"{name} must hold numbers in {y.shape[1]} columns, got {y.dtype}", "give one column")
+            raise DataError(
+                Message(
+                    "{name} must hold numbers in {shape} columns, got {dtype}",
+                    name=name,
+                    shape=y.shape[1],
+                    dtype=y.dtype,
+                ),
+                Message("give one column"),
+            )
         is_binary = bool(((y == 0) | (y == 1)).all())
         is_one_hot = is_binary and bool((y.sum(1) == 1).all())
         if task == "regression" or (task is None and not is_binary):
@@ -94,7 +103,7 @@ class TargetEncoder:
             raise DataError(
                 f"{name} has {y.shape[1]} columns that are not "
                 + ("zeros and ones" if not is_binary else "one-hot: a row must hold a single 1"),
-                "use task=regression for numbers" if not is_binary else "use task=multilabel",
+                Message("use task=regression for numbers") if not is_binary else Message("use task=multilabel"),
             )
         if task == "multilabel" or not is_one_hot:
             return cls("multilabel", _name_labels(classes, y.shape[1], name)), []
@@ -113,12 +122,18 @@ class TargetEncoder:
             return cls("classification", classes, numbers)
         if len(values) > MAX_CLASSES or (len(values) > FEW_CLASSES and len(y) < MIN_ROWS_PER_CLASS * len(values)):
             raise DataError(
-                f"{name} has {len(values):,} different values in {len(y):,} rows: too many for classes",
-                "use task=regression if it is a number",
+                Message(
+                    "{name} has {count} different values in {count_2} rows: too many for classes",
+                    name=name,
+                    count=f"{len(values):,}",
+                    count_2=f"{len(y):,}",
+                ),
+                Message("use task=regression if it is a number"),
             )
         if len(values) < 2:
             raise DataError(
-                f"{name} is {values[0]} in every row: there is nothing to learn", "give rows of at least two classes"
+                Message("{name} is {values} in every row: there is nothing to learn", name=name, values=values[0]),
+                Message("give rows of at least two classes"),
             )
         return cls("classification", tuple(map(_class_name, values)), tuple(values))
 
@@ -142,7 +157,10 @@ class TargetEncoder:
             labels = _to_floats(y, name)
             self._require_columns(labels, len(self.classes), name)
             if not ((labels == 0) | (labels == 1)).all():
-                raise DataError(f"{name} must hold zeros and ones", "write 1 for a label that holds, else 0")
+                raise DataError(
+                    Message("{name} must hold zeros and ones", name=name),
+                    Message("write 1 for a label that holds, else 0"),
+                )
             return labels.argmax(1).astype(np.int64) if self.is_one_hot else labels
         return self._encode_classes(y, name)
 
@@ -155,16 +173,26 @@ class TargetEncoder:
                 return np.array([by_name[str(value)] for value in plain], np.int64)
             unknown = _sort_values([value for value in plain if value not in numbers])
             raise DataError(
-                f"{name} has classes that the training rows do not have: {_list_classes(map(str, unknown))}; they have "
-                f"{_list_classes(self.classes)}",
-                "name the classes alike, add rows of these classes to the training part, or drop them",
+                Message(
+                    "{name} has classes that the training rows do not have: {value}; they have {classes}",
+                    name=name,
+                    value=_list_classes(map(str, unknown)),
+                    classes=_list_classes(self.classes),
+                ),
+                Message("name the classes alike, add rows of these classes to the training part, or drop them"),
             )
         return np.array([numbers[value] for value in plain], np.int64)
 
     def _require_columns(self, values: np.ndarray, expected: int, name: str) -> None:
         if values.shape[1] != expected:
             raise DataError(
-                f"{name} has {values.shape[1]} columns, the training rows have {expected}", "give the same targets"
+                Message(
+                    "{name} has {shape} columns, the training rows have {expected}",
+                    name=name,
+                    shape=values.shape[1],
+                    expected=expected,
+                ),
+                Message("give the same targets"),
             )
 
 
@@ -172,8 +200,12 @@ def _squeeze(y: np.ndarray, name: str) -> np.ndarray:
     """Return ``(N,)`` for ``(N, 1)``; more than two axes are refused."""
     if y.ndim > 2:
         raise DataError(
-            f"{name} must hold one class, or one row of numbers, for each sample, got the shape {y.shape}",
-            "flatten it, as in y.reshape(len(y), -1)",
+            Message(
+                "{name} must hold one class, or one row of numbers, for each sample, got the shape {shape}",
+                name=name,
+                shape=y.shape,
+            ),
+            Message("flatten it, as in y.reshape(len(y), -1)"),
         )
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
@@ -184,12 +216,18 @@ def _require_present(y: np.ndarray, name: str) -> None:
     elif y.dtype.kind in "fc":
         missing = ~np.isfinite(y)
     elif y.dtype.kind in "Mm":
-        raise DataError(f"{name} holds dates, which are neither classes nor numbers", "convert them to numbers of days")
+        raise DataError(
+            Message("{name} holds dates, which are neither classes nor numbers", name=name),
+            Message("convert them to numbers of days"),
+        )
     else:
         return
     if missing.any():
         row = int(missing.reshape(len(y), -1).any(1).argmax())
-        raise DataError(f"{name} is missing or not finite in row {row}", "fill in or drop the rows without a target")
+        raise DataError(
+            Message("{name} is missing or not finite in row {row}", name=name, row=row),
+            Message("fill in or drop the rows without a target"),
+        )
 
 
 def _to_floats(y: np.ndarray, name: str) -> np.ndarray:
@@ -198,10 +236,15 @@ def _to_floats(y: np.ndarray, name: str) -> np.ndarray:
         with np.errstate(over="ignore"):
             values = y.astype(np.float32).reshape(len(y), -1)
     except (ValueError, TypeError):
-        raise DataError(f"{name} must hold numbers for this task, got {y.dtype}", "use task=classification") from None
+        raise DataError(
+            Message("{name} must hold numbers for this task, got {dtype}", name=name, dtype=y.dtype),
+            Message("use task=classification"),
+        ) from None
     if not np.isfinite(values).all():
         row = int((~np.isfinite(values)).any(1).argmax())
-        raise DataError(f"{name} is not a finite number in row {row}", "fix or drop the row")
+        raise DataError(
+            Message("{name} is not a finite number in row {row}", name=name, row=row), Message("fix or drop the row")
+        )
     return values
 
 
@@ -217,7 +260,7 @@ def _sort_values(values: Sequence[Any]) -> list[Any]:
         distinct = list(dict.fromkeys(values))
     except TypeError:  # lists and dictionaries
         problem = f"y must hold a class or a number for each row, got {type(values[0]).__name__}: {values[0]!r:.40}"
-        raise DataError(problem, "give one value for each row") from None
+        raise DataError(problem, Message("give one value for each row")) from None
     if all(isinstance(value, int | float) for value in distinct):
         return sorted(distinct)
     by_text = {str(value): value for value in distinct}
@@ -233,15 +276,26 @@ def _number_values(values: Sequence[Any], classes: tuple[str, ...], name: str) -
     if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         if not all(0 <= value < len(classes) for value in values):
             raise DataError(
-                f"{name} goes from {values[0]} to {values[-1]}, but there are {len(classes)} names of classes: "
-                f"{_list_classes(classes)}",
-                "number the classes from 0, and name all of them",
+                Message(
+                    "{name} goes from {values} to {values_2}, but there are {count} names of classes: {classes}",
+                    name=name,
+                    values=values[0],
+                    values_2=values[-1],
+                    count=len(classes),
+                    classes=_list_classes(classes),
+                ),
+                Message("number the classes from 0, and name all of them"),
             )
         return tuple(range(len(classes)))
     unknown = [value for value in values if str(value) not in classes]
     if unknown:
         raise DataError(
-            f"{name} has classes without a name in classes=: {_list_classes(map(str, unknown))}", "name all of them"
+            Message(
+                "{name} has classes without a name in classes=: {value}",
+                name=name,
+                value=_list_classes(map(str, unknown)),
+            ),
+            Message("name all of them"),
         )
     by_name = {str(value): value for value in values}
     return tuple(by_name.get(text, text) for text in classes)
@@ -249,7 +303,12 @@ def _number_values(values: Sequence[Any], classes: tuple[str, ...], name: str) -
 
 def _name_labels(classes: tuple[str, ...], count: int, name: str) -> tuple[str, ...]:
     if classes and len(classes) != count:
-        raise DataError(f"{name} has {count} columns, classes= names {len(classes)}", "name each column")
+        raise DataError(
+            Message(
+                "{name} has {count} columns, classes= names {count_2}", name=name, count=count, count_2=len(classes)
+            ),
+            Message("name each column"),
+        )
     return classes or tuple(str(number) for number in range(count))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.data.objects import _arrays
 from yisheng.data.objects._items import TARGET_KEYS, input_to_arrays
@@ -30,9 +31,11 @@ def arrays(value: Any, options: Options) -> Values:  # noqa: ARG001  # every rea
 def _read_pair(value: Any) -> tuple[Any, Any]:
     if len(value) != 2:
         raise DataError(
-            f"data must be (x, y), got {len(value)} values",
-            "give the inputs first and the targets second; several inputs as ((a, b), y); rows to validate or test "
-            "on with validation=(x, y) and test=(x, y)",
+            Message("data must be (x, y), got {count} values", count=len(value)),
+            Message(
+                "give the inputs first and the targets second; several inputs as ((a, b), y); rows to "
+                "validate or test on with validation=(x, y) and test=(x, y)",
+            ),
         )
     return value[0], value[1]
 
@@ -43,7 +46,7 @@ def _read_keys(value: Mapping[Any, Any]) -> tuple[Any, Any]:
     y = next((keys[key] for key in TARGET_KEYS if key in keys), None)
     if x is None or y is None or len(keys) != 2:
         raise DataError(
-            f"data has the keys {', '.join(map(str, value))}, where x and y are expected",
-            'give {"x": inputs, "y": targets}; several inputs as {"x": {"a": .., "b": ..}, "y": targets}',
+            Message("data has the keys {value}, where x and y are expected", value=", ".join(map(str, value))),
+            Message('give {"x": inputs, "y": targets}; several inputs as {"x": {"a": .., "b": ..}, "y": targets}'),
         )
     return value[x], value[y]

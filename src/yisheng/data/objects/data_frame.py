@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset, Finding
@@ -87,7 +88,10 @@ def to_pandas(frame: Any) -> Any:
         try:
             return frame.to_pandas()
         except ImportError as error:
-            raise DataError(f"the frame cannot become one of pandas: {error}", "give frame.to_pandas()") from None
+            raise DataError(
+                Message("the frame cannot become one of pandas: {error}", error=error),
+                Message("give frame.to_pandas()"),
+            ) from None
     interchange: Any = importlib.import_module("pandas.api.interchange")
     return interchange.from_dataframe(frame)
 
@@ -100,11 +104,17 @@ def _list_arguments(options: Options) -> dict[str, Any]:
     """Return the options that tables have too."""
     for name in ("classes", "items"):
         if getattr(options, name):
-            raise UsageError(f"{name}= is not for DataFrames", "rename the values or columns of the DataFrame")
+            raise UsageError(
+                Message("{name}= is not for DataFrames", name=name),
+                Message("rename the values or columns of the DataFrame"),
+            )
     for name in ("group", "time"):
         value = getattr(options, name)
         if value is not None and not isinstance(value, str):
-            raise UsageError(f"{name}= must name a column of the DataFrame", f"add it as a column, then {name}=NAME")
+            raise UsageError(
+                Message("{name}= must name a column of the DataFrame", name=name),
+                Message("add it as a column, then {name}=NAME", name=name),
+            )
     return {
         "target": options.target,
         "task": options.task,
@@ -122,7 +132,9 @@ def _select_columns(frame: Any, options: Options) -> Any:
     names = [str(name) for name in frame.columns]
     missing = [name for name in options.columns if name not in names]
     if missing:
-        raise UsageError(f"columns={missing[0]}: there is no such column", suggest(missing[0], names))
+        raise UsageError(
+            Message("columns={missing}: there is no such column", missing=missing[0]), suggest(missing[0], names)
+        )
     roles = (options.id, options.group, options.time, options.sample_weight, options.part)
     selected = {*options.columns, *options.target, *(role for role in roles if isinstance(role, str))}
     return frame[[name for name in frame.columns if str(name) in selected]]
@@ -135,7 +147,9 @@ def _split_frame(
     if options.part is None:
         return frame, held_out_parts
     if held_out_parts:
-        raise UsageError("part= and validation= or test= contradict: both say which rows are in a part", "give one")
+        raise UsageError(
+            Message("part= and validation= or test= contradict: both say which rows are in a part"), Message("give one")
+        )
     values: Any = options.part
     if isinstance(values, str):
         _require_column(frame, values, "part")
@@ -150,8 +164,12 @@ def _read_part(value: Any, name: str) -> Any:
         return _to_frame(files.read_table(parse_path(os.fspath(value), name)).columns)
     if not is_frame(value):
         raise UsageError(
-            f"{name}= must be a DataFrame or a file, as the data is a table, got {type(value).__name__}",
-            f"give {name}=DataFrame, or {name}=FILE.csv",
+            Message(
+                "{name}= must be a DataFrame or a file, as the data is a table, got {type_name}",
+                name=name,
+                type_name=type(value).__name__,
+            ),
+            Message("give {name}=DataFrame, or {name}=FILE.csv", name=name),
         )
     return to_pandas(value)
 
@@ -177,7 +195,10 @@ def _concatenate(frames: Sequence[Any]) -> Any:
 def _require_targets(held_out: Any, options: Options) -> None:
     missing = [] if held_out is None else [name for name in options.target if name not in map(str, held_out.columns)]
     if missing:
-        raise DataError(f"the rows of validation= or test= lack the target {', '.join(missing)}", "add this column")
+        raise DataError(
+            Message("the rows of validation= or test= lack the target {missing}", missing=", ".join(missing)),
+            Message("add this column"),
+        )
 
 
 def _pop_weights(frame: Any, options: Options) -> tuple[Any, np.ndarray | None]:
@@ -190,14 +211,21 @@ def _pop_weights(frame: Any, options: Options) -> tuple[Any, np.ndarray | None]:
         return frame.drop(columns=[weight_source]), frame[weight_source].to_numpy(np.float32)
     weights = np.asarray(_arrays.to_array(weight_source, "sample_weight"), np.float32).reshape(-1)
     if len(weights) != len(frame):
-        raise DataError(f"sample_weight has {len(weights)} values for {len(frame)} training rows", "give one for each")
+        raise DataError(
+            Message(
+                "sample_weight has {count} values for {count_2} training rows", count=len(weights), count_2=len(frame)
+            ),
+            Message("give one for each"),
+        )
     return frame, weights
 
 
 def _require_column(frame: Any, name: str, option: str) -> None:
     names = [str(column) for column in frame.columns]
     if name not in names:
-        raise UsageError(f"{option}={name}: there is no such column", suggest(name, names))
+        raise UsageError(
+            Message("{option}={name}: there is no such column", option=option, name=name), suggest(name, names)
+        )
 
 
 def _build_with_row_numbers(frame: Any, held_out: Any, arguments: dict[str, Any], options: Options) -> Dataset:

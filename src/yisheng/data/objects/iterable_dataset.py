@@ -9,6 +9,7 @@ from typing import Any
 
 from yisheng.core.errors import DataError
 from yisheng.core.generator_states import GeneratorStates, preserve_generators
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
 from yisheng.data.objects._items import ItemRule, find_rule
@@ -60,13 +61,13 @@ def read_iterable(
     """
     if isinstance(dataset, Iterator):
         raise DataError(
-            f"{name} is an iterator, which can be read only once",
-            "give list(...) of it, or a torch IterableDataset whose __iter__ starts again",
+            Message("{name} is an iterator, which can be read only once", name=name),
+            Message("give list(...) of it, or a torch IterableDataset whose __iter__ starts again"),
         )
     with preserve_generators():
         first = next(iterate_once(dataset, name), None)
         if first is None:
-            raise DataError(f"{name} yields no items", "yield (x, y) for each row")
+            raise DataError(Message("{name} yields no items", name=name), Message("yield (x, y) for each row"))
         rule = find_rule(first if collate is None else collate_items(collate, [first], name, [0]), options, name)
         repetition = probe_passes(lambda: _collate_each(iterate_once(dataset, name), collate, name), rule)
     raw = gather(_read_first(dataset, ItemReader(rule, name, collate), options.max_rows, batch), name, options.max_rows)
@@ -122,8 +123,12 @@ def _read_first(dataset: Any, reader: ItemReader, max_rows: int | None, batch: i
         count += len(chunk)
         if max_rows is None and count > MAX_ITEMS:
             raise DataError(
-                f"{reader.name} yields more than {MAX_ITEMS:,} items: it may be endless",
-                "give max_rows=, the number of items of an epoch",
+                Message(
+                    "{name} yields more than {MAX_ITEMS} items: it may be endless",
+                    name=reader.name,
+                    MAX_ITEMS=f"{MAX_ITEMS:,}",
+                ),
+                Message("give max_rows=, the number of items of an epoch"),
             )
         yield result
 

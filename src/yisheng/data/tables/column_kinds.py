@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.data.tables import dates
 from yisheng.data.tables.inferred_column import (
     InferredColumn,
@@ -60,7 +61,12 @@ def infer_column(raw: RawColumn, requested_kind: str = "", *, is_only_column: bo
     """
     if requested_kind and requested_kind.partition(":")[0] not in REQUESTABLE_KINDS:
         raise UsageError(
-            f"{requested_kind!r} is not a kind of column (kinds={raw.name}:{requested_kind})",
+            Message(
+                "{requested_kind} is not a kind of column (kinds={name}:{requested_kind_2})",
+                requested_kind=f"{requested_kind!r}",
+                name=raw.name,
+                requested_kind_2=requested_kind,
+            ),
             suggest(requested_kind, REQUESTABLE_KINDS),
         )
     if raw.missing.all():
@@ -198,14 +204,20 @@ def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
     kind, _, date_format = requested_kind.partition(":")
     if date_format and kind != "date":
         raise UsageError(
-            f"{requested_kind!r} is not a kind of column (kinds={raw.name}:{requested_kind})",
-            f"use {kind}, or date:{date_format}",
+            Message(
+                "{requested_kind} is not a kind of column (kinds={name}:{requested_kind_2})",
+                requested_kind=f"{requested_kind!r}",
+                name=raw.name,
+                requested_kind_2=requested_kind,
+            ),
+            Message("use {kind}, or date:{date_format}", kind=kind, date_format=date_format),
         )
     if kind in ("text", "identifier", "constant"):
         return leave_out(raw, kind, "", "as kinds= says")
     if raw.is_free_text:
         raise DataError(
-            f"column {raw.name} has too many different texts to be of kind {kind}", f"leave it out with drop={raw.name}"
+            Message("column {name} has too many different texts to be of kind {kind}", name=raw.name, kind=kind),
+            Message("leave it out with drop={name}", name=raw.name),
         )
     if kind == "category":
         return make_category(raw.as_text())
@@ -222,8 +234,13 @@ def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
     if len(texts.categories) > 2:
         examples = list_texts(texts.categories[:5])
         raise DataError(
-            f"column {raw.name} is to be yes/no, it has {len(texts.categories)} different values: {examples}",
-            f"use kinds={raw.name}:category",
+            Message(
+                "column {name} is to be yes/no, it has {count} different values: {examples}",
+                name=raw.name,
+                count=len(texts.categories),
+                examples=examples,
+            ),
+            Message("use kinds={name}:category", name=raw.name),
         )
     return make_yes_no(texts, match_yes_no(texts.categories) or (*sort_categories(texts), "(other)")[:2])
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.types import TASKS, Task
 
 TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "response")
@@ -63,7 +64,10 @@ class Roles:
         from yisheng.data.class_names import parse_forms
 
         if task is not None and task not in TASKS:
-            raise UsageError(f"task must be one of {', '.join(TASKS)}, got {task!r}", suggest(str(task), TASKS))
+            raise UsageError(
+                Message("task must be one of {TASKS}, got {task}", TASKS=", ".join(TASKS), task=f"{task!r}"),
+                suggest(str(task), TASKS),
+            )
         return Roles(
             _parse_names(target, "target"),
             _parse_name(id, "id"),
@@ -110,11 +114,17 @@ class Roles:
         for name in kinds:
             _find_column(names, name, "kinds")
         if len(set(target)) < len(target):
-            raise UsageError(f"target= names a column twice: {', '.join(target)}", "name each column once")
+            raise UsageError(
+                Message("target= names a column twice: {target}", target=", ".join(target)),
+                Message("name each column once"),
+            )
         for key, columns in (("id", [self.id]), ("time", [self.time]), ("group", [self.group]), ("drop", drop)):
             conflicts = set(columns) & set(target)
             if conflicts:
-                raise UsageError(f"{conflicts.pop()} is the target: it cannot be {key}= as well", "name another column")
+                raise UsageError(
+                    Message("{value} is the target: it cannot be {key}= as well", value=conflicts.pop(), key=key),
+                    Message("name another column"),
+                )
         return replace(self, target=target, drop=drop, kinds=kinds)
 
     def describe(self, name: str) -> str:
@@ -142,7 +152,10 @@ def parse_kinds(kinds: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
     if isinstance(kinds, Mapping):
         return {str(name): str(kind) for name, kind in kinds.items()}
     if not isinstance(kinds, Iterable) or not all(isinstance(part, str) for part in kinds):
-        raise UsageError(f"kinds= must be NAME:KIND, got {kinds!r}", "use kinds=Year:category,Zip:identifier")
+        raise UsageError(
+            Message("kinds= must be NAME:KIND, got {kinds}", kinds=f"{kinds!r}"),
+            Message("use kinds=Year:category,Zip:identifier"),
+        )
     kinds = [kinds] if isinstance(kinds, str) else list(kinds)
     by_column, beginning = {}, ""
     for part in kinds:
@@ -157,7 +170,10 @@ def parse_kinds(kinds: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
         else:
             kind = f"date:{kind}"
         if not name or not kind:
-            raise UsageError(f"kinds= must be NAME:KIND, got {text!r}", "use kinds=Year:category,Zip:identifier")
+            raise UsageError(
+                Message("kinds= must be NAME:KIND, got {text}", text=f"{text!r}"),
+                Message("use kinds=Year:category,Zip:identifier"),
+            )
         by_column[name.strip()] = kind.strip()
     return by_column
 
@@ -170,7 +186,8 @@ def _parse_names(value: Any, key: str) -> tuple[str, ...]:
     wrong = [item for item in items if isinstance(item, bool) or not isinstance(item, str | numbers.Real)]
     if wrong:
         raise UsageError(
-            f"{key} must be the name of a column, or several, got {wrong[0]!r}", f"use {key}='price', for example"
+            Message("{key} must be the name of a column, or several, got {wrong}", key=key, wrong=f"{wrong[0]!r}"),
+            Message("use {key}='price', for example", key=key),
         )
     return tuple(map(str, items))
 
@@ -178,7 +195,10 @@ def _parse_names(value: Any, key: str) -> tuple[str, ...]:
 def _parse_name(value: Any, key: str) -> str:
     names = _parse_names(value, key)
     if len(names) > 1:
-        raise UsageError(f"{key} must be the name of one column, got {', '.join(names)}", f"name one with {key}=")
+        raise UsageError(
+            Message("{key} must be the name of one column, got {names}", key=key, names=", ".join(names)),
+            Message("name one with {key}=", key=key),
+        )
     return names[0] if names else ""
 
 
@@ -216,7 +236,10 @@ def _find_column(names: Sequence[str], name: str, key: str) -> str:
         return names[-1]
     if key == "target" and name.isdecimal() and len(name) < 6 and 1 <= int(name) <= len(names):
         return names[int(name) - 1]
-    raise UsageError(f"{key}={name}: the table has no such column", suggest(name, names[:_MAX_LISTED_COLUMNS]))
+    raise UsageError(
+        Message("{key}={name}: the table has no such column", key=key, name=name),
+        suggest(name, names[:_MAX_LISTED_COLUMNS]),
+    )
 
 
 def _find_obvious_target(names: Sequence[str], roles: Roles, test_names: Sequence[str] | None) -> tuple[str, ...]:
@@ -229,5 +252,6 @@ def _find_obvious_target(names: Sequence[str], roles: Roles, test_names: Sequenc
         return (targets[0],)
     listed = ", ".join(names[:_MAX_LISTED_COLUMNS]) + ", ..." * (len(names) > _MAX_LISTED_COLUMNS)
     raise UsageError(
-        "which column is to be predicted?", f"name it with target=NAME or target=last; the columns are: {listed}"
+        Message("which column is to be predicted?"),
+        Message("name it with target=NAME or target=last; the columns are: {listed}", listed=listed),
     )

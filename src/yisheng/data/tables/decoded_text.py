@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.data.compression import DECOMPRESSION_ERRORS, open_decompressed
 from yisheng.data.tables import encodings
 
@@ -84,7 +85,8 @@ def find_encoding(name: str) -> str:
         "".encode(name)
     except (LookupError, ValueError):
         raise UsageError(
-            f"there is no encoding {name!r}", "use encoding=utf-8, latin-1, gb18030 or shift-jis, for example"
+            Message("there is no encoding {name}", name=f"{name!r}"),
+            Message("use encoding=utf-8, latin-1, gb18030 or shift-jis, for example"),
         ) from None
     return codecs.lookup(name).name
 
@@ -110,8 +112,12 @@ def _refuse_damaged_utf8(path: Path, sample: bytes) -> None:
     if 0 < invalid * _MIN_VALID_UTF8 <= valid:
         line = next(line for line in text.split("\n") if "\ufffd" in line)
         raise DataError(
-            f"{path} is in UTF-8, except for a damaged character in the line {line[:60]!r}",
-            "correct that line, or name the encoding with encoding=",
+            Message(
+                "{path} is in UTF-8, except for a damaged character in the line {line}",
+                path=path,
+                line=f"{line[:60]!r}",
+            ),
+            Message("correct that line, or name the encoding with encoding="),
         )
 
 
@@ -192,7 +198,10 @@ def _decode_chunks(path: Path, encoding: str) -> Iterator[bytes]:
             raw_text = raw
         chunk = raw_text if is_utf8 else text.encode(UTF8, "replace")  # some codecs yield lone surrogates
         if b"\0" in chunk:
-            raise DataError(f"{path} cannot be read as a table: it holds zero bytes", "it is damaged; write it again")
+            raise DataError(
+                Message("{path} cannot be read as a table: it holds zero bytes", path=path),
+                Message("it is damaged; write it again"),
+            )
         chunk = held + chunk
         held = b"\r" if chunk.endswith(b"\r") and raw else b""  # its \n may be in the next chunk
         if b"\r" in chunk:
@@ -211,19 +220,29 @@ def _read_bytes(path: Path, size: int) -> Iterator[bytes]:
     total = 0
     try:
         if path.exists() and not path.is_file():
-            raise DataError(f"{path} cannot be read as a table: it is not a file", "give the path of a file")
+            raise DataError(
+                Message("{path} cannot be read as a table: it is not a file", path=path),
+                Message("give the path of a file"),
+            )
         with path.open("rb") as file:
             stream: IO[bytes] = open_decompressed(file) or file
             while chunk := stream.read(size):
                 total += len(chunk)
                 if total > MAX_TEXT_BYTES:
                     raise DataError(
-                        f"{path} holds more than {MAX_TEXT_BYTES >> 30} GiB of text",
-                        "split it, or take a sample of its rows",
+                        Message(
+                            "{path} holds more than {MAX_TEXT_BYTES} GiB of text",
+                            path=path,
+                            MAX_TEXT_BYTES=MAX_TEXT_BYTES >> 30,
+                        ),
+                        Message("split it, or take a sample of its rows"),
                     )
                 yield chunk
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "check the path") from None
+        raise DataError(Message("{path} does not exist", path=path), Message("check the path")) from None
     except DECOMPRESSION_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or "it is damaged"
-        raise DataError(f"{path} cannot be read: {reason}", "check the file, or download it again") from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=reason),
+            Message("check the file, or download it again"),
+        ) from None

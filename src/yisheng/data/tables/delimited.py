@@ -13,6 +13,7 @@ import numpy as np
 
 from yisheng.core import machine
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.read_ahead import map_ahead
 from yisheng.core.types import Reading
 from yisheng.data.tables import decoded_text
@@ -59,7 +60,7 @@ def read_delimited(
     if options.encoding == decoded_text.AUTO and scan.encoding != decoded_text.UTF8:
         layout = sniff_layout(path, options, known_names=known_names, encoding=scan.encoding)
     if not scan.row_count - layout.has_header:
-        raise DataError(f"{path} has no rows below its header", "give at least a few rows")
+        raise DataError(Message("{path} has no rows below its header", path=path), Message("give at least a few rows"))
     chosen = choose(layout.names)
     file = _File(path, layout, scan, frozenset(chosen.words), options.missing)
     texts = {n for n, name in enumerate(layout.names) if name in chosen.text} | set(scan.code_columns)
@@ -71,8 +72,13 @@ def read_delimited(
     _read_again(file, builders, _find_open_columns(layout, builders, options))
     if len(layout.names) > 1 and rows != counted:
         raise DataError(
-            f"{path} cannot be read as a table: its quotes can be read in two ways ({rows} or {counted} rows)",
-            'write every " inside a value as "", and put the value in quotes',
+            Message(
+                "{path} cannot be read as a table: its quotes can be read in two ways ({rows} or {counted} rows)",
+                path=path,
+                rows=rows,
+                counted=counted,
+            ),
+            Message('write every " inside a value as "", and put the value in quotes'),
         )
     columns = {}
     for n, name in enumerate(layout.names):
@@ -231,7 +237,8 @@ def read_chunks(
             yield from reader
     except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(
-            f"{path} cannot be read as a table: {' '.join(str(error).split())}", "correct the file as the message says"
+            Message("{path} cannot be read as a table: {split}", path=path, split=" ".join(str(error).split())),
+            Message("correct the file as the message says"),
         ) from None
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Column
 from yisheng.data.tables import dates
 from yisheng.data.tables.inferred_column import MAX_FLOAT32, parse_date_column
@@ -62,7 +63,7 @@ def encode_columns(
         listed = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
         raise DataError(
             f"{source_name} lacks the column{'s' * (len(absent) > 1)} {listed} that the model was trained on",
-            "name the columns as in training; unknown values may be empty",
+            Message("name the columns as in training; unknown values may be empty"),
         )
     rows = len(raw_columns[next(iter(names))]) if names else 0
     dtype = np.float64 if any(column.double for column in columns) else np.float32
@@ -166,9 +167,18 @@ def _spelling_key(category: str, kind: str) -> str:
 def _raise_invalid(raw: RawColumn, row: int, source_name: str, first_row: int, problem: str) -> NoReturn:
     assert raw.codes is not None
     raise DataError(
-        f"{source_name}: row {first_row + row + 1}, {raw.name}: {raw.categories[raw.codes[row]][:40]!r} {problem}",
-        "correct it, or leave the cell empty if it is unknown; if this file writes numbers in another way, name it "
-        "with decimal= and thousands="
+        Message(
+            "{source_name}: row {first_row}, {name}: {categories} {problem}",
+            source_name=source_name,
+            first_row=first_row + row + 1,
+            name=raw.name,
+            categories=f"{raw.categories[raw.codes[row]][:40]!r}",
+            problem=problem,
+        ),
+        Message(
+            "correct it, or leave the cell empty if it is unknown; if this file writes numbers in "
+            "another way, name it with decimal= and thousands=",
+        )
         if "number" in problem
-        else "correct it, or leave the cell empty if the value is unknown",
+        else Message("correct it, or leave the cell empty if the value is unknown"),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core.errors import DataError, MissingPartError
+from yisheng.core.messages import Message
 from yisheng.core.types import Reading
 from yisheng.data.tables import delimited
 from yisheng.data.tables.number_form import infer_number_form, report_number_form, set_number_form
@@ -120,7 +121,10 @@ def table_from_frame(
     names = [normalize_text(str(name)) for name in frame.columns]
     repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if repeated:
-        raise DataError(f"the table has several columns named {', '.join(repeated[:5])}", "rename them")
+        raise DataError(
+            Message("the table has several columns named {repeated}", repeated=", ".join(repeated[:5])),
+            Message("rename them"),
+        )
     _require_size("the table", len(frame), len(names))
     chosen = choose(names)
     columns = {name: _column_of_series(name, frame.iloc[:, n], chosen, options) for n, name in enumerate(names)}
@@ -154,12 +158,22 @@ def dataset_name(path: Path) -> str:
 
 def _require_size(source: object, rows: int, columns: int) -> None:
     if not rows or not columns:
-        raise DataError(f"{source} has {rows} rows and {columns} columns", "give at least a few rows")
+        raise DataError(
+            Message("{source} has {rows} rows and {columns} columns", source=source, rows=rows, columns=columns),
+            Message("give at least a few rows"),
+        )
     if columns > MAX_COLUMNS or rows * columns > MAX_VALUES:
         raise DataError(
-            f"{source} has {rows:,} rows and {columns:,} columns, more than the {MAX_COLUMNS:,} columns or "
-            f"{MAX_VALUES:,} values that are read",
-            "drop columns, or take a sample of its rows",
+            Message(
+                "{source} has {rows} rows and {columns} columns, more than the {MAX_COLUMNS} columns or "
+                "{MAX_VALUES} values that are read",
+                source=source,
+                rows=f"{rows:,}",
+                columns=f"{columns:,}",
+                MAX_COLUMNS=f"{MAX_COLUMNS:,}",
+                MAX_VALUES=f"{MAX_VALUES:,}",
+            ),
+            Message("drop columns, or take a sample of its rows"),
         )
 
 
@@ -169,7 +183,8 @@ def _read_parquet(path: Path, options: ReadingOptions, choose: ChooseColumns) ->
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except Exception:  # absent, or built for another NumPy
         raise MissingPartError(
-            f"{path} needs pyarrow, which reads Parquet", 'pip install "yisheng[parquet]", or save the table as CSV'
+            Message("{path} needs pyarrow, which reads Parquet", path=path),
+            Message('pip install "yisheng[parquet]", or save the table as CSV'),
         ) from None
     import pandas as pd
 
@@ -178,7 +193,7 @@ def _read_parquet(path: Path, options: ReadingOptions, choose: ChooseColumns) ->
         with parquet.ParquetFile(path) as file:
             names = [str(name) for name in file.schema_arrow.names]
             if len(set(names)) < len(names):
-                raise DataError(f"{path} has several columns of one name", "rename them")
+                raise DataError(Message("{path} has several columns of one name", path=path), Message("rename them"))
             _require_size(path, file.metadata.num_rows, len(names))
             columns, chosen = {}, choose(list(map(normalize_text, names)))
             for name in names:  # one at a time, to bound the memory
@@ -187,8 +202,9 @@ def _read_parquet(path: Path, options: ReadingOptions, choose: ChooseColumns) ->
                 columns[key] = _column_of_series(key, frame.iloc[:, 0], chosen, options)
             return _finish(str(path), columns, options)
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "check the path") from None
+        raise DataError(Message("{path} does not exist", path=path), Message("check the path")) from None
     except (pyarrow.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         raise DataError(
-            f"{path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}", "it is damaged; write it again"
+            Message("{path} cannot be read as Parquet: {split}", path=path, split=" ".join(str(error).split())[:200]),
+            Message("it is damaged; write it again"),
         ) from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.types import Column, Finding
 from yisheng.data.tables import dates
@@ -119,8 +120,13 @@ def parse_number_column(raw: RawColumn, number_format: str, stray_words: Sequenc
         if raw.categories[code] not in stray_words:
             row = int(np.argmax(raw.codes == code)) + 1
             raise DataError(
-                f"column {raw.name}: {raw.categories[code]!r} in row {row} is not a number",
-                "correct it, or leave the cell empty",
+                Message(
+                    "column {name}: {categories} in row {row} is not a number",
+                    name=raw.name,
+                    categories=f"{raw.categories[code]!r}",
+                    row=row,
+                ),
+                Message("correct it, or leave the cell empty"),
             )
     return RawColumn(raw.name, numbers=numbers)
 
@@ -140,15 +146,21 @@ def make_date(raw: RawColumn, date_format: str, stray_texts: Sequence[str] = ())
     try:
         days = parse_date_column(raw, date_format)
     except ValueError as error:
-        raise UsageError(str(error), "write it with %Y, %m, %d, %b or %y, as in date:%d/%m/%Y") from None
+        raise UsageError(str(error), Message("write it with %Y, %m, %d, %b or %y, as in date:%d/%m/%Y")) from None
     assert raw.codes is not None
     stray = [raw.categories.index(text) for text in stray_texts]
     invalid = np.isnan(days) & ~raw.missing & ~np.isin(raw.codes, stray)
     if invalid.any():
         row = int(invalid.argmax())
         raise DataError(
-            f"column {raw.name}: {raw.categories[raw.codes[row]]!r} in row {row + 1} is not a date like {date_format}",
-            f"correct it, or give the format of the dates, as in kinds={raw.name}:date:%d/%m/%Y",
+            Message(
+                "column {name}: {categories} in row {row} is not a date like {date_format}",
+                name=raw.name,
+                categories=f"{raw.categories[raw.codes[row]]!r}",
+                row=row + 1,
+                date_format=date_format,
+            ),
+            Message("correct it, or give the format of the dates, as in kinds={name}:date:%d/%m/%Y", name=raw.name),
         )
     present = days[~np.isnan(days)]
     varying = []

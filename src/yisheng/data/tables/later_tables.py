@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Column, Reading, Spec
 from yisheng.data.tables.literals import MISSING_WORDS
 from yisheng.data.tables.raw_column import RawColumn
@@ -125,8 +126,15 @@ def match_header(path: Path, spec: Spec, options: ReadingOptions, targets: Colle
         if len(names) == len(layout.names):
             return replace(options, header=False, names=tuple(names))
     raise DataError(
-        f"{path}: row 1 has {len(layout.names)} values, the model takes {len(sources)}",
-        f"name the columns in a header row; the model was trained on {', '.join(sources[:10])}",
+        Message(
+            "{path}: row 1 has {count} values, the model takes {count_2}",
+            path=path,
+            count=len(layout.names),
+            count_2=len(sources),
+        ),
+        Message(
+            "name the columns in a header row; the model was trained on {sources}", sources=", ".join(sources[:10])
+        ),
     )
 
 
@@ -141,7 +149,14 @@ def explain_missing_columns(error: DataError, table: Table) -> DataError:
         return error
     encoding = table.reading.encoding or "utf-8"
     return DataError(
-        f"{error.problem}; the file was read as {encoding}, which is a guess: it has "
-        f"{', '.join(list(table.columns)[:8])}",
-        "name the encoding with encoding= (gb18030, big5, shift-jis, euc-kr, ...), or name the columns as in training",
+        Message(
+            "{problem}; the file was read as {encoding}, which is a guess: it has {columns}",
+            problem=error.problem,
+            encoding=encoding,
+            columns=", ".join(list(table.columns)[:8]),
+        ),
+        Message(
+            "name the encoding with encoding= (gb18030, big5, shift-jis, euc-kr, ...), or name the "
+            "columns as in training",
+        ),
     )

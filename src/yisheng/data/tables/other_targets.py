@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.data.class_names import match_classes
 from yisheng.data.tables.label_texts import merge_spellings, normalize_labels
@@ -85,7 +86,9 @@ def read_values(raws: Sequence[RawColumn], target: Target, source_name: str) -> 
         else:
             values = [read_number_column(raw, column.format) for raw, column in zip(raws, target.columns, strict=True)]
     except DataError as error:
-        raise DataError(f"{source_name}: {error.problem}", error.remedy) from None
+        raise DataError(
+            Message("{source_name}: {problem}", source_name=source_name, problem=error.problem), error.remedy
+        ) from None
     return np.stack(values, axis=1)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.data.tables.literals import THOUSANDS_MARKS
 
 if TYPE_CHECKING:
@@ -60,21 +61,40 @@ class ReadingOptions:
         for key in ("decimal", "thousands"):
             object.__setattr__(self, key, _WORDS_OF_MARKS.get(getattr(self, key), getattr(self, key)))
         if self.decimal not in (AUTO, ".", ","):
-            raise UsageError(f"decimal must be . or ,, got {self.decimal!r}", "use decimal=point or decimal=comma")
+            raise UsageError(
+                Message("decimal must be . or ,, got {decimal}", decimal=f"{self.decimal!r}"),
+                Message("use decimal=point or decimal=comma"),
+            )
         if self.thousands not in (AUTO, NONE, *THOUSANDS_MARKS):
             marks = "none, point, comma, space, apostrophe"
-            raise UsageError(f"thousands must be one of {marks}, got {self.thousands!r}", "use thousands=point, ...")
+            raise UsageError(
+                Message(
+                    "thousands must be one of {marks}, got {thousands}", marks=marks, thousands=f"{self.thousands!r}"
+                ),
+                Message("use thousands=point, ..."),
+            )
         if self.thousands == self.decimal != AUTO:
             raise UsageError(
-                f"decimal={self.decimal} and thousands={self.thousands} are the same mark", "give different marks"
+                Message(
+                    "decimal={decimal} and thousands={thousands} are the same mark",
+                    decimal=self.decimal,
+                    thousands=self.thousands,
+                ),
+                Message("give different marks"),
             )
         if self.format not in (AUTO, *FORMATS):
             problem = f"format must be one of {', '.join(FORMATS)}, got {self.format!r}"
             raise UsageError(problem, suggest(self.format, FORMATS))
         if isinstance(self.skip, int) and self.skip < 0:
-            raise UsageError(f"skip must be a number of lines, got {self.skip}", "use skip=3, for example")
+            raise UsageError(
+                Message("skip must be a number of lines, got {skip}", skip=self.skip),
+                Message("use skip=3, for example"),
+            )
         if len(set(self.names)) < len(self.names):
-            raise UsageError(f"names= has a name twice: {', '.join(self.names)}", "give every column another name")
+            raise UsageError(
+                Message("names= has a name twice: {names}", names=", ".join(self.names)),
+                Message("give every column another name"),
+            )
 
     @staticmethod
     def parse(values: Mapping[str, Any]) -> ReadingOptions:
@@ -89,7 +109,10 @@ class ReadingOptions:
         keys = {field.name for field in fields(ReadingOptions) if not field.name.startswith(("prior", "is_"))}
         unknown = sorted(set(values) - keys)
         if unknown:
-            raise UsageError(f"a table is not read with {unknown[0]}=", f"use one of {', '.join(sorted(keys))}")
+            raise UsageError(
+                Message("a table is not read with {unknown}=", unknown=unknown[0]),
+                Message("use one of {keys}", keys=", ".join(sorted(keys))),
+            )
         parsed = {key: value for key, value in values.items() if value is not None}
         for key in {"names", "missing"} & set(parsed):
             if isinstance(parsed[key], str):
@@ -99,7 +122,10 @@ class ReadingOptions:
             parsed["header"] = _parse_flag(parsed["header"])
         if isinstance(parsed.get("skip"), str) and parsed["skip"] != AUTO:
             if not parsed["skip"].isdecimal():
-                raise UsageError(f"skip must be a number of lines, got {parsed['skip']!r}", "use skip=3, for example")
+                raise UsageError(
+                    Message("skip must be a number of lines, got {parsed}", parsed=f"{parsed['skip']!r}"),
+                    Message("use skip=3, for example"),
+                )
             parsed["skip"] = int(parsed["skip"])
         return ReadingOptions(**parsed)
 
@@ -120,7 +146,10 @@ class ReadingOptions:
 
 def _parse_flag(text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise UsageError(f"header must be true or false, got {text!r}", "use header=true or header=false")
+        raise UsageError(
+            Message("header must be true or false, got {text}", text=f"{text!r}"),
+            Message("use header=true or header=false"),
+        )
     return text.lower() == "true"
 
 

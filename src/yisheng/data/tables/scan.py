@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.literals import is_code, is_number
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
@@ -69,8 +70,13 @@ def scan_file(path: Path, layout: Layout, options: ReadingOptions = AUTOMATIC) -
     """
     if len(layout.names) > MAX_COLUMNS:
         raise DataError(
-            f"{path} has {len(layout.names):,} columns, more than the {MAX_COLUMNS:,} that are read",
-            "drop columns, or give the values as .npz",
+            Message(
+                "{path} has {count} columns, more than the {MAX_COLUMNS} that are read",
+                path=path,
+                count=f"{len(layout.names):,}",
+                MAX_COLUMNS=f"{MAX_COLUMNS:,}",
+            ),
+            Message("drop columns, or give the values as .npz"),
         )
     candidate = ""
     for candidate in decoded_text.candidate_encodings(path, options.encoding, options.prior_encoding):
@@ -82,7 +88,10 @@ def scan_file(path: Path, layout: Layout, options: ReadingOptions = AUTOMATIC) -
         has_mark = candidate.startswith(("utf-16", "utf-32"))
         is_guess = options.encoding == decoded_text.AUTO and candidate not in trusted and not has_mark
         return replace(result, is_guess=is_guess)
-    raise DataError(f"{path} is not in {candidate}", "name its encoding with encoding=, or save it as UTF-8")
+    raise DataError(
+        Message("{path} is not in {candidate}", path=path, candidate=candidate),
+        Message("name its encoding with encoding=, or save it as UTF-8"),
+    )
 
 
 def _scan(path: Path, layout: Layout, encoding: str) -> ScanResult:
@@ -166,15 +175,21 @@ def _refuse_repeated_header(path: Path, block: bytes, header: bytes, first_line:
 
 def _raise_repeated_header(path: Path, line: int) -> NoReturn:
     raise DataError(
-        f"{path} cannot be read as a table: line {line} repeats the names of the columns",
-        "remove that line; if the first line is a row rather than the names, use header=false",
+        Message("{path} cannot be read as a table: line {line} repeats the names of the columns", path=path, line=line),
+        Message("remove that line; if the first line is a row rather than the names, use header=false"),
     )
 
 
 def _require_size(path: Path, rows: int, width: int) -> None:
     if rows * width > MAX_VALUES:
         raise DataError(
-            f"{path} has more than {MAX_VALUES:,} values ({width} columns)", "split it, or take a sample of its rows"
+            Message(
+                "{path} has more than {MAX_VALUES} values ({width} columns)",
+                path=path,
+                MAX_VALUES=f"{MAX_VALUES:,}",
+                width=width,
+            ),
+            Message("split it, or take a sample of its rows"),
         )
 
 
@@ -282,13 +297,16 @@ def _scan_exactly(path: Path, layout: Layout, encoding: str) -> ScanResult:
     except csv.Error as error:
         reason = f"a value of more than {_MAX_VALUE_BYTES >> 20} MiB" if "limit" in str(error) else str(error)
         raise DataError(
-            f"{path} cannot be read as a table: line {line}: {reason}", "check that every quote is closed"
+            Message("{path} cannot be read as a table: line {line}: {reason}", path=path, line=line, reason=reason),
+            Message("check that every quote is closed"),
         ) from None
     finally:
         csv.field_size_limit(old_limit)
     raise DataError(
-        f"{path} cannot be read as a table: the quote that begins in line {line} never ends",
-        'close the quote in that line; write a quote inside a value as ""',
+        Message(
+            "{path} cannot be read as a table: the quote that begins in line {line} never ends", path=path, line=line
+        ),
+        Message('close the quote in that line; write a quote inside a value as ""'),
     )
 
 
@@ -299,10 +317,19 @@ def _reader(lines: Iterable[str], separator: str) -> Any:
 def _raise_wrong_width(path: Path, line: int, value_count: int, width: int, rows: int) -> NoReturn:
     plural = "s" * (value_count != 1)
     raise DataError(
-        f"{path} cannot be read as a table: line {line} has {value_count} value{plural}, the first line has {width}",
-        "correct that line; a value that holds the separator needs quotes around it"
+        Message(
+            "{path} cannot be read as a table: line {line} has {value_count} value{plural}, the first line has {width}",
+            path=path,
+            line=line,
+            value_count=value_count,
+            plural=plural,
+            width=width,
+        ),
+        Message("correct that line; a value that holds the separator needs quotes around it")
         if rows > 1 or value_count < width
-        else "give every column a name, remove separators at the ends of lines, or name the separator with separator=",
+        else Message(
+            "give every column a name, remove separators at the ends of lines, or name the separator with separator=",
+        ),
     )
 
 
@@ -315,7 +342,12 @@ def _read_lines(path: Path, layout: Layout, encoding: str) -> Iterator[str]:
             yield from io.StringIO((complete + newline).decode("utf-8"), newline="\n")
         if len(held) > _MAX_RECORD_BYTES:
             raise DataError(
-                f"{path} has a line of more than {_MAX_RECORD_BYTES >> 20} MiB", "check that it is a table of text"
+                Message(
+                    "{path} has a line of more than {MAX_RECORD_BYTES} MiB",
+                    path=path,
+                    MAX_RECORD_BYTES=_MAX_RECORD_BYTES >> 20,
+                ),
+                Message("check that it is a table of text"),
             )
     if held:
         yield held.decode("utf-8") + "\n"

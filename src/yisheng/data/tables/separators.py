@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.literals import infer_number_format, is_number
 from yisheng.data.tables.unicode_forms import normalize_text
@@ -43,8 +44,8 @@ def parse_separator(text: str) -> Separator:
     mark = {"tab": "\t", "\\t": "\t"}.get(text, text)
     if len(mark) != 1 or mark in '"\n\r\0' or ord(mark) > 126:
         raise UsageError(
-            f"the separator must be one ASCII character other than a quote, got {text!r}",
-            'use separator=";", separator=tab, or separator=blanks for aligned columns, for example',
+            Message("the separator must be one ASCII character other than a quote, got {text}", text=f"{text!r}"),
+            Message('use separator=";", separator=tab, or separator=blanks for aligned columns, for example'),
         )
     return Separator(mark)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.headers import distinct_names, has_header
 from yisheng.data.tables.literals import is_missing, is_number
@@ -94,14 +95,23 @@ def sniff_layout(
         )
     records = parse_records(below, separator)
     if not records:
-        raise DataError(f"{path} is empty", "write the names of the columns in the first line, then one line per row")
+        raise DataError(
+            Message("{path} is empty", path=path),
+            Message("write the names of the columns in the first line, then one line per row"),
+        )
     first = [normalize_text(cell) for cell in records[0]]
     is_named = has_header(first, records[1:], options, known_names) and not preamble.header
     chosen_names = options.names or preamble.header
     if chosen_names and len(chosen_names) != len(first):
         raise DataError(
-            f"{path} has {len(first)} columns, names= has {len(chosen_names)}: {', '.join(chosen_names[:10])}",
-            "give a name for each column, in the order of the file",
+            Message(
+                "{path} has {count} columns, names= has {count_2}: {chosen_names}",
+                path=path,
+                count=len(first),
+                count_2=len(chosen_names),
+                chosen_names=", ".join(chosen_names[:10]),
+            ),
+            Message("give a name for each column, in the order of the file"),
         )
     unnamed = tuple(f"column-{i + 1}" for i in range(len(first)))
     names, renamed = distinct_names(chosen_names or first) if is_named or chosen_names else (unnamed, ())
@@ -170,9 +180,15 @@ def _read_first_lines(path: Path, options: ReadingOptions, encoding: str) -> tup
         except UnicodeDecodeError:
             continue
     else:
-        raise DataError(f"{path} is not in {candidate}", "name its encoding with encoding=, or save it as UTF-8")
+        raise DataError(
+            Message("{path} is not in {candidate}", path=path, candidate=candidate),
+            Message("name its encoding with encoding=, or save it as UTF-8"),
+        )
     if "\0" in text:
-        raise DataError(f"{path} cannot be read as a table: it holds zero bytes", "it is damaged; write it again")
+        raise DataError(
+            Message("{path} cannot be read as a table: it holds zero bytes", path=path),
+            Message("it is damaged; write it again"),
+        )
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
     complete = lines[:-1] if (len(start) == _HEAD_BYTES and len(lines) > 1) or not lines[-1] else lines

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Column, Dataset, Finding, Spec
 from yisheng.data.class_names import FORMS, normalize_name
 from yisheng.data.part_labels import check_part_labels
@@ -113,8 +114,13 @@ def build_dataset(name: str, table: Table, roles: Roles, test: TestTable | None 
     if not columns:
         reasons = "; ".join(f"{column.name} ({column.becomes})" for column in inferred[:10])
         raise DataError(
-            f"{name} has no column left to predict {', '.join(roles.target)} from: {reasons}",
-            "add columns to the table, or override the kind of one with kinds=NAME:KIND",
+            Message(
+                "{name} has no column left to predict {target} from: {reasons}",
+                name=name,
+                target=", ".join(roles.target),
+                reasons=reasons,
+            ),
+            Message("add columns to the table, or override the kind of one with kinds=NAME:KIND"),
         )
     test_name = f"{name} (test table)"
     tables, test_table = [raws], None
@@ -228,15 +234,16 @@ def _find_usable(
     findings = _report_missing("target", ", ".join(roles.target), usable)
     if not usable[: len(tables[0][roles.target[0]])].any():
         raise DataError(
-            f"the target {', '.join(roles.target)} is missing in every row", "name another column with target="
+            Message("the target {target} is missing in every row", target=", ".join(roles.target)),
+            Message("name another column with target="),
         )
     if time is not None:
         findings += _report_missing("time", roles.time, ~np.isnan(time))
         usable = usable & ~np.isnan(time)
         if not usable.any():
             raise DataError(
-                f"no row has both its target and its time ({roles.time})",
-                "fill in the missing values, or name other columns with target= and time=",
+                Message("no row has both its target and its time ({time})", time=roles.time),
+                Message("fill in the missing values, or name other columns with target= and time="),
             )
         time = time[usable]
     return usable, time, findings
@@ -283,7 +290,10 @@ def _concatenate(tables: list[dict[str, RawColumn]], name: str) -> RawColumn:
     """Return a column with the rows of all tables, in order."""
     for raws in tables[1:]:
         if name not in raws:
-            raise DataError(f"the test table lacks the column {name}", "add this column to the test table")
+            raise DataError(
+                Message("the test table lacks the column {name}", name=name),
+                Message("add this column to the test table"),
+            )
     return concatenate_columns([raws[name] for raws in tables])
 
 
@@ -296,8 +306,13 @@ def _parse_times(raw: RawColumn, requested_kind: str) -> np.ndarray:
             return parse_date_column(raw.as_text(), date_format)
     if raw.numbers is None or not (np.abs(raw.numbers[~raw.missing].astype(np.float64)) < np.inf).all():
         raise DataError(
-            f"time={raw.name} must hold dates or finite numbers, got {column.kind}: {column.values}",
-            f"give the format of the dates, as in kinds={raw.name}:date:%d/%m/%Y",
+            Message(
+                "time={name} must hold dates or finite numbers, got {kind}: {values}",
+                name=raw.name,
+                kind=column.kind,
+                values=column.values,
+            ),
+            Message("give the format of the dates, as in kinds={name}:date:%d/%m/%Y", name=raw.name),
         )
     return raw.numbers.astype(np.float64)
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.types import Column, Finding, Task
 from yisheng.data.tables import dates
@@ -74,7 +75,10 @@ def read_target(raws: Sequence[RawColumn], task: Task | None = None, forms: Sequ
     has_target = ~np.any([raw.missing for raw in raws], axis=0)
     names = ", ".join(raw.name for raw in raws)
     if not has_target.any():
-        raise DataError(f"the target {names} is missing in every row", "name another column with target=")
+        raise DataError(
+            Message("the target {names} is missing in every row", names=names),
+            Message("name another column with target="),
+        )
     if forms:
         raws = [normalize_labels(raw, forms) for raw in raws]
     if task is None:
@@ -85,8 +89,8 @@ def read_target(raws: Sequence[RawColumn], task: Task | None = None, forms: Sequ
     if task == "classification":
         if len(raws) > 1:
             raise UsageError(
-                f"classification predicts one column, got {len(raws)}: {names}",
-                "name one target, or use task=multilabel for several that are yes or no",
+                Message("classification predicts one column, got {count}: {names}", count=len(raws), names=names),
+                Message("name one target, or use task=multilabel for several that are yes or no"),
             )
         return replace(_read_classes(raws[0], has_target), columns=columns, forms=tuple(forms))
     if task == "multilabel":
@@ -137,8 +141,8 @@ def _read_classes(raw: RawColumn, has_target: np.ndarray) -> Target:
         raise_too_many_classes(texts, rows)
     if raw.numbers is None and dates.infer_date_format(texts.categories) is not None:
         raise DataError(
-            f"the target {raw.name} holds dates, which are neither classes nor numbers",
-            "name another target=, or convert the dates to a number of days",
+            Message("the target {name} holds dates, which are neither classes nor numbers", name=raw.name),
+            Message("name another target=, or convert the dates to a number of days"),
         )
     if len(texts.categories) == 1:
         _raise_constant(raw.name, texts.categories[0])
@@ -158,8 +162,13 @@ def raise_too_many_classes(texts: RawColumn, rows: int) -> NoReturn:
         _raise_not_a_number(texts, words[0])
     count = f"{len(texts.categories):,} different values" if texts.categories else "very many different texts"
     raise DataError(
-        f"the target {texts.name} has {count} in {rows:,} rows: too many for classes",
-        "name another target=, or use task=regression if it is a number",
+        Message(
+            "the target {name} has {count} in {rows} rows: too many for classes",
+            name=texts.name,
+            count=count,
+            rows=f"{rows:,}",
+        ),
+        Message("name another target=, or use task=regression if it is a number"),
     )
 
 
@@ -175,8 +184,10 @@ def read_label_column(raw: RawColumn) -> np.ndarray:
     if pair is None:
         examples = ", ".join(texts.categories[:5]) or "many texts"
         raise DataError(
-            f"the label {raw.name} must be yes or no in every row, got {examples}",
-            "write 0 and 1, or name another target=",
+            Message(
+                "the label {name} must be yes or no in every row, got {examples}", name=raw.name, examples=examples
+            ),
+            Message("write 0 and 1, or name another target="),
         )
     assert texts.codes is not None
     yes = pair[1].casefold()
@@ -187,12 +198,22 @@ def read_label_column(raw: RawColumn) -> np.ndarray:
 def read_number_column(raw: RawColumn, number_format: str | None = None) -> np.ndarray:
     """Return finite numbers, float64 ``(N,)``, NaN where missing; the format of texts is inferred by default."""
     if raw.is_free_text:
-        raise DataError(f"the target {raw.name} is text, not numbers", "name another target=")
+        raise DataError(
+            Message("the target {name} is text, not numbers", name=raw.name), Message("name another target=")
+        )
     values = _parse_numbers(raw, number_format) if raw.numbers is None else raw.numbers.astype(np.float64)
     too_large = np.abs(values) > MAX_FLOAT32
     if too_large.any():
         row = int(too_large.argmax())
-        raise DataError(f"the target {raw.name} is {values[row]:g} in row {row + 1}: not a finite number", _CHECK_ROWS)
+        raise DataError(
+            Message(
+                "the target {name} is {values} in row {row}: not a finite number",
+                name=raw.name,
+                values=f"{values[row]:g}",
+                row=row + 1,
+            ),
+            _CHECK_ROWS,
+        )
     return values
 
 
@@ -212,11 +233,19 @@ def _parse_numbers(raw: RawColumn, number_format: str | None = None) -> np.ndarr
 
 def _raise_not_a_number(raw: RawColumn, code: int) -> NoReturn:
     row = int(np.argmax(raw.codes == code)) + 1
-    raise DataError(f"the target {raw.name} is {raw.categories[code][:40]!r} in row {row}: not a number", _CHECK_ROWS)
+    raise DataError(
+        Message(
+            "the target {name} is {categories} in row {row}: not a number",
+            name=raw.name,
+            categories=f"{raw.categories[code][:40]!r}",
+            row=row,
+        ),
+        _CHECK_ROWS,
+    )
 
 
 def _raise_constant(name: str, value: str) -> NoReturn:
     raise DataError(
-        f"the target {name} is {value[:40]} in every row: there is nothing to learn",
-        "name another target=, or add rows with other values",
+        Message("the target {name} is {value} in every row: there is nothing to learn", name=name, value=value[:40]),
+        Message("name another target=, or add rows with other values"),
     )

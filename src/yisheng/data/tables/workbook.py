@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yisheng.core.errors import DataError, MissingPartError
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.data.tables.headers import distinct_names
 from yisheng.data.tables.literals import is_missing
@@ -43,7 +44,10 @@ def read_workbook(path: Path, options: ReadingOptions) -> tuple[pd.DataFrame, bo
     rows = rows[skip:]
     width = max((_width(row) for row in rows), default=0)
     if not width:
-        raise DataError(f"{path} has no table in its first sheet", "write names in the first row, and the rows below")
+        raise DataError(
+            Message("{path} has no table in its first sheet", path=path),
+            Message("write names in the first row, and the rows below"),
+        )
     table = [[*row[:width], *[None] * (width - len(row))] for row in rows]
     has_header = _has_header(table[0]) if options.header == AUTO else bool(options.header)
     cells = [normalize_text(str(value)) if value is not None and has_header else "" for value in table[0]]
@@ -56,9 +60,12 @@ def read_workbook(path: Path, options: ReadingOptions) -> tuple[pd.DataFrame, bo
         )
     body = table[has_header:]
     if not body:
-        raise DataError(f"{path} has no rows below its header", "give at least a few rows")
+        raise DataError(Message("{path} has no rows below its header", path=path), Message("give at least a few rows"))
     if len(names) != width:
-        raise DataError(f"{path} has {width} columns, names= has {len(names)}", "give a name for each column")
+        raise DataError(
+            Message("{path} has {width} columns, names= has {count}", path=path, width=width, count=len(names)),
+            Message("give a name for each column"),
+        )
     return _make_frame(body, names), has_header, tuple(findings)
 
 
@@ -68,10 +75,11 @@ def _read_sheet(path: Path) -> tuple[list[tuple[Any, ...]], list[Finding]]:
         openpyxl: Any = importlib.import_module("openpyxl")
     except Exception:
         raise MissingPartError(
-            f"{path} needs openpyxl, which reads workbooks", 'pip install "yisheng[excel]", or save it as CSV UTF-8'
+            Message("{path} needs openpyxl, which reads workbooks", path=path),
+            Message('pip install "yisheng[excel]", or save it as CSV UTF-8'),
         ) from None
     if not path.exists():
-        raise DataError(f"{path} does not exist", "check the path")
+        raise DataError(Message("{path} does not exist", path=path), Message("check the path"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and extensions that are not read
@@ -84,10 +92,15 @@ def _read_sheet(path: Path) -> tuple[list[tuple[Any, ...]], list[Finding]]:
         raise
     except Exception as error:  # a damaged workbook raises errors of zip, XML and openpyxl
         reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} cannot be read as a workbook: {reason}", "save it again, or as CSV UTF-8") from None
+        raise DataError(
+            Message("{path} cannot be read as a workbook: {reason}", path=path, reason=reason),
+            Message("save it again, or as CSV UTF-8"),
+        ) from None
     filled = {title: rows for title, rows in sheets.items() if rows}
     if not filled:
-        raise DataError(f"{path} has no values", "give a workbook with a table in its first sheet")
+        raise DataError(
+            Message("{path} has no values", path=path), Message("give a workbook with a table in its first sheet")
+        )
     title, rows = next(iter(filled.items()))
     if len(filled) == 1:
         return rows, []
@@ -112,7 +125,10 @@ def _read_rows(path: Path, sheet: Any) -> list[tuple[Any, ...]]:
         cells += len(filled)
         last = len(rows) if filled else last
         if cells > MAX_CELLS:
-            raise DataError(f"{path} has more than {MAX_CELLS:,} cells", "save it as CSV UTF-8 or Parquet")
+            raise DataError(
+                Message("{path} has more than {MAX_CELLS} cells", path=path, MAX_CELLS=f"{MAX_CELLS:,}"),
+                Message("save it as CSV UTF-8 or Parquet"),
+            )
     return rows[:last]
 
 

@@ -65,8 +65,10 @@ def train(config: Config, *, data: Dataset | None = None, out: Path, cluster: st
     """
     if config.scratch:
         raise UsageError(
-            f"scratch=true compares two runs of one model, folds={config.folds} trains many models",
-            f"use fold=1/{config.folds} for one of the folds, or leave scratch out",
+            Message(
+                "scratch=true compares two runs of one model, folds={folds} trains many models", folds=config.folds
+            ),
+            Message("use fold=1/{folds} for one of the folds, or leave scratch out", folds=config.folds),
         )
     if cluster is not None:
         require_cluster(cluster)
@@ -153,7 +155,9 @@ def resume(
     config = run.cross_validation_config
     if epochs is not None:
         command = f"yisheng train config={run.file(RunFolder.CONFIG)} epochs={epochs}"
-        raise UsageError("a cross-validation cannot be made longer", f"train again: {command}")
+        raise UsageError(
+            Message("a cross-validation cannot be made longer"), Message("train again: {command}", command=command)
+        )
     with run.lock():
         if run.environment.get("finished"):
             logger.info(
@@ -270,8 +274,8 @@ class _CrossValidation:
         except StopSignal as stop:
             raise StoppedError(
                 stop.number,
-                f"stopped by {signal.Signals(stop.number).name}; the folds that had ended are kept",
-                f"continue with: yisheng resume {self.folder.path}",
+                Message("stopped by {name}; the folds that had ended are kept", name=signal.Signals(stop.number).name),
+                Message("continue with: yisheng resume {path}", path=self.folder.path),
             ) from None
 
     def _train_fold(self, run: RunFolder, fold: Fold) -> None:
@@ -291,11 +295,13 @@ class _CrossValidation:
             name = signal.Signals(error.code - 128).name
             raise StoppedError(
                 error.code - 128,
-                f"stopped by {name} in {label}; what is trained is kept",
-                f"continue with: yisheng resume {self.folder.path}",
+                Message("stopped by {name} in {label}; what is trained is kept", name=name, label=label),
+                Message("continue with: yisheng resume {path}", path=self.folder.path),
             ) from None
         except NonFiniteError as error:
-            raise NonFiniteError(f"{label}: {error.problem}", error.remedy) from None
+            raise NonFiniteError(
+                Message("{label}: {problem}", label=label, problem=error.problem), error.remedy
+            ) from None
         except OSError as error:
             raise files.explain_write_error(error, run.path) from error
 

@@ -41,8 +41,10 @@ def read_fold_result(run: RunFolder) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            f"{run.path} is damaged: {type(error).__name__} {error}",
-            f"delete that folder, and continue: yisheng resume {run.path.parent}",
+            Message(
+                "{path} is damaged: {type_name} {error}", path=run.path, type_name=type(error).__name__, error=error
+            ),
+            Message("delete that folder, and continue: yisheng resume {parent}", parent=run.path.parent),
         ) from None
 
 

@@ -15,6 +15,7 @@ from yisheng.core.components import supply_components
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError
 from yisheng.core.logging import hide_messages
+from yisheng.core.messages import Message
 from yisheng.core.temporary import create_temporary_folder
 from yisheng.core.types import Dataset
 from yisheng.experiments import complete_run
@@ -85,7 +86,9 @@ def _train_fold(sent: SentData, task: _FoldTask) -> tuple[str, bytes]:
             with supply_components(**config.own_components()):
                 complete_run.train(config, data=receive_data(sent), out=Path(temporary), folder=folder)
         except NonFiniteError as error:
-            raise NonFiniteError(f"{task.label}: {error.problem}", error.remedy) from None
+            raise NonFiniteError(
+                Message("{label}: {problem}", label=task.label, problem=error.problem), error.remedy
+            ) from None
         content = io.BytesIO()
         with tarfile.open(fileobj=content, mode="w") as archive:
             archive.add(folder, arcname=".")

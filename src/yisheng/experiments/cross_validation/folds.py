@@ -10,6 +10,7 @@ import numpy as np
 
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Split
 from yisheng.data.part_labels import check_part_labels
 from yisheng.data.split import make_folds
@@ -54,7 +55,10 @@ def plan_folds(config: Config, data: Dataset) -> list[Fold]:
         value = getattr(config, key)
         if value not in (None, "auto"):
             reason = "each fold is the validation part once" if key == "validation" else "one asks for all folds"
-            raise UsageError(f"folds={k} and {key}={value} contradict: {reason}", f"leave {key} or folds out")
+            raise UsageError(
+                Message("folds={k} and {key}={value} contradict: {reason}", k=k, key=key, value=value, reason=reason),
+                Message("leave {key} or folds out", key=key),
+            )
     splits = make_folds(data, k, test=config.test, seed=config.seed, method=config.split, repeats=config.repeats)
     digits = max(2, len(str(len(splits))))
     return [

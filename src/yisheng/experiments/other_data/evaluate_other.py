@@ -19,6 +19,7 @@ from yisheng.core import files, provenance
 from yisheng.core.config import Config
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.run_names import check_run_name, make_label
 from yisheng.core.types import Score, Spec
@@ -156,7 +157,10 @@ def _check_name(name: str) -> str:
     try:
         return make_label(check_run_name(name))
     except ValueError as error:
-        raise UsageError(f"name must be {error}, got {name!r}", "use name=hospital-b, for example") from None
+        raise UsageError(
+            Message("name must be {error}, got {name}", error=error, name=f"{name!r}"),
+            Message("use name=hospital-b, for example"),
+        ) from None
 
 
 def _read_config(run: RunFolder) -> Config | None:
@@ -189,9 +193,14 @@ def _require_finite_inputs(rows: OtherRows, predictions: Predictions) -> None:
     x = rows.read(rows.index[wrong[:1]])
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise DataError(
-            f"{rows.name}: {len(wrong):,} rows have missing or infinite values, which the run's data had not "
-            f"(the first is row {rows.index[wrong[0]]})",
-            "fill in the values, or leave these rows out",
+            Message(
+                "{name}: {count} rows have missing or infinite values, which the run's data had not (the "
+                "first is row {index})",
+                name=rows.name,
+                count=f"{len(wrong):,}",
+                index=rows.index[wrong[0]],
+            ),
+            Message("fill in the values, or leave these rows out"),
         )
 
 
@@ -259,7 +268,8 @@ def _choose_folder(run: RunFolder, data_name: str, name: str | None, about: Mapp
             return folder
         if name is not None:
             raise UsageError(
-                f"{folder.path} holds an evaluation of other data or of another model", "choose another name="
+                Message("{path} holds an evaluation of other data or of another model", path=folder.path),
+                Message("choose another name="),
             )
         number += 1
 

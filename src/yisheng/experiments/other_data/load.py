@@ -13,6 +13,7 @@ import numpy as np
 from yisheng.core import registry
 from yisheng.core.config import Choice, plain_value
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import Setting, keyword_settings, merge_settings
@@ -129,7 +130,10 @@ def load_rows(request: Request, spec: Spec, run_data: Choice | None) -> OtherRow
         return replace(rows, notes=(note, *rows.notes)) if was_trained_on else rows
     if isinstance(data, Dataset):
         if request.options:
-            raise UsageError(f"{', '.join(request.options)} are no options of a data set in memory", "leave them out")
+            raise UsageError(
+                Message("{options} are no options of a data set in memory", options=", ".join(request.options)),
+                Message("leave them out"),
+            )
         return adapt_dataset(data, spec, part=request.part, forms=forms)
     roles = _table_roles(request.options, run_id)
     return adapt_tables("table", [files.table_from_frame(data)], spec, roles, part=request.part, forms=forms)
@@ -188,7 +192,15 @@ def _read_drawings(images: image_dataset.LabeledImages, spec: Spec) -> Dataset:
             except DataError as error:
                 damaged.append(sanitize_name(error.problem))
     if not readable:
-        raise DataError(f"none of the {len(indices)} images of {images.name} can be read: {damaged[0]}", "check them")
+        raise DataError(
+            Message(
+                "none of the {count} images of {name} can be read: {damaged}",
+                count=len(indices),
+                name=images.name,
+                damaged=damaged[0],
+            ),
+            Message("check them"),
+        )
     findings = [*images.findings]
     if damaged:
         findings.append(image_dataset.report_damaged(damaged, len(indices), strict=False))

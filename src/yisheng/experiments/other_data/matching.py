@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Spec
 from yisheng.data.class_names import list_names, match_classes, normalize_name, suggest_forms
 from yisheng.data.tables.literals import is_number
@@ -79,7 +80,12 @@ def model_names(spec: Spec, forms: Sequence[str]) -> list[str]:
         merged = next(name for name in names if names.count(name) > 1)
         classes = [name for name in spec.classes if normalize_name(name, forms) == merged]
         raise UsageError(
-            f"labels={','.join(forms)} would make one class of the run's {list_names(classes)}", "leave that form out"
+            Message(
+                "labels={forms} would make one class of the run's {classes}",
+                forms=",".join(forms),
+                classes=list_names(classes),
+            ),
+            Message("leave that form out"),
         )
     return names
 
@@ -111,8 +117,15 @@ def match_targets(dataset: Dataset, rows: np.ndarray, spec: Spec, forms: Sequenc
         values = np.array([float(name) for name in dataset.spec.classes])
         return _match_numbers(dataset, values[y][:, None], spec)
     raise DataError(
-        f"{dataset.name} is for {task} (target {dataset.spec.target}), the run for {spec.task} ({spec.target})",
-        "give data with the same target; for a table name its column with target=",
+        Message(
+            "{name} is for {task} (target {target}), the run for {task_2} ({target_2})",
+            name=dataset.name,
+            task=task,
+            target=dataset.spec.target,
+            task_2=spec.task,
+            target_2=spec.target,
+        ),
+        Message("give data with the same target; for a table name its column with target="),
     )
 
 
@@ -165,9 +178,14 @@ def raise_no_match(name: str, spec: Spec, labels: Sequence[str]) -> NoReturn:
         DataError: always.
     """
     raise DataError(
-        f"no class of {name} is a class of the run: the run has {list_names(spec.classes)}; "
-        f"{name} has {list_names(labels)}",
-        suggest_forms(spec.classes, labels) or "give data with the same classes, or name the target with target=",
+        Message(
+            "no class of {name} is a class of the run: the run has {classes}; {name} has {labels}",
+            name=name,
+            classes=list_names(spec.classes),
+            labels=list_names(labels),
+        ),
+        suggest_forms(spec.classes, labels)
+        or Message("give data with the same classes, or name the target with target="),
     )
 
 
@@ -195,8 +213,13 @@ def _match_numbers(dataset: Dataset, y: np.ndarray, spec: Spec) -> MatchedTarget
     """Match the targets of a regression: by name if both sides name several, else by position."""
     if y.shape[1] != spec.outputs:
         raise DataError(
-            f"{dataset.name} has {y.shape[1]} targets per row, the run predicts {spec.outputs}",
-            "give data with the same targets",
+            Message(
+                "{name} has {shape} targets per row, the run predicts {outputs}",
+                name=dataset.name,
+                shape=y.shape[1],
+                outputs=spec.outputs,
+            ),
+            Message("give data with the same targets"),
         )
     run_names, names = ([column.name for column in s.target_columns] for s in (spec, dataset.spec))
     if len(names) > 1 and set(names) == set(run_names):

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Column, Dataset, Spec
 from yisheng.data.class_names import FORMS, normalize_name
 from yisheng.data.fingerprint import fingerprint
@@ -84,10 +85,16 @@ def select_part(name: str, parts: np.ndarray | None, rows: int, part: str | None
     if part is None:
         return np.arange(rows)
     if part not in PART_NAMES:
-        raise UsageError(f"part must be one of {', '.join(PART_NAMES)}, got {part!r}", "leave it out for all rows")
+        raise UsageError(
+            Message("part must be one of {PART_NAMES}, got {part}", PART_NAMES=", ".join(PART_NAMES), part=f"{part!r}"),
+            Message("leave it out for all rows"),
+        )
     index = np.flatnonzero(parts == PART_NAMES.index(part)) if parts is not None else np.empty(0, np.int64)
     if not len(index):
-        raise UsageError(f"{name} has no official {part} part", "leave part= out: then all rows are scored")
+        raise UsageError(
+            Message("{name} has no official {part} part", name=name, part=part),
+            Message("leave part= out: then all rows are scored"),
+        )
     return index
 
 
@@ -98,8 +105,13 @@ def _adapt_inputs(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
         return _adapt_columns(dataset, spec)
     if dataset.spec.shape != spec.shape or dataset.x.dtype != _stored_type(dataset, spec):
         raise DataError(
-            f"{dataset.name} has inputs of shape {dataset.spec.shape}, the run takes {spec.shape}",
-            "give inputs of the same shape and type",
+            Message(
+                "{name} has inputs of shape {shape}, the run takes {shape_2}",
+                name=dataset.name,
+                shape=dataset.spec.shape,
+                shape_2=spec.shape,
+            ),
+            Message("give inputs of the same shape and type"),
         )
     return (lambda rows: np.ascontiguousarray(dataset.x[rows])), []
 
@@ -113,15 +125,27 @@ def _adapt_images(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
     """Return the images in the size and colors of a run, changed as prediction changes an image file."""
     if not dataset.spec.is_image:
         raise DataError(
-            f"the run takes images {spec.shape}, {dataset.name} has inputs of shape {dataset.spec.shape}", "give images"
+            Message(
+                "the run takes images {shape}, {name} has inputs of shape {shape_2}",
+                shape=spec.shape,
+                name=dataset.name,
+                shape_2=dataset.spec.shape,
+            ),
+            Message("give images"),
         )
     if dataset.spec.shape == spec.shape and spec.drawing == dataset.spec.drawing:
         return (lambda rows: np.ascontiguousarray(dataset.x[rows])), []
     channels, height, width = dataset.spec.shape
     if dataset.x.dtype != np.uint8 or channels not in (1, 3):
         raise DataError(
-            f"{dataset.name} has images {dataset.spec.shape} of {dataset.x.dtype}, the run takes {spec.shape}",
-            "resize them, or give images of bytes (uint8) in gray or RGB",
+            Message(
+                "{name} has images {shape} of {dtype}, the run takes {shape_2}",
+                name=dataset.name,
+                shape=dataset.spec.shape,
+                dtype=dataset.x.dtype,
+                shape_2=spec.shape,
+            ),
+            Message("resize them, or give images of bytes (uint8) in gray or RGB"),
         )
 
     def read(rows: np.ndarray) -> np.ndarray:
@@ -155,8 +179,13 @@ def _adapt_columns(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
     if not columns or not run_columns or not _share_names(columns, run_columns):
         if dataset.spec.shape != spec.shape:
             raise DataError(
-                f"{dataset.name} has {dataset.spec.shape[0]} columns, the run takes {spec.shape[0]}",
-                "give the run's columns, in its order or with its names",
+                Message(
+                    "{name} has {shape} columns, the run takes {shape_2}",
+                    name=dataset.name,
+                    shape=dataset.spec.shape[0],
+                    shape_2=spec.shape[0],
+                ),
+                Message("give the run's columns, in its order or with its names"),
             )
         if columns and run_columns and any(c.source for c in (*columns, *run_columns)):
             _raise_missing_columns(dataset, [column.name for column in run_columns])
@@ -196,7 +225,7 @@ def _raise_missing_columns(dataset: Dataset, missing: Sequence[str]) -> NoReturn
     raise DataError(
         f"{dataset.name} lacks the columns {', '.join(missing[:8])}{', ...' * (len(missing) > 8)} that the run takes; "
         f"it has {', '.join(present[:12])}{', ...' * (len(present) > 12)}",
-        f"rename {', '.join(similar[:5])}" if similar else remedy,
+        Message("rename {similar}", similar=", ".join(similar[:5])) if similar else remedy,
     )
 
 

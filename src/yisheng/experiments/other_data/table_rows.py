@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Column, Spec
 from yisheng.data.class_names import FORMS, list_names, normalize_name
 from yisheng.data.tables import files, resolve_test_path
@@ -113,7 +114,10 @@ def adapt_tables(
     present = np.concatenate([~np.any([raws[target].missing for target in targets], axis=0) for raws in columns])
     index = selected[present[selected]]
     if not len(index):
-        raise DataError(f"{name}: the target {', '.join(targets)} is missing in every row", "name it with target=")
+        raise DataError(
+            Message("{name}: the target {targets} is missing in every row", name=name, targets=", ".join(targets)),
+            Message("name it with target="),
+        )
     row_names = _read_row_names(columns, roles)
     matched = _match_targets(name, columns, targets, present, spec, forms)
     matched = replace(matched, y=matched.y[np.searchsorted(np.flatnonzero(present), index)])
@@ -170,11 +174,19 @@ def _find_targets(
             similar = [by_form[form] for target in missing if (form := normalize_name(target, FORMS)) in by_form]
             listed = ", ".join(list(raws)[:12]) + ", ..." * (len(raws) > 12)
             raise DataError(
-                f"{name} has no column {', '.join(missing)}, the target of the run; it has {listed}",
-                f"name it with target={','.join(similar) or 'NAME'}; rows without targets can be predicted, not scored",
+                Message(
+                    "{name} has no column {missing}, the target of the run; it has {listed}",
+                    name=name,
+                    missing=", ".join(missing),
+                    listed=listed,
+                ),
+                Message(
+                    "name it with target={similar}; rows without targets can be predicted, not scored",
+                    similar=",".join(similar) or "NAME",
+                ),
             )
     if roles.id and roles.id not in first:
-        raise UsageError(f"{name} has no column {roles.id}", "name another with id=")
+        raise UsageError(Message("{name} has no column {id}", name=name, id=roles.id), Message("name another with id="))
     return tuple(names)
 
 
@@ -218,9 +230,14 @@ def _match_targets(
     target = Target(spec.task, np.empty(0), spec.classes, _target_columns(spec, raws_of[0]), tuple(forms))
     if len(targets) != len(target.columns):
         raise DataError(
-            f"{name}: the run predicts {len(target.columns)} targets ({list_names(target_names(spec))}), got "
-            f"{len(targets)}",
-            "name as many with target=",
+            Message(
+                "{name}: the run predicts {count} targets ({spec}), got {count_2}",
+                name=name,
+                count=len(target.columns),
+                spec=list_names(target_names(spec)),
+                count_2=len(targets),
+            ),
+            Message("name as many with target="),
         )
     y = np.concatenate([read_values(raws, target, name) for raws in raws_of])
     return MatchedTargets(y, count_classes(y, spec, {}) if spec.task == "multilabel" else None, notes)
@@ -243,8 +260,12 @@ def _named_columns(spec: Spec, raws: Mapping[str, RawColumn], targets: Sequence[
     names = [name for name in raws if name not in targets]
     if len(names) != spec.shape[0]:
         raise DataError(
-            f"the table has {len(names)} columns besides the target, the run takes {spec.shape[0]}",
-            "give the run's columns in their order; drop the others",
+            Message(
+                "the table has {count} columns besides the target, the run takes {shape}",
+                count=len(names),
+                shape=spec.shape[0],
+            ),
+            Message("give the run's columns in their order; drop the others"),
         )
     return [Column(name, source=name) for name in names]
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.run_state import LOCK, find_locked_inodes, is_running
 from yisheng.experiments.run_folders.entry import is_run_folder, list_subfolders
@@ -54,19 +55,26 @@ def export_run(folder: Path, out: Path, *, model: bool = False, force: bool = Fa
         StorageError: the file cannot be written.
     """
     if out.suffix.lower() != ".zip":
-        raise UsageError(f"out= must end in .zip, got {out.name!r}", f"use out={folder.resolve().name}.zip")
+        raise UsageError(
+            Message("out= must end in .zip, got {name}", name=f"{out.name!r}"),
+            Message("use out={name}.zip", name=folder.resolve().name),
+        )
     if out.exists() and not force:
-        raise UsageError(f"{out} exists already", "give another out=, or use force=true to replace it")
+        raise UsageError(
+            Message("{out} exists already", out=out), Message("give another out=, or use force=true to replace it")
+        )
     if not folder.is_dir() or not is_run_folder(folder):
         raise DataError(
-            f"{folder} is not a run folder: it has no {RunFolder.CONFIG}", "see the run folders with `yisheng runs`"
+            Message("{folder} is not a run folder: it has no {CONFIG}", folder=folder, CONFIG=RunFolder.CONFIG),
+            Message("see the run folders with `yisheng runs`"),
         )
     _require_idle(folder)
     root = folder.resolve()
     source = RunFolder(root).model_folder.path if model else root
     if model and not (source / RunFolder.MODEL).is_file():
         raise DataError(
-            f"the training in {folder} is not finished: it has no model yet", f"continue it: yisheng resume {folder}"
+            Message("the training in {folder} is not finished: it has no model yet", folder=folder),
+            Message("continue it: yisheng resume {folder}", folder=folder),
         )
     paths = list(_list_model_files(source) if model else _list_files(source, out))
     with files.replace_file(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -81,7 +89,9 @@ def _require_idle(folder: Path) -> None:
     for path in [folder, *list_subfolders(folder)]:
         has_ended = not is_run_folder(path) or (RunFolder(path).is_begun and RunFolder(path).is_finished)
         if not has_ended and is_running(path, locked_inodes, path / RunFolder.EVENTS):
-            raise UsageError(f"another process is training in {path}", "wait for it, or stop it")
+            raise UsageError(
+                Message("another process is training in {path}", path=path), Message("wait for it, or stop it")
+            )
 
 
 def _list_files(folder: Path, out: Path) -> Iterator[Path]:

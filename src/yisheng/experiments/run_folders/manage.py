@@ -14,6 +14,7 @@ from typing import Any
 from yisheng.core import files
 from yisheng.core.errors import DataError, StorageError, UsageError
 from yisheng.core.files import explain_write_error
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.run_names import check_run_name, make_label
 from yisheng.core.run_state import LOCK
@@ -39,13 +40,15 @@ def rename_run(folder: Path, name: str) -> Path:
     try:
         name = check_run_name(name)
     except ValueError as error:
-        raise UsageError(f"a run must have {error}; got {name!r}", "give another name") from None
+        raise UsageError(
+            Message("a run must have {error}; got {name}", error=error, name=f"{name!r}"), Message("give another name")
+        ) from None
     folder = _require_run(folder)
     number = re.match(r"\d{4,}-", folder.resolve().name)
     target = folder.resolve().parent / f"{number[0] if number else ''}{make_label(name)}"
     with _hold_idle(folder):
         if os.path.lexists(target) and not _is_same(target, folder):
-            raise UsageError(f"{target} exists already", "give another name")
+            raise UsageError(Message("{target} exists already", target=target), Message("give another name"))
         _write_name(RunFolder(folder), name)
         try:
             folder.resolve().rename(target)
@@ -78,7 +81,12 @@ def delete_runs(folders: Sequence[Path]) -> None:
             shutil.rmtree(hidden)
         except OSError as error:
             raise StorageError(
-                f"{hidden}, which was a run, cannot be deleted completely: {error.strerror}", "delete that folder"
+                Message(
+                    "{hidden}, which was a run, cannot be deleted completely: {reason}",
+                    hidden=hidden,
+                    reason=error.strerror,
+                ),
+                Message("delete that folder"),
             ) from None
 
 
@@ -97,7 +105,9 @@ def require_deletable(folders: Sequence[Path], stack: contextlib.ExitStack | Non
     with contextlib.ExitStack() as own_stack:
         for path in paths:
             if Path.cwd().resolve().is_relative_to(path):
-                raise UsageError(f"the current folder is in {path}", "change to another folder first")
+                raise UsageError(
+                    Message("the current folder is in {path}", path=path), Message("change to another folder first")
+                )
             (stack or own_stack).enter_context(_hold_idle(path))
     return paths
 
@@ -115,17 +125,24 @@ def require_no_parent_run(folder: Path) -> None:
     """
     for parent in folder.resolve().parents[:2]:
         if is_run_folder(parent):
-            raise DataError(f"{folder} is a part of {parent}", f"name that folder: {parent}")
+            raise DataError(
+                Message("{folder} is a part of {parent}", folder=folder, parent=parent),
+                Message("name that folder: {parent}", parent=parent),
+            )
 
 
 def _require_run(folder: Path) -> Path:
     """Return a folder that is a run folder, not a link and not a part of another."""
     if folder.is_symlink():
-        raise DataError(f"{folder} is a link", f"name the folder itself: {folder.resolve()}")
+        raise DataError(
+            Message("{folder} is a link", folder=folder),
+            Message("name the folder itself: {path}", path=folder.resolve()),
+        )
     is_result = is_run_folder(folder) or (folder / RunFolder.LR_FIND).is_file()
     if not folder.is_dir() or not is_result:
         raise DataError(
-            f"{folder} is not a run folder: it has no {RunFolder.CONFIG}", "see the run folders with `yisheng runs`"
+            Message("{folder} is not a run folder: it has no {CONFIG}", folder=folder, CONFIG=RunFolder.CONFIG),
+            Message("see the run folders with `yisheng runs`"),
         )
     require_no_parent_run(folder)
     return folder
@@ -146,7 +163,9 @@ def _hold_idle(folder: Path) -> Iterator[None]:
             try:
                 stack.enter_context(FileLock(path / LOCK, blocking=False))
             except Timeout:
-                raise UsageError(f"another process is training in {path}", "wait for it, or stop it") from None
+                raise UsageError(
+                    Message("another process is training in {path}", path=path), Message("wait for it, or stop it")
+                ) from None
             except OSError as error:
                 raise explain_write_error(error, path / LOCK) from error
         if os.name == "nt":
@@ -164,9 +183,12 @@ def _write_name(run: RunFolder, name: str) -> None:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "check the file and its permissions") from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("check the file and its permissions"),
+        ) from None
     except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}", INTACT_COPY) from None
+        raise DataError(Message("{path} is damaged: {error}", path=path, error=error), INTACT_COPY) from None
     content = _set_fixed_name(content, name) if run.is_search else {"name": name, **content} | {"name": name}
     files.write_file(path, tomli_w.dumps(content))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
 from yisheng.core.score_keys import display_score_key, parse_score_key
 from yisheng.core.types import Score
@@ -62,7 +63,8 @@ def filter_by_condition(entries: Sequence[RunEntry], condition: str) -> list[Run
         key, compare, limit = match[1], OPERATORS[match[2]], float(match[3])
     except ValueError:
         raise UsageError(
-            f"{condition!r} is not a comparison of a score or number", "write one in quotes, as in 'accuracy>0.9'"
+            Message("{condition} is not a comparison of a score or number", condition=f"{condition!r}"),
+            Message("write one in quotes, as in 'accuracy>0.9'"),
         ) from None
     values = [_read_number(entry, key) for entry in entries]
     _require_any(entries, key, values)
@@ -144,7 +146,9 @@ def _require_any(entries: Sequence[RunEntry], key: str, values: Sequence[float |
     """Raise an error if there are runs, but none has a score of this name."""
     if entries and all(value is None for value in values):
         names = {display_score_key(name) for entry in entries for by_name in entry.scores.values() for name in by_name}
-        raise UsageError(f"none of the runs has {key!r}", suggest(key, {*names, "score", *COLUMNS}))
+        raise UsageError(
+            Message("none of the runs has {key}", key=f"{key!r}"), suggest(key, {*names, "score", *COLUMNS})
+        )
 
 
 def _is_best_largest(entries: Sequence[RunEntry], key: str) -> bool:
@@ -154,6 +158,7 @@ def _is_best_largest(entries: Sequence[RunEntry], key: str) -> bool:
     directions = {is_higher_better(name) is not False for name in names}
     if len(directions) > 1:
         raise UsageError(
-            f"the runs have different scores: {', '.join(sorted(names))}", f"sort by one of them: sort={min(names)}"
+            Message("the runs have different scores: {names}", names=", ".join(sorted(names))),
+            Message("sort by one of them: sort={names}", names=min(names)),
         )
     return directions.pop()

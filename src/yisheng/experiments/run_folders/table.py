@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yisheng.core.durations import format_duration
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.notebook_html import render_table
 from yisheng.core.run_state import find_locked_inodes
 from yisheng.core.text_tables import format_interval, format_number, format_table, shorten, text_width
@@ -161,7 +162,7 @@ def list_runs(
     """
     for key in patterns or {}:
         if key not in GLOB_KEYS:
-            raise UsageError(f"runs cannot be filtered by {key!r}", suggest(key, GLOB_KEYS))
+            raise UsageError(Message("runs cannot be filtered by {key}", key=f"{key!r}"), suggest(key, GLOB_KEYS))
     locked_inodes = find_locked_inodes()
     entries = [read_entry(path, locked_inodes) for path in _find_run_folders(folders)]
     entries = filter_by_patterns(entries, patterns or {})
@@ -179,9 +180,12 @@ def _find_run_folders(folders: Sequence[Path]) -> list[Path]:
         if not os.path.isdir(folder):  # noqa: PTH112  # never raises
             if not folders and not os.path.lexists(folder):
                 continue
-            raise DataError(f"there is no folder {folder}", "give a folder of runs, as in yisheng runs runs/")
+            raise DataError(
+                Message("there is no folder {folder}", folder=folder),
+                Message("give a folder of runs, as in yisheng runs runs/"),
+            )
         if not os.access(folder, os.R_OK | os.X_OK):
-            raise DataError(f"{folder} cannot be read", "check its permissions")
+            raise DataError(Message("{folder} cannot be read", folder=folder), Message("check its permissions"))
         candidates = [folder, *list_subfolders(folder)]
         paths |= {path: None for path in candidates if is_run_folder(path)}
     return list(paths)

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from yisheng.core import files, registry
 from yisheng.core.config import AUTO, Config
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.registry import Entry
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.settings import Setting
@@ -110,12 +111,17 @@ def plan_search(
     validate_value("executor", Executor, executor)
     if executor == "stacked" and processes > 1:
         raise UsageError(
-            f"executor=stacked and processes={processes} contradict: stacked training is in one process",
-            "leave one out",
+            Message(
+                "executor=stacked and processes={processes} contradict: stacked training is in one process",
+                processes=processes,
+            ),
+            Message("leave one out"),
         )
     space = build_space(settings)
     if any(space.config(setting).epochs == 0 for setting in itertools.islice(space.settings_to_check(), MAX_SETTINGS)):
-        raise UsageError("a search trains, and epochs=0 trains nothing", "leave epochs out, or use epochs=10")
+        raise UsageError(
+            Message("a search trains, and epochs=0 trains nothing"), Message("leave epochs out, or use epochs=10")
+        )
     if search == AUTO:
         search = "random" if space.has_ranges or n is not None else "grid"
     sampler = registry.find(SAMPLERS, search)
@@ -147,7 +153,15 @@ def _require_counts(n: int | None, seeds: int, processes: int) -> None:
         if name == "n" and value is None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
-            raise UsageError(f"{name} must be a whole number from 1 to {largest:,}, got {value!r}", f"use {name}=3")
+            raise UsageError(
+                Message(
+                    "{name} must be a whole number from 1 to {largest}, got {value}",
+                    name=name,
+                    largest=f"{largest:,}",
+                    value=f"{value!r}",
+                ),
+                Message("use {name}=3", name=name),
+            )
 
 
 def _takes_number(sampler: Entry) -> bool:
@@ -158,28 +172,40 @@ def _require_sampler_fits(sampler: Entry, space: Space, n: int | None) -> None:
     if space.has_ranges and not sampler.meta.get("ranges", True):
         ranges = ", ".join(axis.name for axis in space.axes if axis.values is None)
         raise UsageError(
-            f"search={sampler.name} needs alternatives, but {ranges} is a range",
-            "use search=random, or give alternatives",
+            Message("search={name} needs alternatives, but {ranges} is a range", name=sampler.name, ranges=ranges),
+            Message("use search=random, or give alternatives"),
         )
     if not _takes_number(sampler):
         if n is not None:
             raise UsageError(
-                f"search={sampler.name} trains all settings: n={n} has no meaning", "leave n or search out"
+                Message("search={name} trains all settings: n={n} has no meaning", name=sampler.name, n=n),
+                Message("leave n or search out"),
             )
         if (size := space.size or 0) > MAX_SETTINGS:
             raise UsageError(
-                f"{sampler.name}: {size:,} settings, more than {MAX_SETTINGS:,}",
-                "give fewer alternatives, or n=40 for random ones",
+                Message(
+                    "{name}: {size} settings, more than {MAX_SETTINGS}",
+                    name=sampler.name,
+                    size=f"{size:,}",
+                    MAX_SETTINGS=f"{MAX_SETTINGS:,}",
+                ),
+                Message("give fewer alternatives, or n=40 for random ones"),
             )
     if "epochs" in sampler.options and any(axis.key == "epochs" for axis in space.axes):
-        raise UsageError(f"search={sampler.name} divides the epochs itself: they cannot vary", "give one epochs=")
+        raise UsageError(
+            Message("search={name} divides the epochs itself: they cannot vary", name=sampler.name),
+            Message("give one epochs="),
+        )
 
 
 def _require_options(sampler: Entry, options: Mapping[str, Any]) -> None:
     accepted = [option for option in sampler.options if option not in PLANNED_OPTIONS]
     for name in options:
         if name not in accepted:
-            raise UsageError(f"search={sampler.name} has no option {name!r}", suggest(name, accepted))
+            raise UsageError(
+                Message("search={name} has no option {name_2}", name=sampler.name, name_2=f"{name!r}"),
+                suggest(name, accepted),
+            )
 
 
 def write_plan(folder: RunFolder, plan: SearchPlan) -> None:
@@ -219,8 +245,16 @@ def read_plan(folder: RunFolder) -> SearchPlan:
             bool(content.get("tensorboard", False)),
         )
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "give the path of a search's folder") from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("give the path of a search's folder"),
+        ) from None
     except UsageError as error:
-        raise DataError(f"{path} is damaged: {error.problem}", INTACT_COPY) from None
+        raise DataError(
+            Message("{path} is damaged: {problem}", path=path, problem=error.problem), INTACT_COPY
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged: {type(error).__name__} {error}", INTACT_COPY) from None
+        raise DataError(
+            Message("{path} is damaged: {type_name} {error}", path=path, type_name=type(error).__name__, error=error),
+            INTACT_COPY,
+        ) from None

@@ -110,7 +110,7 @@ def resume(
     search_folder = RunFolder(folder)
     plan = read_plan(search_folder)
     if epochs is not None:
-        raise UsageError("a search cannot be made longer", "search again with another epochs=")
+        raise UsageError(Message("a search cannot be made longer"), Message("search again with another epochs="))
     _require_usable(cluster, plan)
     with search_folder.lock():
         if search_folder.environment.get("finished"):
@@ -133,8 +133,13 @@ def _require_usable(cluster: str | None, plan: SearchPlan) -> None:
     for name, value, default in (("executor", plan.executor, "serial"), ("processes", plan.processes, 1)):
         if value not in (default, "auto"):
             raise UsageError(
-                f"{name}={value} and cluster={cluster} contradict: the cluster trains each job by itself",
-                "leave one of them out",
+                Message(
+                    "{name}={value} and cluster={cluster} contradict: the cluster trains each job by itself",
+                    name=name,
+                    value=value,
+                    cluster=cluster,
+                ),
+                Message("leave one of them out"),
             )
 
 
@@ -184,13 +189,15 @@ class _Search:
             name = signal.Signals(stop.number).name
             raise StoppedError(
                 stop.number,
-                f"stopped by {name}; all trainings that had ended are kept",
-                f"continue with: yisheng resume {self.folder.path}",
+                Message("stopped by {name}; all trainings that had ended are kept", name=name),
+                Message("continue with: yisheng resume {path}", path=self.folder.path),
             ) from None
         self._write_report()
         if chosen is None:
             table = self.folder.file(RunFolder.TRIALS_TABLE)
-            raise NonFiniteError("no setting has a score: all of them failed", f"see {table}")
+            raise NonFiniteError(
+                Message("no setting has a score: all of them failed"), Message("see {table}", table=table)
+            )
         self._train_chosen(self.jobs.build(chosen)[0])
         self.folder.update_environment(finished=True)
 
@@ -215,8 +222,8 @@ class _Search:
             name = signal.Signals(error.code - 128).name
             raise StoppedError(
                 error.code - 128,
-                f"stopped by {name} while the chosen setting was trained; all trials are done",
-                f"continue with: yisheng resume {self.folder.path}",
+                Message("stopped by {name} while the chosen setting was trained; all trials are done", name=name),
+                Message("continue with: yisheng resume {path}", path=self.folder.path),
             ) from None
 
     def _final_config(self, job: Job) -> Config:

@@ -62,7 +62,10 @@ def require_buildable(plan: SearchPlan, data: SearchData, jobs: TrialJobs) -> As
             _require_comparable(first or assembly, assembly, setting)
             reason = chunks.explain_refused_config(assembly.config) or chunks.explain_refused_network(assembly)
             if plan.executor == "stacked" and reason:
-                raise UsageError(f"executor=stacked: these cannot be trained together: {reason}", "remove executor=")
+                raise UsageError(
+                    Message("executor=stacked: these cannot be trained together: {reason}", reason=reason),
+                    Message("remove executor="),
+                )
             first = first or assembly
     assert first is not None  # a space has settings
     return first
@@ -78,8 +81,12 @@ def _require_comparable(first: Assembly, assembly: Assembly, setting: Mapping[st
         if expected != actual:
             values = " ".join(f"{key}={format_value(value)}" for key, value in setting.items())
             raise UsageError(
-                f"{values}: its {name} differs from the first setting's, and the scores cannot be compared",
-                "search over options of the data that change its inputs only",
+                Message(
+                    "{values}: its {name} differs from the first setting's, and the scores cannot be compared",
+                    values=values,
+                    name=name,
+                ),
+                Message("search over options of the data that change its inputs only"),
             )
 
 
@@ -288,9 +295,15 @@ class TrialRunner:
             return False
         if record.setting != dict(trial.setting):
             raise DataError(
-                f"{self.folder.file(RunFolder.JOBS)} has {job.key} with {dict(record.setting)}, the search came to "
-                f"{dict(trial.setting)}: something that it depends on has changed",
-                "restore the versions that it began with, or search again",
+                Message(
+                    "{JOBS} has {key} with {setting}, the search came to {setting_2}: something that it depends "
+                    "on has changed",
+                    JOBS=self.folder.file(RunFolder.JOBS),
+                    key=job.key,
+                    setting=dict(record.setting),
+                    setting_2=dict(trial.setting),
+                ),
+                Message("restore the versions that it began with, or search again"),
             )
         return True
 

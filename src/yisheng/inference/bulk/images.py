@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
 from yisheng.core.read_ahead import map_ahead
 from yisheng.core.types import Spec
@@ -68,9 +69,14 @@ class ImageFiles:
         if os.path.isdir(path):  # noqa: PTH112  # never raises
             return self._add_folder(path)
         if is_table(path):
-            raise DataError(f"the model takes images of shape {self._spec.shape}, {path} is a table", "give images")
+            raise DataError(
+                Message(
+                    "the model takes images of shape {shape}, {path} is a table", shape=self._spec.shape, path=path
+                ),
+                Message("give images"),
+            )
         if not os.path.exists(path):  # noqa: PTH110  # never raises
-            raise DataError(f"{path} does not exist", "check the path")
+            raise DataError(Message("{path} does not exist", path=path), Message("check the path"))
         self.paths.append(path)
         return fingerprint_file(path)
 
@@ -80,7 +86,7 @@ class ImageFiles:
             count = len(listing.other_files)
             raise DataError(
                 f"{path} holds no images" + f"; it holds {count} other files" * (count > 0),
-                "give a folder with .png, .jpg, .webp, ... files",
+                Message("give a folder with .png, .jpg, .webp, ... files"),
             )
         if listing.other_files:
             examples = ", ".join(map(sanitize_name, listing.other_files[:3])) + " ..." * (len(listing.other_files) > 3)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core.errors import MissingPartError
+from yisheng.core.messages import Message
 from yisheng.inference.bulk.chunk import ROWS_PER_CHUNK
 from yisheng.inference.prediction_file import PredictionTable
 
@@ -26,7 +27,8 @@ def import_pyarrow() -> Any:
         return importlib.import_module("pyarrow")
     except Exception:  # absent, or built for another NumPy
         raise MissingPartError(
-            "a file of predictions in Parquet needs pyarrow", 'pip install "yisheng[parquet]", or write .csv'
+            Message("a file of predictions in Parquet needs pyarrow"),
+            Message('pip install "yisheng[parquet]", or write .csv'),
         ) from None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.inference.bulk.chunk import Tally
 
 SECONDS_BETWEEN_STATES = 1.0
@@ -58,13 +59,19 @@ class PartialOutput:
         except (KeyError, TypeError, ValueError, AttributeError):
             is_intact = False
         if not is_intact:
-            raise DataError(f"{self.state_path} does not fit {self.path.name}", BEGIN_AGAIN)
+            raise DataError(
+                Message("{state_path} does not fit {name}", state_path=self.state_path, name=self.path.name),
+                BEGIN_AGAIN,
+            )
         changed = [name for name in provenance if earlier.get(name) != provenance[name]]
         if changed:
             raise UsageError(
-                f"{self.path} was begun with other values of {' and '.join(changed)}: its predictions would not fit "
-                "the remaining ones",
-                f"{BEGIN_AGAIN}, or restore them",
+                Message(
+                    "{path} was begun with other values of {changed}: its predictions would not fit the remaining ones",
+                    path=self.path,
+                    changed=" and ".join(changed),
+                ),
+                Message("{BEGIN_AGAIN}, or restore them", BEGIN_AGAIN=BEGIN_AGAIN),
             )
         self.provenance = earlier
         os.truncate(self.path, size)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Reading, Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.column_kinds import is_id_name
@@ -68,7 +69,10 @@ def open_table(path: Path, spec: Spec, id: str = "", options: ReadingOptions = A
     """
     if os.path.exists(path) and not path.is_file():  # noqa: PTH110  # never raises
         kind = "a folder" if path.is_dir() else "not a regular file, which could be read more than once"
-        raise DataError(f"{path} cannot be read as a table: it is {kind}", "give a table's file")
+        raise DataError(
+            Message("{path} cannot be read as a table: it is {kind}", path=path, kind=kind),
+            Message("give a table's file"),
+        )
     if not files.is_text(path, options):
         return InMemoryRows(path, read_rows(path, spec, id, options))
     return TextRows(path, spec, id, options)
@@ -186,9 +190,12 @@ def _plan_reading(path: Path, spec: Spec, id: str, options: ReadingOptions) -> R
         layout = sniff_layout(path, options, known_names=sources, encoding=scan.encoding)
     positions = _find_positions(path, spec, layout, scan)
     if not scan.row_count - layout.has_header:
-        raise DataError(f"{path} has no rows below its header", "give at least a few rows")
+        raise DataError(Message("{path} has no rows below its header", path=path), Message("give at least a few rows"))
     if id and id not in layout.names:
-        raise DataError(f"{path} lacks the column {id} with the names of the rows", "name another with id=")
+        raise DataError(
+            Message("{path} lacks the column {id} with the names of the rows", path=path, id=id),
+            Message("name another with id="),
+        )
     may_be_id = [name == id if id else name not in sources and is_id_name(name) for name in layout.names]
     candidates = np.flatnonzero(may_be_id).tolist()
     written = text_sources(apply_number_format(spec.columns, options))
@@ -259,8 +266,13 @@ def _require_row_count(path: Path, plan: ReadPlan, rows: int) -> None:
     """Raise an error if the parser found another number of rows than the scan."""
     if len(plan.layout.names) > 1 and rows != plan.row_count:
         raise DataError(
-            f"{path} cannot be read as a table: its quotes can be read in two ways ({rows} or {plan.row_count} rows)",
-            'write every " inside a value as "", and put the value in quotes',
+            Message(
+                "{path} cannot be read as a table: its quotes can be read in two ways ({rows} or {row_count} rows)",
+                path=path,
+                rows=rows,
+                row_count=plan.row_count,
+            ),
+            Message('write every " inside a value as "", and put the value in quotes'),
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import MissingPartError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.inference._export_messages import explain_conversion_failure, silence_torch
 from yisheng.inference.export.full_model import FullModel
@@ -41,7 +42,8 @@ def require_packages() -> None:
             importlib.import_module(name)
         except Exception:  # absent, or built for another NumPy
             raise MissingPartError(
-                f"format=onnx needs {name}, which is not installed", 'pip install "yisheng[onnx]"'
+                Message("format=onnx needs {name}, which is not installed", name=name),
+                Message('pip install "yisheng[onnx]"'),
             ) from None
 
 
@@ -60,8 +62,8 @@ def write(path: Path, model: FullModel, example: tuple[torch.Tensor, ...], metad
     size = sum(value.nbytes for value in model.tensors().values())
     if size > MAX_WEIGHT_BYTES:
         raise UsageError(
-            f"the weights are {size / 2**30:.1f} GiB, an ONNX file holds 2 GiB",
-            "use format=safetensors or format=torchscript",
+            Message("the weights are {size} GiB, an ONNX file holds 2 GiB", size=f"{size / 2**30:.1f}"),
+            Message("use format=safetensors or format=torchscript"),
         )
     from yisheng.inference.export._operators import OPERATORS
 
@@ -84,8 +86,8 @@ def write(path: Path, model: FullModel, example: tuple[torch.Tensor, ...], metad
             )
         except Exception as error:
             raise UsageError(
-                f"the network cannot be converted to ONNX: {explain_conversion_failure(error)}",
-                "use format=torchscript, or change that part of the network",
+                Message("the network cannot be converted to ONNX: {error}", error=explain_conversion_failure(error)),
+                Message("use format=torchscript, or change that part of the network"),
             ) from error
         assert program is not None
         for node in program.model.graph.all_nodes():

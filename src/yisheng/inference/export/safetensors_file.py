@@ -15,6 +15,7 @@ from torch import nn
 from yisheng import transforms
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.core.types import Spec
 from yisheng.inference.artifact import Artifact
@@ -56,8 +57,12 @@ def write(
         network = description["model"]
         if "own" in network and artifact.program is None:
             raise UsageError(
-                f"{network['name']} could not be saved without its code: {network['own']['no_program']}",
-                "use format=onnx or format=torchscript, which trace the network",
+                Message(
+                    "{network} could not be saved without its code: {network_2}",
+                    network=network["name"],
+                    network_2=network["own"]["no_program"],
+                ),
+                Message("use format=onnx or format=torchscript, which trace the network"),
             )
         program = {} if artifact.program is None else {"program": artifact.program.data}
         models.append({**description, **program})

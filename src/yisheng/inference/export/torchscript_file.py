@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.inference._export_messages import explain_failure
 from yisheng.inference.export.full_model import FullModel
@@ -45,16 +46,18 @@ def write(path: Path, model: FullModel, example: tuple[torch.Tensor, ...], metad
     for network in model.networks:
         if isinstance(network, ProgramModule) and network.computes_sizes:  # the tracer takes sizes for constants
             raise UsageError(
-                "the network computes with the number of rows, which TorchScript cannot follow without its code",
-                "name the network, as in model=net.py:Net, or use format=onnx",
+                Message(
+                    "the network computes with the number of rows, which TorchScript cannot follow without its code",
+                ),
+                Message("name the network, as in model=net.py:Net, or use format=onnx"),
             )
     with _hide_torchscript_warnings(), torch.no_grad():
         try:
             traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))
         except Exception as error:
             raise UsageError(
-                f"the network cannot be converted to TorchScript: {explain_failure(error)}",
-                "use format=onnx, or change that part of the network",
+                Message("the network cannot be converted to TorchScript: {error}", error=explain_failure(error)),
+                Message("use format=onnx, or change that part of the network"),
             ) from error
         torch.jit.save(traced, str(path), _extra_files={METADATA_FILE: json.dumps(metadata)})
 

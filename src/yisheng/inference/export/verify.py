@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.data.images.resize import resize
 
@@ -71,17 +72,27 @@ def verify_export(
         actual = np.concatenate([predict(np.ascontiguousarray(batch)) for batch in batches])
         if actual.shape != expected[: len(inputs)].shape or actual.dtype != expected.dtype:
             raise DataError(
-                f"the exported file returns {actual.dtype} {actual.shape}, the run {expected.dtype} "
-                f"{expected[: len(inputs)].shape}",
-                "export in another format",
+                Message(
+                    "the exported file returns {dtype} {shape}, the run {dtype_2} {shape_2}",
+                    dtype=actual.dtype,
+                    shape=actual.shape,
+                    dtype_2=expected.dtype,
+                    shape_2=expected[: len(inputs)].shape,
+                ),
+                Message("export in another format"),
             )
         largest[size] = compute_max_difference(actual, expected[: len(inputs)])
     worst_size = max(largest, key=lambda size: largest[size])
     if not largest[worst_size] <= allowed:
         raise DataError(
-            f"the exported file predicts differently from the run: in batches of {worst_size} by up to "
-            f"{largest[worst_size]:.3g}, {allowed:.3g} is allowed; nothing was written",
-            "export in another format, and report it with the config of the run",
+            Message(
+                "the exported file predicts differently from the run: in batches of {worst_size} by up to "
+                "{largest}, {allowed} is allowed; nothing was written",
+                worst_size=worst_size,
+                largest=f"{largest[worst_size]:.3g}",
+                allowed=f"{allowed:.3g}",
+            ),
+            Message("export in another format, and report it with the config of the run"),
         )
     return Agreement(len(x), largest, allowed)
 
@@ -118,9 +129,15 @@ def verify_resizing(
         difference, allowed = compute_max_difference(predict(images), expected), _allowed_difference(expected, spec)
         if not difference <= allowed:
             raise DataError(
-                f"the exported file predicts differently from the run for images of {size[1]}x{size[0]}: by up to "
-                f"{difference:.3g}, {allowed:.3g} is allowed; nothing was written",
-                "use resize=false, and report it with the config of the run",
+                Message(
+                    "the exported file predicts differently from the run for images of {size}x{size_2}: by up to "
+                    "{difference}, {allowed} is allowed; nothing was written",
+                    size=size[1],
+                    size_2=size[0],
+                    difference=f"{difference:.3g}",
+                    allowed=f"{allowed:.3g}",
+                ),
+                Message("use resize=false, and report it with the config of the run"),
             )
         largest = max(largest, difference)
     return largest

@@ -9,6 +9,7 @@ from typing import Any
 
 from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.types import Spec
 from yisheng.data.arrays.array_file import SUFFIXES, open_arrays
@@ -33,14 +34,17 @@ def read_array_files(inputs: Any, spec: Spec) -> Any:
     if not isinstance(inputs, list | tuple) or not all(isinstance(item, str | os.PathLike) for item in inputs):
         return inputs
     if len(inputs) > 1:
-        raise UsageError(f"the model takes one file of arrays, got {len(inputs)} inputs", "give one at a time")
+        raise UsageError(
+            Message("the model takes one file of arrays, got {count} inputs", count=len(inputs)),
+            Message("give one at a time"),
+        )
     path = parse_path(inputs[0], "an input")
     if path.suffix.lower() == JSON_SUFFIX:
         return files.read_json(path)
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(
-            f"the model takes {spec.description}, which {path} cannot hold",
-            f"give a file of arrays: {', '.join((*SUFFIXES, JSON_SUFFIX))}",
+            Message("the model takes {description}, which {path} cannot hold", description=spec.description, path=path),
+            Message("give a file of arrays: {names}", names=", ".join((*SUFFIXES, JSON_SUFFIX))),
         )
     with open_arrays(path) as stored:
         if not spec.inputs:
@@ -50,8 +54,13 @@ def read_array_files(inputs: Any, spec: Spec) -> Any:
             missing = [name for name in names if name not in stored]
             if missing:
                 raise DataError(
-                    f"{path} has no array {missing[0]}: it holds {', '.join(stored) or 'none'}",
-                    f"save one for each input: {', '.join(names)}",
+                    Message(
+                        "{path} has no array {missing}: it holds {stored}",
+                        path=path,
+                        missing=missing[0],
+                        stored=", ".join(stored) or "none",
+                    ),
+                    Message("save one for each input: {names}", names=", ".join(names)),
                 )
             return {name: stored[name].read() for name in names}
         return tuple(array.read() for array in stored.values())
@@ -61,5 +70,8 @@ def _choose_single(path: Path, stored: Mapping[str, Any]) -> str:
     """Return the name of the array with the inputs."""
     names = list(stored) if len(stored) == 1 else [name for name in SINGLE_NAMES if name in stored]
     if not names:
-        raise DataError(f"{path} holds {', '.join(stored) or 'no array'}", "save the inputs under the name x")
+        raise DataError(
+            Message("{path} holds {stored}", path=path, stored=", ".join(stored) or "no array"),
+            Message("save the inputs under the name x"),
+        )
     return names[0]

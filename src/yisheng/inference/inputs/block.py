@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.data.tables.later_tables import source_names
 
@@ -75,7 +76,15 @@ def refuse(inputs: str, spec: Spec) -> NoReturn:
         DataError: always; its remedy lists the accepted forms.
     """
     accepted = "images" if spec.is_image else "inputs"
-    raise DataError(f"the model takes {accepted} of shape {spec.shape}, got {inputs}", list_forms(spec))
+    raise DataError(
+        Message(
+            "the model takes {accepted} of shape {shape}, got {inputs}",
+            accepted=accepted,
+            shape=spec.shape,
+            inputs=inputs,
+        ),
+        list_forms(spec),
+    )
 
 
 def describe(value: Any) -> str:

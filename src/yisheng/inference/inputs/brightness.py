@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import PixelType, Spec
 from yisheng.data.images.raw_values import RawImage
 from yisheng.transforms.none import none
@@ -77,7 +78,10 @@ def to_raw_image(values: np.ndarray, name: str) -> RawImage:
     if values.dtype.name in get_args(PixelType):
         dtype = values.dtype.name
     if not dtype:
-        raise DataError(f"{name} holds {values.dtype}, not numbers", "convert it, as in x.astype('uint8')")
+        raise DataError(
+            Message("{name} holds {dtype}, not numbers", name=name, dtype=values.dtype),
+            Message("convert it, as in x.astype('uint8')"),
+        )
     alpha = None
     if values.ndim == 3 and values.shape[2] == 4:
         white = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
@@ -103,14 +107,22 @@ def to_bytes(pixels: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * np.uint8(255), ()
     if pixels.dtype.kind not in "iuf":
-        raise DataError(f"{name} holds {pixels.dtype}, not numbers", "convert it, as in x.astype('uint8')")
+        raise DataError(
+            Message("{name} holds {dtype}, not numbers", name=name, dtype=pixels.dtype),
+            Message("convert it, as in x.astype('uint8')"),
+        )
     if not np.isfinite(pixels).all():
-        raise DataError(f"{name} contains NaN or infinite values", "remove or replace them")
+        raise DataError(Message("{name} contains NaN or infinite values", name=name), Message("remove or replace them"))
     low, high = float(pixels.min()), float(pixels.max())
     if low < 0 or high > 255:
         raise DataError(
-            f"the values of {name} are from {low:g} to {high:g}, those of an image from 0 to 1 or from 0 to 255",
-            "scale them first: x = (x - x.min()) / (x.max() - x.min())",
+            Message(
+                "the values of {name} are from {low} to {high}, those of an image from 0 to 1 or from 0 to 255",
+                name=name,
+                low=f"{low:g}",
+                high=f"{high:g}",
+            ),
+            Message("scale them first: x = (x - x.min()) / (x.max() - x.min())"),
         )
     if pixels.dtype.kind == "f" and high <= 1:
         return np.rint(pixels * 255).astype(np.uint8), (BYTE_NOTE,)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.types import Spec
 from yisheng.data.images import decode
@@ -82,13 +83,19 @@ def read_content(file: Any, name: str, *, text: bool = False) -> bytes:
         try:
             content = file.read(MAX_IMAGE_BYTES + 1)
         except (OSError, ValueError) as error:  # a closed file raises ValueError
-            raise DataError(f"{name} cannot be read: {error}", "open it again, with mode 'rb'") from None
+            raise DataError(
+                Message("{name} cannot be read: {error}", name=name, error=error),
+                Message("open it again, with mode 'rb'"),
+            ) from None
     if isinstance(content, str) and text:
         content = content.encode()
     if isinstance(content, str):
-        raise DataError(f"{name} was opened as text", "open it with mode 'rb'")
+        raise DataError(Message("{name} was opened as text", name=name), Message("open it with mode 'rb'"))
     if len(content) > MAX_IMAGE_BYTES:
-        raise DataError(f"{name} is larger than {MAX_IMAGE_BYTES >> 20} MiB", "give its path, or a smaller file")
+        raise DataError(
+            Message("{name} is larger than {MAX_IMAGE_BYTES} MiB", name=name, MAX_IMAGE_BYTES=MAX_IMAGE_BYTES >> 20),
+            Message("give its path, or a smaller file"),
+        )
     return content
 
 
@@ -117,7 +124,13 @@ def _read_item(item: Any, number: int, spec: Spec, white: float | None, decoder:
         block = read_image_array(item, spec, white)
         if len(block.x) != 1:
             raise DataError(
-                f"{label} of the list is {describe(item)}: {len(block.x)} images", "give one image for each item"
+                Message(
+                    "{label} of the list is {item}: {count} images",
+                    label=label,
+                    item=describe(item),
+                    count=len(block.x),
+                ),
+                Message("give one image for each item"),
             )
         return InputBlock(block.x, [name], block.notes)
     if not is_image_item(item) or spec.shape[0] not in COLOR_CHANNELS:
@@ -134,5 +147,8 @@ def _read_item(item: Any, number: int, spec: Spec, white: float | None, decoder:
 def _parse_image_path(path: str | os.PathLike[str], spec: Spec) -> Path:
     file = parse_path(path, "an input")
     if file.suffix.lower() in TABLE_SUFFIXES:
-        raise DataError(f"the model takes images of shape {spec.shape}, {file} is a table", "give image files")
+        raise DataError(
+            Message("the model takes images of shape {shape}, {file} is a table", shape=spec.shape, file=file),
+            Message("give image files"),
+        )
     return file

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.data.tables.later_tables import source_names
 from yisheng.inference.dataframes import read_dataframe
@@ -43,7 +44,9 @@ def read_mapping(row: Mapping[Any, Any], spec: Spec) -> InputBlock:
     try:
         return read_frame(pd.DataFrame(dict(row) if all(are_columns) else [dict(row)]), spec, "the dict")
     except ValueError as error:  # columns of different lengths
-        raise DataError(f"the columns do not fit one another: {error}", "give lists of one length") from None
+        raise DataError(
+            Message("the columns do not fit one another: {error}", error=error), Message("give lists of one length")
+        ) from None
 
 
 def read_rows(rows: Sequence[Any], spec: Spec) -> InputBlock:
@@ -67,7 +70,15 @@ def read_rows(rows: Sequence[Any], spec: Spec) -> InputBlock:
         if not isinstance(row, Sequence) or isinstance(row, str | bytes) or not all(map(_is_value, row)):
             refuse(f"{describe(row)} as row {number}", spec)
         if len(row) != width:
-            raise DataError(f"row {number} has {len(row)} values, the model takes {width}", _name_columns(spec))
+            raise DataError(
+                Message(
+                    "row {number} has {count} values, the model takes {width}",
+                    number=number,
+                    count=len(row),
+                    width=width,
+                ),
+                _name_columns(spec),
+            )
     if not source_names(spec):
         return _read_numbers(rows)
     return read_frame(pd.DataFrame([list(row) for row in rows], columns=source_names(spec)), spec, "the list of rows")
@@ -77,11 +88,14 @@ def _read_numbers(rows: Sequence[Sequence[Any]]) -> InputBlock:
     for number, row in enumerate(rows):
         for value in row:
             if value is None or isinstance(value, str):
-                raise DataError(f"row {number} holds {value!r}, not a number", "give finite numbers")
+                raise DataError(
+                    Message("row {number} holds {value}, not a number", number=number, value=f"{value!r}"),
+                    Message("give finite numbers"),
+                )
     with np.errstate(over="ignore"):
         x = np.array(rows, np.float64).astype(np.float32)
     if not np.isfinite(x).all():
-        raise DataError("the rows contain NaN, infinite or too large values", "give finite numbers")
+        raise DataError(Message("the rows contain NaN, infinite or too large values"), Message("give finite numbers"))
     return InputBlock.from_array(x)
 
 

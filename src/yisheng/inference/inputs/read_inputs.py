@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.types import Spec
 from yisheng.data.tables.later_tables import source_names
@@ -42,7 +43,9 @@ def read_inputs(inputs: Any, spec: Spec, scale: Any) -> InputBlock:
     """
     inputs = _normalize(inputs)
     if isinstance(inputs, list | tuple | Mapping) and not len(inputs):
-        raise UsageError("predict needs at least one input", "name an image, a CSV file, or rows=1.5,2.0")
+        raise UsageError(
+            Message("predict needs at least one input"), Message("name an image, a CSV file, or rows=1.5,2.0")
+        )
     if not (spec.is_image or spec.is_row):
         inputs = read_array_files(inputs, spec)
     if spec.inputs:
@@ -90,7 +93,9 @@ def _read_images(inputs: Any, spec: Spec, white: float | None) -> InputBlock:
     try:
         return _read_images(np.asarray(inputs), spec, white)
     except ValueError:  # nested lists of different lengths
-        raise DataError("the lists of the input have different lengths", "give a list for each row of pixels") from None
+        raise DataError(
+            Message("the lists of the input have different lengths"), Message("give a list for each row of pixels")
+        ) from None
 
 
 def _read_rows(inputs: Any, spec: Spec) -> InputBlock:
@@ -124,8 +129,10 @@ def _read_row_array(x: np.ndarray, spec: Spec) -> InputBlock:
         return read_python_rows(x.tolist(), spec)
     _require_numbers(x, spec)
     raise DataError(
-        f"inputs must have the shape (N, {', '.join(map(str, spec.shape))}), got {x.shape}",
-        "give a row for each input, with the columns of training",
+        Message(
+            "inputs must have the shape (N, {value}), got {shape}", value=", ".join(map(str, spec.shape)), shape=x.shape
+        ),
+        Message("give a row for each input, with the columns of training"),
     )
 
 
@@ -137,7 +144,10 @@ def _are_values(inputs: Sequence[Any], spec: Spec) -> bool:
 
 def _require_numbers(x: np.ndarray, spec: Spec) -> np.ndarray:
     if x.dtype.kind not in "fiubOUS":
-        raise DataError(f"inputs must be numbers, got an array of {x.dtype}", "convert them, as in x.astype('float32')")
+        raise DataError(
+            Message("inputs must be numbers, got an array of {dtype}", dtype=x.dtype),
+            Message("convert them, as in x.astype('float32')"),
+        )
     if x.dtype.kind not in "fiub":
         refuse(f"{describe(x)} of {x.dtype}", spec)
     return x

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.types import Spec
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
@@ -60,7 +61,10 @@ def read_tables(inputs: Any, spec: Spec, options: ReadingOptions) -> InputBlock:
     is_list = isinstance(paths, list | tuple) and bool(paths) and all(isinstance(p, str | os.PathLike) for p in paths)
     if not is_list or not spec.is_row:
         kind = describe(inputs) if spec.is_row else "a model of other inputs"
-        raise UsageError(f"encoding=, decimal= and the like are for the files of tables, got {kind}", "leave them out")
+        raise UsageError(
+            Message("encoding=, decimal= and the like are for the files of tables, got {kind}", kind=kind),
+            Message("leave them out"),
+        )
     return read_table_files([parse_path(path, "an input") for path in paths], spec, options)
 
 

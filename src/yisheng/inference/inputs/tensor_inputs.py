@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.nested import pack
 from yisheng.core.types import InputSpec, Spec
 from yisheng.inference.inputs.block import InputBlock, describe, list_forms, refuse
@@ -26,7 +27,8 @@ def to_array(value: Any, spec: Spec) -> np.ndarray:
         array = np.asarray(value)
     except ValueError:  # the parts have different lengths
         raise DataError(
-            f"the inputs of {describe(value)} have different shapes", f"pad them to one length; {list_forms(spec)}"
+            Message("the inputs of {description} have different shapes", description=describe(value)),
+            Message("pad them to one length; {spec}", spec=list_forms(spec)),
         ) from None
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         refuse(describe(value), spec)
@@ -78,7 +80,13 @@ def read_several(value: Any, spec: Spec) -> InputBlock:
         if block is None:
             shape = ", ".join(map(str, item.shape))
             raise DataError(
-                f"input {item.name or number} must have the shape (N, {shape}), got {array.shape}", _list_several(spec)
+                Message(
+                    "input {name} must have the shape (N, {shape}), got {shape_2}",
+                    name=item.name or number,
+                    shape=shape,
+                    shape_2=array.shape,
+                ),
+                _list_several(spec),
             )
     values = [
         convert_values(block, item.dtype) for block, item in zip(rows, spec.inputs, strict=True) if block is not None
@@ -101,7 +109,8 @@ def convert_values(array: np.ndarray, dtype: str) -> np.ndarray:
     """
     if array.dtype.kind not in "fiub":
         raise DataError(
-            f"inputs must be numbers, got an array of {array.dtype}", "convert them, as in x.astype('float32')"
+            Message("inputs must be numbers, got an array of {dtype}", dtype=array.dtype),
+            Message("convert them, as in x.astype('float32')"),
         )
     if dtype == "float32" and array.dtype == np.uint8:
         return np.require(array, requirements=["C", "W"])
@@ -109,11 +118,17 @@ def convert_values(array: np.ndarray, dtype: str) -> np.ndarray:
         values = np.require(array, np.dtype(dtype), ["C", "W"])
     if dtype == "float32":
         if not np.isfinite(values).all():
-            raise DataError("the inputs contain NaN, infinite or too large values", "remove or replace them")
+            raise DataError(
+                Message("the inputs contain NaN, infinite or too large values"), Message("remove or replace them")
+            )
     elif not np.array_equal(values, array):
         raise DataError(
-            f"the network takes whole numbers ({dtype}), got {array.dtype} with other values",
-            f"convert them, as in x.astype('{dtype}')",
+            Message(
+                "the network takes whole numbers ({dtype}), got {dtype_2} with other values",
+                dtype=dtype,
+                dtype_2=array.dtype,
+            ),
+            Message("convert them, as in x.astype('{dtype}')", dtype=dtype),
         )
     return values
 
@@ -132,12 +147,19 @@ def _order_inputs(value: Any, spec: Spec) -> Sequence[Any]:
         if set(value) != set(names) or "" in names:
             received = ", ".join(map(str, value)) or "none"
             raise DataError(
-                f"the model takes the inputs {', '.join(filter(None, names)) or 'by position'}, got {received}",
+                Message(
+                    "the model takes the inputs {filter}, got {received}",
+                    filter=", ".join(filter(None, names)) or "by position",
+                    received=received,
+                ),
                 _list_several(spec),
             )
         return [value[name] for name in names]
     if not isinstance(value, list | tuple) or len(value) != len(names):
-        raise DataError(f"the model takes {len(names)} inputs, got {describe(value)}", _list_several(spec))
+        raise DataError(
+            Message("the model takes {count} inputs, got {description}", count=len(names), description=describe(value)),
+            _list_several(spec),
+        )
     return value
 
 

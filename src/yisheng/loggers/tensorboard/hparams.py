@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from yisheng.core.errors import MissingPartError
 from yisheng.core.files import explain_write_error
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.loggers.tensorboard.event_file import PATTERN
 from yisheng.reporting.formatting import replace_unprintable
@@ -65,7 +66,8 @@ def require_tensorboard() -> Any:
         return importlib.import_module("torch.utils.tensorboard")
     except Exception:  # not installed, or built for another version of protobuf
         raise MissingPartError(
-            "tensorboard=true needs TensorBoard", 'pip install "yisheng[tensorboard]", or leave it out'
+            Message("tensorboard=true needs TensorBoard"),
+            Message('pip install "yisheng[tensorboard]", or leave it out'),
         ) from None
 
 

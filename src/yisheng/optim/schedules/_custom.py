@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLR
 
 from yisheng.core.components import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.optim.schedules import Factor
 
 PER_STEP: Final = (OneCycleLR, CyclicLR)
@@ -86,13 +87,22 @@ def _replay(make: Callable[[torch.optim.Optimizer], Any], name: str, initial_lr:
             scheduler = make(optimizer)
         except Exception as error:
             raise UsageError(
-                f"schedule={name} cannot be built: {type(error).__name__}: {error}",
-                "give a function of the step, or of the optimizer: lambda optimizer: StepLR(optimizer, 10)",
+                Message(
+                    "schedule={name} cannot be built: {type_name}: {error}",
+                    name=name,
+                    type_name=type(error).__name__,
+                    error=error,
+                ),
+                Message("give a function of the step, or of the optimizer: lambda optimizer: StepLR(optimizer, 10)"),
             ) from error
         if isinstance(scheduler, ReduceLROnPlateau) or not isinstance(scheduler, LRScheduler):
             raise UsageError(
-                f"schedule={name} must give a scheduler that depends on the step alone, got {type(scheduler).__name__}",
-                "use another schedule, or patience= to stop when the score does not improve",
+                Message(
+                    "schedule={name} must give a scheduler that depends on the step alone, got {type_name}",
+                    name=name,
+                    type_name=type(scheduler).__name__,
+                ),
+                Message("use another schedule, or patience= to stop when the score does not improve"),
             )
         return optimizer, scheduler
 

@@ -19,6 +19,7 @@ from matplotlib.text import Text
 from yisheng.core import files
 from yisheng.core.errors import UsageError
 from yisheng.core.fonts import DEFAULT_FONT, find_font_path
+from yisheng.core.messages import Message
 from yisheng.reporting.svg import HEIGHT, MUTED, TEXT, WIDTH, Chart, clean_label, matplotlib_style
 
 FORMATS = ("png", "svg", "pdf")
@@ -186,7 +187,10 @@ def require_format(path: Path) -> str:
     """
     form = path.suffix.lower().removeprefix(".")
     if form not in FORMATS:
-        raise UsageError(f"a figure ends in .png, .svg or .pdf, got {path}", f"use out={path.stem or 'figure'}.png")
+        raise UsageError(
+            Message("a figure ends in .png, .svg or .pdf, got {path}", path=path),
+            Message("use out={stem}.png", stem=path.stem or "figure"),
+        )
     return form
 
 

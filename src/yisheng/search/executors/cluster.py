@@ -34,6 +34,7 @@ from yisheng.core.components import describe_sources
 from yisheng.core.config import Config
 from yisheng.core.errors import DataError, MissingPartError, ProcessError, UsageError, YishengError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Split
 from yisheng.data.fingerprint import fingerprint
 from yisheng.search.executors.serial import Trainer, require_importable
@@ -73,11 +74,13 @@ def require_cluster(place: str) -> None:
         MissingPartError: Ray is not installed.
     """
     if place != AUTO and not _LOCAL.fullmatch(place) and not _ADDRESS.fullmatch(place):
-        raise UsageError(f"cluster={place!r} does not name a cluster", REMEDY)
+        raise UsageError(Message("cluster={place} does not name a cluster", place=f"{place!r}"), REMEDY)
     if sys.platform == "win32":
-        raise UsageError("cluster= is for Linux and macOS: Ray on Windows was never tried", "use processes=2")
+        raise UsageError(
+            Message("cluster= is for Linux and macOS: Ray on Windows was never tried"), Message("use processes=2")
+        )
     if not is_installed():
-        raise MissingPartError("cluster= needs Ray", 'pip install "yisheng[cluster]"')
+        raise MissingPartError(Message("cluster= needs Ray"), Message('pip install "yisheng[cluster]"'))
 
 
 @contextlib.contextmanager
@@ -106,7 +109,9 @@ def open_cluster(place: str) -> Iterator[Cluster]:
                 ray.init(**options, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise ProcessError(f"cluster={place} cannot be reached ({reason})", REMEDY) from error
+            raise ProcessError(
+                Message("cluster={place} cannot be reached ({reason})", place=place, reason=reason), REMEDY
+            ) from error
         try:
             yield Cluster(ray)
         finally:
@@ -122,8 +127,10 @@ def _require_reachable(place: str) -> None:
     """
     if _make_token.cache_info().currsize:
         raise UsageError(
-            f"cluster={place} after cluster=local:N in one process: Ray keeps the secret of the first",
-            "start Python again, or use cluster=local:2",
+            Message(
+                "cluster={place} after cluster=local:N in one process: Ray keeps the secret of the first", place=place
+            ),
+            Message("start Python again, or use cluster=local:2"),
         )
     if place == AUTO:
         return
@@ -131,7 +138,9 @@ def _require_reachable(place: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise ProcessError(f"cluster={place} cannot be reached ({error})", REMEDY) from error
+        raise ProcessError(
+            Message("cluster={place} cannot be reached ({error})", place=place, error=error), REMEDY
+        ) from error
 
 
 @contextlib.contextmanager
@@ -285,8 +294,12 @@ class Cluster:
         if task.losses == RETRIES:
             reason = " ".join(str(error).split())[:200]
             raise ProcessError(
-                f"a task of the cluster was lost {RETRIES + 1} times, with its process or machine ({reason})",
-                "resume the run; if it happens again, look for a machine with too little memory",
+                Message(
+                    "a task of the cluster was lost {RETRIES} times, with its process or machine ({reason})",
+                    RETRIES=RETRIES + 1,
+                    reason=reason,
+                ),
+                Message("resume the run; if it happens again, look for a machine with too little memory"),
             ) from error
         return replace(task, losses=task.losses + 1)
 
@@ -328,8 +341,11 @@ def _call(origin: Origin, function: Callable[[Any, Any], Any], shared: Any, argu
     try:
         if difference := origin.explain_difference(find_origin()):
             raise UsageError(
-                f"a machine of the cluster has {difference}: the results could not be compared",
-                "install the same versions everywhere",
+                Message(
+                    "a machine of the cluster has {difference}: the results could not be compared",
+                    difference=difference,
+                ),
+                Message("install the same versions everywhere"),
             )
         return function(shared, arguments)
     except YishengError as error:
@@ -365,7 +381,8 @@ def receive_config(sent: SentConfig) -> Config:
     for key, source in sent.sources.items():
         if actual.get(key, {}).get("sha256") != source["sha256"]:
             raise UsageError(
-                f"a machine of the cluster has another {key}={source['reference']}", "copy the file to all machines"
+                Message("a machine of the cluster has another {key}={source}", key=key, source=source["reference"]),
+                Message("copy the file to all machines"),
             )
     return config
 
@@ -385,8 +402,12 @@ def describe_data(data: Dataset, load: Loader | None) -> SentData:
         return SentData(uuid.uuid4().hex, data)
     if load is None:
         raise UsageError(
-            f"the data has {nbytes / 2**30:.1f} GB, and more than {MAX_SENT_BYTES >> 30} GB is not sent to a cluster",
-            "put it into files that all machines reach, and name them with data=",
+            Message(
+                "the data has {nbytes} GB, and more than {MAX_SENT_BYTES} GB is not sent to a cluster",
+                nbytes=f"{nbytes / 2**30:.1f}",
+                MAX_SENT_BYTES=MAX_SENT_BYTES >> 30,
+            ),
+            Message("put it into files that all machines reach, and name them with data="),
         )
     logger.info(f"{nbytes / 2**30:.1f} GB of data: each process loads it by itself")
     return SentData(uuid.uuid4().hex, None, load, fingerprint(data))
@@ -452,7 +473,7 @@ def _load(sent: SentData) -> Dataset:
     data = sent.load()
     if fingerprint(data) != sent.sha256:
         raise DataError(
-            "a machine of the cluster has other data in the place that the config names",
-            "copy the same files to all machines",
+            Message("a machine of the cluster has other data in the place that the config names"),
+            Message("copy the same files to all machines"),
         )
     return data

@@ -16,6 +16,7 @@ import torch
 from yisheng.core import machine
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, UsageError, YishengError
+from yisheng.core.messages import Message
 from yisheng.core.references import IN_MEMORY
 from yisheng.core.types import Dataset, EpochEnd, Split
 from yisheng.evaluation.scorer import make_scorer
@@ -66,8 +67,12 @@ def require_importable(configs: Iterable[Config], *, otherwise: str = "train in 
         for key, choice in config.custom_choices().items():
             if choice.name.startswith(f"{IN_MEMORY}:"):
                 raise UsageError(
-                    f"{key}={choice.name} exists in this process only, processes= and cluster= train in others",
-                    f"put it into a file (model=net.py:Net), or {otherwise}",
+                    Message(
+                        "{key}={name} exists in this process only, processes= and cluster= train in others",
+                        key=key,
+                        name=choice.name,
+                    ),
+                    Message("put it into a file (model=net.py:Net), or {otherwise}", otherwise=otherwise),
                 )
 
 

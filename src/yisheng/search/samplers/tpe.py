@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from annotated_types import Interval
 
 from yisheng.core.errors import MissingPartError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
 from yisheng.search.axes import Axis
@@ -38,7 +39,8 @@ def tpe(
         import optuna
     except Exception:  # missing, or broken
         raise MissingPartError(
-            "search=tpe needs Optuna, which is not installed", "run pip install 'yisheng[tune]', or use search=random"
+            Message("search=tpe needs Optuna, which is not installed"),
+            Message("run pip install 'yisheng[tune]', or use search=random"),
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():

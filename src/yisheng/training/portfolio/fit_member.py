@@ -14,6 +14,7 @@ from yisheng import transforms
 from yisheng.core.config import Config, plain_value
 from yisheng.core.durations import format_duration
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Dataset, EpochEnd, Event, Spec, Split
 from yisheng.models.ensemble import Member
@@ -114,7 +115,7 @@ def fit_member(
     member.to(device)
     out_of_fold = predict_rows(member, data.x, split.validation, device)
     if not bool(out_of_fold.isfinite().all()):
-        raise NonFiniteError("its predictions are not finite", "leave the candidate out")
+        raise NonFiniteError(Message("its predictions are not finite"), Message("leave the candidate out"))
     return FittedMember(plain, member, out_of_fold, state.best.epoch)
 
 

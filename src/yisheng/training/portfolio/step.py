@@ -13,6 +13,7 @@ import torch
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive, isolated_generators
 from yisheng.core.types import Batch, Split
 from yisheng.models import lightgbm
@@ -227,7 +228,10 @@ class Portfolio:
             self._drop(ensemble, "skipped", "its folds were not all trained")
         if not len(ensemble.candidates):
             reasons = "; ".join(f"{entry['name']} {entry['status']}" for entry in ensemble.plain["tried"])
-            raise NonFiniteError(f"no candidate of the ensemble could be trained: {reasons}", "name one with model=")
+            raise NonFiniteError(
+                Message("no candidate of the ensemble could be trained: {reasons}", reasons=reasons),
+                Message("name one with model="),
+            )
         evaluated = len(self.assembly.test.rows) + len(self.assembly.validation.rows)
         outcome = self._outcome
         outcome.choose(ensemble, evaluated, self.timetable)

@@ -10,6 +10,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 
 Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
 """``augment(x, y, generator) -> (x, y)``; see the package's docstring."""
@@ -28,7 +29,12 @@ def check_range(name: str, limits: tuple[float, float]) -> None:
     """
     low, high = limits
     if low > high:
-        raise UsageError(f"{name} must go from small to large, got {low:g},{high:g}", f"use {name}={high:g},{low:g}")
+        raise UsageError(
+            Message(
+                "{name} must go from small to large, got {low},{high}", name=name, low=f"{low:g}", high=f"{high:g}"
+            ),
+            Message("use {name}={high},{low}", name=name, high=f"{high:g}", low=f"{low:g}"),
+        )
 
 
 def choose_samples(count: int, p: float, generator: torch.Generator) -> torch.Tensor:

@@ -10,6 +10,7 @@ import torch
 
 from yisheng.core.components import CustomEntry
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.seeds import isolated_generators, seed_everything
 from yisheng.core.types import Spec
 from yisheng.transforms.augment._base import Augment
@@ -47,7 +48,7 @@ def make_entry(component: Callable[..., Any], name: str) -> CustomEntry:
             raise UsageError(
                 f"augment={name} must return inputs of shape {tuple(x.shape)}, got "
                 f"{tuple(changed.shape) if isinstance(changed, torch.Tensor) else type(changed).__name__}",
-                "it gets a whole batch and returns a batch of the same shape",
+                Message("it gets a whole batch and returns a batch of the same shape"),
             )
         return changed, target
 

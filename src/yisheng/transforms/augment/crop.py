@@ -9,6 +9,7 @@ from annotated_types import Interval
 from torch.nn import functional as F
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.transforms.augment._base import Augment
@@ -37,8 +38,13 @@ def crop(
     _, height, width = spec.shape
     if pad and pad >= min(height, width):
         raise UsageError(
-            f"crop needs a padding smaller than the images of {width}x{height}, got pad={pad}",
-            f"use crop.pad={min(height, width) - 1} or less",
+            Message(
+                "crop needs a padding smaller than the images of {width}x{height}, got pad={pad}",
+                width=width,
+                height=height,
+                pad=pad,
+            ),
+            Message("use crop.pad={height} or less", height=min(height, width) - 1),
         )
 
     def augment(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,6 +9,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.transforms.augment._base import Augment, Factor, check_range, draw_uniform, expand_per_sample
@@ -66,7 +67,7 @@ def jitter(
         raise UsageError(
             f"jitter can only change the hue of images with red, green and blue; these have {channels} "
             f"channel{'s' if channels > 1 else ''}",
-            "leave jitter.hue out",
+            Message("leave jitter.hue out"),
         )
     identity = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
     active = [name for name in ranges if ranges[name] != identity[name] and (name != "saturation" or channels > 1)]

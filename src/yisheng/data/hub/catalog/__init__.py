@@ -24,6 +24,7 @@ from typing import Any, Literal, cast
 
 from yisheng.core.discovery import hyphenate, plugins
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
 
 Scope = Literal["file", "content", "lines"]
@@ -130,7 +131,10 @@ class HubSet:
         for file in self.files:
             if file.name == name:
                 return file
-        raise UsageError(f"{self.name} has no file {name!r}", suggest(name, (f.name for f in self.files)))
+        raise UsageError(
+            Message("{name} has no file {name_2}", name=self.name, name_2=f"{name!r}"),
+            suggest(name, (f.name for f in self.files)),
+        )
 
     def get_form(self, form: str) -> tuple[HubFile, ...]:
         """Return the files of one form.
@@ -140,7 +144,10 @@ class HubSet:
         """
         files = tuple(f for f in self.files if f.form == form)
         if not files:
-            raise UsageError(f"{self.name} has no form {form!r}", suggest(form, {f.form for f in self.files if f.form}))
+            raise UsageError(
+                Message("{name} has no form {form}", name=self.name, form=f"{form!r}"),
+                suggest(form, {f.form for f in self.files if f.form}),
+            )
         return files
 
 
@@ -164,7 +171,7 @@ def find(name: str) -> HubSet:
 
     name = hyphenate(name)
     if name not in names():
-        raise UsageError(f"the hub knows no set {name!r}", suggest(name, names()))
+        raise UsageError(Message("the hub knows no set {name}", name=f"{name!r}"), suggest(name, names()))
     path, *duplicates = [p for folder in _folders() if (p := folder / f"{name}.toml").is_file()]
     if duplicates:
         from yisheng.core.registry import DuplicateNameError
@@ -173,7 +180,10 @@ def find(name: str) -> HubSet:
     try:
         return _read_set(name, tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"the catalog file {path} is damaged: {error}", "fix it, or reinstall its package") from None
+        raise DataError(
+            Message("the catalog file {path} is damaged: {error}", path=path, error=error),
+            Message("fix it, or reinstall its package"),
+        ) from None
 
 
 def _folders() -> list[Path]:

@@ -12,6 +12,7 @@ import torch
 
 from yisheng.core import machine
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset
 from yisheng.search.executors.serial import Trainer
 from yisheng.search.executors.stacked import chunks
@@ -36,7 +37,9 @@ def train_stacked(jobs: Sequence[Job], data: Dataset, *, chunk: int | None = Non
         DataError: a part contains values that are not finite.
     """
     if chunk is not None and chunk < 1:
-        raise UsageError(f"chunk must be 1 or more, got {chunk}", "remove chunk to have it chosen")
+        raise UsageError(
+            Message("chunk must be 1 or more, got {chunk}", chunk=chunk), Message("remove chunk to have it chosen")
+        )
     yield from train_groups(chunks.group_jobs(jobs), Trainer(data), chunk=chunk)
 
 
@@ -73,7 +76,7 @@ def train_groups(groups: Sequence[Group], trainer: Trainer, *, chunk: int | None
 
 def refuse_stacking(reason: str) -> UsageError:
     """Return the error for jobs that cannot be stacked."""
-    return UsageError(f"these jobs cannot be stacked: {reason}", "use executor=serial")
+    return UsageError(Message("these jobs cannot be stacked: {reason}", reason=reason), Message("use executor=serial"))
 
 
 def _assemble_chunks(
