@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from importlib.metadata import version as read_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "Yisheng"
 author = "The Yisheng authors"
@@ -13,14 +17,25 @@ release = read_version("yisheng")
 version = release
 language = os.environ.get("YISHENG_DOCS_LANGUAGE", "en")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", *(["chinese"] if language.startswith("zh") else [])]
 exclude_patterns = ["site", "zh"] if language == "en" else []
 root_doc = "index"
 html_theme = "furo"
 html_title = f"Yisheng {release}"
 html_last_updated_fmt = None
 html_copy_source = False
-templates_path: list[str] = []
+templates_path = ["templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "language.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
+html_context = {"other_language": {"en": ("zh", "中文")}.get(language, ("en", "English"))}
 
 myst_heading_anchors = 4
 nb_execution_mode = os.environ.get("YISHENG_DOCS_EXECUTION", "force")
