@@ -15,7 +15,7 @@ import os
 import string
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
@@ -38,7 +38,8 @@ class Message(str):
 
     Args:
         template: a whole sentence with named fields; with values, braces of its own are doubled.
-        **values: of the fields: numbers and units formatted before, names, or other messages.
+        **values: of the fields: numbers and units formatted before, names, other messages, or an error, which is its
+            own message: that of ``ValueError(Message(...))`` can be translated.
 
     >>> message = Message("the loss became {loss} at step {step}", loss="nan", step=12)
     >>> message
@@ -51,7 +52,7 @@ class Message(str):
     values: Mapping[str, Any]
 
     def __new__(cls, template: str, /, **values: object) -> Self:
-        plain = {name: v if isinstance(v, Message | int | float) else str(v) for name, v in values.items()}
+        plain = {name: v if isinstance(v, Message | int | float) else message_of(v) for name, v in values.items()}
         message = super().__new__(cls, template.format_map(plain) if plain else template)
         message.template = template
         message.values = MappingProxyType(plain)
@@ -98,6 +99,30 @@ def plural_message(count: int, singular: str, plural: str, /, **values: object) 
     '2 rows are left out'
     """
     return as_message(singular if count == 1 else plural, **values)
+
+
+def join_messages(texts: Iterable[str]) -> str:
+    """Return texts as a list in one text, with commas between them; those that are messages can be translated.
+
+    >>> join_messages([Message("{n} rows", n=3), "x.csv"])
+    '3 rows, x.csv'
+    """
+    items = list(texts)
+    joined = items[0] if items else ""
+    for item in items[1:]:
+        joined = Message("{items}, {item}", items=joined, item=item)
+    return joined
+
+
+def message_of(value: object) -> str:
+    """Return the text of a value; of an error the message that it was raised with.
+
+    >>> message_of(ValueError(Message("{n} rows", n=3))).template
+    '{n} rows'
+    """
+    if isinstance(value, BaseException) and len(value.args) == 1 and isinstance(value.args[0], Message):
+        return value.args[0]
+    return str(value)
 
 
 def as_message(text: str, /, **values: object) -> Message:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
+from yisheng.core.messages import Message
+
 MAX_NAME_BYTES: Final = 120
 """Bytes of a name in UTF-8 at most: a file name of 255 bytes has room for its number and for ``.zip``."""
 MAX_NOTES: Final = 10_000
@@ -29,13 +31,15 @@ def check_run_name(name: str) -> str:
     """
     name = unicodedata.normalize("NFC", name.strip())
     if "/" in name or "\\" in name:
-        raise ValueError("a name without slashes, such as baseline")
+        raise ValueError(Message("a name without slashes, such as baseline"))
     if any(unicodedata.category(character).startswith(("C", "Zl", "Zp")) for character in name):
-        raise ValueError("a name on one line, without control or invisible characters, such as baseline")
+        raise ValueError(Message("a name on one line, without control or invisible characters, such as baseline"))
     if len(name.encode()) > MAX_NAME_BYTES:
-        raise ValueError(f"a name of at most {MAX_NAME_BYTES} bytes; a longer text can be in notes=")
+        raise ValueError(
+            Message("a name of at most {count} bytes; a longer text can be in notes=", count=MAX_NAME_BYTES)
+        )
     if not make_label(name):
-        raise ValueError("a name with a letter or a digit, such as baseline")
+        raise ValueError(Message("a name with a letter or a digit, such as baseline"))
     return name
 
 
@@ -47,9 +51,9 @@ def check_notes(notes: str) -> str:
     """
     notes = notes.strip()
     if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in notes):
-        raise ValueError("a text without control characters")
+        raise ValueError(Message("a text without control characters"))
     if len(notes) > MAX_NOTES:
-        raise ValueError(f"a text of at most {MAX_NOTES:,} characters")
+        raise ValueError(Message("a text of at most {count} characters", count=f"{MAX_NOTES:,}"))
     return notes
 
 

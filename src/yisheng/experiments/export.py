@@ -156,10 +156,10 @@ def _choose_samples(run: RunFolder, predictor: Predictor, data: Dataset | None) 
     if data.spec.shape != spec.shape:
         raise UsageError(
             Message(
-                "{name} has inputs of shape {shape}, the run takes {shape_2}",
+                "{name} has inputs of shape {shape}, the run takes {run_shape}",
                 name=data.name,
                 shape=data.spec.shape,
-                shape_2=spec.shape,
+                run_shape=spec.shape,
             ),
             Message("give the data of the training"),
         )

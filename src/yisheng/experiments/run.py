@@ -180,9 +180,9 @@ def resume(
         if epochs is not None and epochs < previous.epochs:
             raise UsageError(
                 Message(
-                    "epochs must be {epochs} or more, got {epochs_2}: a run can be made longer, not shorter",
-                    epochs=previous.epochs,
-                    epochs_2=epochs,
+                    "epochs must be {minimum} or more, got {epochs}: a run can be made longer, not shorter",
+                    minimum=previous.epochs,
+                    epochs=epochs,
                 ),
                 Message("use epochs={epochs} or more, or train a new run", epochs=previous.epochs),
             )

@@ -97,11 +97,14 @@ def require_token(host: str, token: str | None) -> None:
             Message("use token={token}", token=secrets.token_urlsafe(24)),
         )
     if not is_loopback(host) and len(token or "") < MIN_TOKEN_LENGTH:
-        required = f"a token of {MIN_TOKEN_LENGTH} or more characters" if token else "a token"
         raise UsageError(
             Message(
-                "host={host} can be reached from other machines and needs {required}", host=host, required=required
-            ),
+                "host={host} can be reached from other machines and needs a token of {length} or more characters",
+                host=host,
+                length=MIN_TOKEN_LENGTH,
+            )
+            if token
+            else Message("host={host} can be reached from other machines and needs a token", host=host),
             Message("use token={token}, or leave host out", token=secrets.token_urlsafe(24)),
         )
 

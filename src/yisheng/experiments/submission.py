@@ -79,7 +79,7 @@ def submit(
 def _require_output(out: Path, inputs: Sequence[str | Path], format: str) -> None:
     if format not in FORMATS:
         raise UsageError(
-            Message("format must be {FORMATS}, got {format}", FORMATS=" or ".join(FORMATS), format=f"{format!r}"),
+            Message("format must be one of {FORMATS}, got {format}", FORMATS=", ".join(FORMATS), format=f"{format!r}"),
             suggest(format, FORMATS),
         )
     if not out.name.lower().endswith(SUFFIXES):

@@ -80,7 +80,7 @@ def _start_server(log_folders: list[Path], port: int) -> Iterator[str]:
     """Start TensorBoard in a thread of this process; yield its address."""
     if len(log_folders) > 1 and any("," in str(path) for path in log_folders):
         raise UsageError(
-            Message("TensorBoard cannot read {log_folders}: there is a comma in the path", log_folders=log_folders[0]),
+            Message("TensorBoard cannot read {folder}: there is a comma in the path", folder=log_folders[0]),
             Message("rename the folder"),
         )
     started: list[Any] = []
@@ -106,7 +106,7 @@ def _start_server(log_folders: list[Path], port: int) -> Iterator[str]:
             address: str = tensorboard.launch()
         except program.TensorBoardServerException as error:
             raise UsageError(
-                Message("port {port} cannot be used: {split}", port=port, split=" ".join(str(error.msg).split())),
+                Message("port {port} cannot be used: {reason}", port=port, reason=" ".join(str(error.msg).split())),
                 Message("choose another port with port=, or use port=0 for any free one"),
             ) from None
     try:

@@ -63,7 +63,7 @@ def draw_network(
     if run.is_cross_validation:
         raise UsageError(
             Message("{folder} is a cross-validation with several models", folder=folder),
-            f"use one of them: {folder / 'fold-01'}",
+            Message("use one of them: {path}", path=folder / "fold-01"),
         )
     if explain and (layer is not None or photo is None):
         raise UsageError(

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from yisheng.core.messages import Message
+
 TORCH = str(Path(inspect.getfile(torch)).parent)
 PYTHON = sysconfig.get_path("stdlib")
 PACKAGE = str(Path(__file__).parents[1])
@@ -54,13 +56,13 @@ def explain_failure(error: BaseException) -> str:
     """
     text = str(error).strip() or type(error).__name__
     if "data-dependent" in text or "DataDependent" in type(error).__name__:
-        reason = "forward decides by the values of its inputs"
+        reason: str = Message("forward decides by the values of its inputs")
     elif "specialized it to be a constant" in text or "Constraints violated" in text:
-        reason = "forward turns the number of rows into a fixed number"
+        reason = Message("forward turns the number of rows into a fixed number")
     else:
         reason = text.splitlines()[0].rstrip(".:")[:MAX_REASON]
     line = _find_user_line(error)
-    return f"{reason} ({line})" if line else reason
+    return Message("{reason} ({line})", reason=reason, line=line) if line else reason
 
 
 def explain_conversion_failure(error: BaseException) -> str:

@@ -146,8 +146,8 @@ def load(folder: Path, model: Any = None) -> Artifact:
     if hashlib.sha256(content).hexdigest() != description.get("sha256"):
         raise DataError(
             Message(
-                "{folder} is not the file that {MODEL} describes (SHA-256 differs)",
-                folder=folder / RunFolder.WEIGHTS,
+                "{path} is not the file that {MODEL} describes (SHA-256 differs)",
+                path=folder / RunFolder.WEIGHTS,
                 MODEL=RunFolder.MODEL,
             ),
             INTACT_COPY,
@@ -189,7 +189,9 @@ def _explain_damage(folder: Path) -> Iterator[None]:
         reason = error.problem if isinstance(error, UsageError) else str(error)
         raise DataError(
             Message(
-                "the model in {folder} cannot be rebuilt: {split}", folder=folder, split=" ".join(reason.split())[:300]
+                "the model in {folder} cannot be rebuilt: {reason}",
+                folder=folder,
+                reason=" ".join(reason.split())[:300],
             ),
             INTACT_COPY,
         ) from None
@@ -213,7 +215,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
     verify_checksums(folder, RunFolder.MODEL, RunFolder.WEIGHTS, *_list_optional_files(folder, description))
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise DataError(
-            Message("{folder} is not of format {FORMAT}", folder=folder / RunFolder.MODEL, FORMAT=FORMAT),
+            Message("{path} is not of format {FORMAT}", path=folder / RunFolder.MODEL, FORMAT=FORMAT),
             Message("use the version of yisheng that wrote it"),
         )
     return description
@@ -258,9 +260,9 @@ def _require_registered(folder: Path, description: Mapping[str, Any]) -> None:
         if isinstance(name, str) and not is_own and registry.hyphenate(name) not in registry.names(kind):
             raise DataError(
                 Message(
-                    "the model in {folder} cannot be rebuilt: unknown {KIND_LABELS} {name}",
+                    "the model in {folder} cannot be rebuilt: unknown {kind} {name}",
                     folder=folder,
-                    KIND_LABELS=registry.KIND_LABELS[kind],
+                    kind=registry.KIND_LABELS[kind],
                     name=f"{name!r}",
                 ),
                 Message("if it belongs to a plugin, install the plugin here and name its package in YISHENG_PLUGINS"),

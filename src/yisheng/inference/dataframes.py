@@ -64,10 +64,20 @@ def read_dataframe(frame: pd.DataFrame, spec: Spec, name: str = "the DataFrame")
     names = [column.name for column in spec.columns] or list(frame.columns)
     missing = [name for name in names if name not in frame.columns]
     if missing or len(names) != spec.shape[0]:
-        problem = f"lacks {', '.join(map(str, missing[:5]))}" if missing else f"has {len(names)} columns"
+        columns = spec.shape[0]
         raise DataError(
             Message(
-                "{name} {problem}, the model takes {shape} columns", name=name, problem=problem, shape=spec.shape[0]
+                "{name} lacks {missing}, the model takes {columns} columns",
+                name=name,
+                missing=", ".join(map(str, missing[:5])),
+                columns=columns,
+            )
+            if missing
+            else Message(
+                "{name} has {count} columns, the model takes {columns} columns",
+                name=name,
+                count=len(names),
+                columns=columns,
             ),
             Message("name the columns as in training"),
         )

@@ -51,8 +51,8 @@ def verify_checksums(folder: Path, *names: str) -> None:
         if _hash(folder / name) != checksums.get(name):
             raise DataError(
                 Message(
-                    "{folder} is not the file that {CHECKSUMS} lists (SHA-256 differs)",
-                    folder=folder / name,
+                    "{path} is not the file that {CHECKSUMS} lists (SHA-256 differs)",
+                    path=folder / name,
                     CHECKSUMS=RunFolder.CHECKSUMS,
                 ),
                 INTACT_COPY,

@@ -64,7 +64,9 @@ def compute_occlusion_map(artifact: Artifact, x: np.ndarray) -> np.ndarray:
         )
     if x.shape != artifact.spec.shape:
         raise UsageError(
-            Message("the image must have the shape {shape}, got {shape_2}", shape=artifact.spec.shape, shape_2=x.shape),
+            Message(
+                "the image must have the shape {expected}, got {shape}", expected=artifact.spec.shape, shape=x.shape
+            ),
             Message("read it with its run"),
         )
     height, width = x.shape[1:]

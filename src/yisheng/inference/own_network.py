@@ -152,12 +152,12 @@ def rebuild_own_network(
         if program is None:
             raise DataError(
                 Message(
-                    "the network of {folder} is {network}, which could not be saved without its code: {network_2}",
+                    "the network of {folder} is {network}, which could not be saved without its code: {reason}",
                     folder=folder,
                     network=network["name"],
-                    network_2=network["own"]["no_program"],
+                    reason=network["own"]["no_program"],
                 ),
-                Message("give {network}", network=describe_remedy(str(network["name"]))),
+                Message("give {remedy}", remedy=describe_remedy(str(network["name"]))),
             )
         return read_program(program.data, weights, program.constants)
     name, component = read_component("models", supplied)
@@ -185,8 +185,9 @@ def rebuild_own_network(
             folder=folder,
             mismatch=mismatch,
         ),
-        f"give the network of the training, {network['name']}"
-        + (" with the options that it had" if options else " as it was then"),
+        Message("give the network of the training, {name} with the options that it had", name=network["name"])
+        if options
+        else Message("give the network of the training, {name} as it was then", name=network["name"]),
     )
 
 

@@ -65,12 +65,12 @@ class PredictionTable:
                     FORMATS=", ".join(FORMATS),
                     format=f"{self.format!r}",
                 ),
-                Message("use format={FORMATS}", FORMATS=FORMATS[0]),
+                Message("use format={format}", format=FORMATS[0]),
             )
         if self.format == "probability" and not self.spec.classes:
             raise UsageError(
                 Message("only a model of classes or labels has probabilities"),
-                Message("use format={FORMATS}", FORMATS=FORMATS[0]),
+                Message("use format={format}", format=FORMATS[0]),
             )
 
     @property

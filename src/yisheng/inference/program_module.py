@@ -146,7 +146,9 @@ class ProgramModule(nn.Module):
                 raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise DataError(
-                f"the network's program stops at {step.name if step else 'its inputs'}: {reason}",
+                Message("the network's program stops at {step}: {reason}", step=step.name, reason=reason)
+                if step
+                else Message("the network's program stops at its inputs: {reason}", reason=reason),
                 Message("give inputs as in training, or load the run with its code: model=net.py:Net"),
             ) from error
         outputs = [values[number] for number in numbers]
@@ -162,14 +164,14 @@ class ProgramModule(nn.Module):
             structure = flatten_structure(x, inputs)
         except ValueError as error:
             raise DataError(
-                Message("the network's program got {error} as an input", error=error), Message("give tensors")
+                Message("the network's program takes tensors, got {received}", received=error), Message("give tensors")
             ) from None
         if structure != self.program_data.arguments:
             raise DataError(
                 Message(
-                    "the network's program takes {count} inputs in another form than the {count_2} that it got",
-                    count=len(self.program_data.inputs),
-                    count_2=len(inputs),
+                    "the network's program takes {expected} inputs in another form than the {received} that it got",
+                    expected=len(self.program_data.inputs),
+                    received=len(inputs),
                 ),
                 Message("give inputs as in training"),
             )

@@ -39,7 +39,7 @@ def read_program(
     except (ValueError, KeyError, TypeError, IndexError, RuntimeError, RecursionError) as error:
         reason = str(error)
     raise DataError(
-        Message("the network's program is damaged: {split}", split=" ".join(reason.split())[:300]), INTACT_COPY
+        Message("the network's program is damaged: {reason}", reason=" ".join(reason.split())[:300]), INTACT_COPY
     )
 
 

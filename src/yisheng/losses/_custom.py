@@ -90,10 +90,10 @@ def _adapt(component: Callable[..., Any], spec: Spec) -> Loss:
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise UsageError(
                 Message(
-                    "the loss cannot take outputs {output} and targets {target}: {split}",
+                    "the loss cannot take outputs {output} and targets {target}: {reason}",
                     output=_describe(output),
                     target=_describe(target),
-                    split=" ".join(str(error).split())[:300],
+                    reason=" ".join(str(error).split())[:300],
                 ),
                 Message("fit the network's last layer or the loss to these shapes"),
             ) from error

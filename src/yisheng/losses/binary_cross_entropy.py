@@ -75,9 +75,9 @@ def select_second_class(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         raise DataError(
             Message(
                 "binary cross-entropy on two classes needs outputs (B, 1) and class numbers (B,), got "
-                "outputs {shape} and targets {shape_2}",
-                shape=tuple(output.shape),
-                shape_2=tuple(y.shape),
+                "outputs {output_shape} and targets {target_shape}",
+                output_shape=tuple(output.shape),
+                target_shape=tuple(y.shape),
             ),
             Message("use a model with one output unit, or loss=cross-entropy"),
         )

@@ -74,9 +74,9 @@ def require_classes(output: torch.Tensor, y: torch.Tensor) -> None:
         raise DataError(
             Message(
                 "cross-entropy needs class numbers (B,) or soft labels (B, C) for outputs (B, C), got "
-                "targets {shape} for outputs {shape_2}",
-                shape=tuple(y.shape),
-                shape_2=tuple(output.shape),
+                "targets {target_shape} for outputs {output_shape}",
+                target_shape=tuple(y.shape),
+                output_shape=tuple(output.shape),
             ),
             Message("use one class number per row, and a model with one output unit per class"),
         )
@@ -95,6 +95,9 @@ def compute_class_weights(spec: Spec, y: np.ndarray, class_weight: str | tuple[f
                 classes=classes,
                 count=len(class_weight),
             ),
-            f"order them as {', '.join(spec.classes[:10])}{', ...' * (classes > 10)}, or use class_weight=balanced",
+            Message(
+                "order them as {classes}, or use class_weight=balanced",
+                classes=", ".join((*spec.classes[:10], *["..."] * (classes > 10))),
+            ),
         )
     return torch.tensor(class_weight, dtype=torch.float64)

@@ -27,9 +27,9 @@ def require_same_shape(output: torch.Tensor, y: torch.Tensor) -> None:
     if output.shape != y.shape or output.ndim != 2:
         raise DataError(
             Message(
-                "the loss needs outputs and targets of one shape (B, O), got {shape} and {shape_2}",
-                shape=tuple(output.shape),
-                shape_2=tuple(y.shape),
+                "the loss needs outputs and targets of one shape (B, O), got {output_shape} and {target_shape}",
+                output_shape=tuple(output.shape),
+                target_shape=tuple(y.shape),
             ),
             Message("give one column per target or label, even if there is only one: y.reshape(-1, 1)"),
         )

@@ -51,10 +51,10 @@ def make_entry(component: Any, name: str) -> CustomEntry:
         except Exception as error:
             raise UsageError(
                 Message(
-                    "metric {name} raises {type_name}: {split}",
+                    "metric {name} raises {type_name}: {reason}",
                     name=name,
                     type_name=type(error).__name__,
-                    split=" ".join(str(error).split())[:300],
+                    reason=" ".join(str(error).split())[:300],
                 ),
                 Message("it is called with targets and predictions of a whole part, as scikit-learn's metrics"),
             ) from error

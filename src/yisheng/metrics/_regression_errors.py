@@ -18,9 +18,9 @@ def compute_errors(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     if prediction.shape != y.shape:
         raise DataError(
             Message(
-                "predictions and targets must have one shape (N, T), got {shape} and {shape_2}",
+                "predictions and targets must have one shape (N, T), got {shape} and {target_shape}",
                 shape=prediction.shape,
-                shape_2=y.shape,
+                target_shape=y.shape,
             ),
             Message("give one column per target, even if there is only one: y.reshape(-1, 1)"),
         )

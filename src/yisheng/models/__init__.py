@@ -61,9 +61,9 @@ def build(name: str, spec: Spec, **options: Any) -> nn.Module:
     if "fits" in entry.meta and not entry.meta["fits"](spec):
         raise UsageError(
             Message(
-                "{name} needs {meta}, got inputs of shape {shape}",
+                "{name} needs {requirement}, got inputs of shape {shape}",
                 name=entry.name,
-                meta=entry.meta["requires"],
+                requirement=entry.meta["requires"],
                 shape=spec.shape,
             ),
             Message("name another model"),

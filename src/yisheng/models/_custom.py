@@ -103,10 +103,10 @@ def _build(component: Callable[..., Any], name: str, spec: Spec, options: dict[s
     except Exception as error:
         raise UsageError(
             Message(
-                "model={name} cannot be built: {type_name}: {split}",
+                "model={name} cannot be built: {type_name}: {reason}",
                 name=name,
                 type_name=type(error).__name__,
-                split=" ".join(str(error).split()),
+                reason=" ".join(str(error).split()),
             ),
             Message("build it yourself to see where, or give the module: model=Net(...)"),
         ) from error

@@ -43,8 +43,8 @@ def parse_monotone(monotone: Mapping[str, str] | tuple[str, ...], spec: Spec) ->
         if direction not in DIRECTIONS:
             raise UsageError(
                 Message(
-                    "monotone must be as in area:up or age:down, got {filter}",
-                    filter=f"{':'.join(filter(None, (name, direction)))!r}",
+                    "monotone must be as in area:up or age:down, got {text}",
+                    text=f"{':'.join(filter(None, (name, direction)))!r}",
                 ),
                 Message("write the column, a colon, and up or down"),
             )

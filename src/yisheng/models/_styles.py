@@ -41,12 +41,12 @@ def choose_style(model: str, spec: Spec, style: str, min_sides: Mapping[str, int
     fitting = [name for name, min_side in min_sides.items() if side >= min_side]
     raise UsageError(
         Message(
-            "{model} style={style} needs images of at least {min_sides} x {min_sides} pixels, got {shape} x {shape_2}",
+            "{model} style={style} needs images of at least {min_side} x {min_side} pixels, got {height} x {width}",
             model=model,
             style=style,
-            min_sides=min_sides[style],
-            shape=spec.shape[1],
-            shape_2=spec.shape[2],
+            min_side=min_sides[style],
+            height=spec.shape[1],
+            width=spec.shape[2],
         ),
         Message("use {names}", names=" or ".join(f"style={name}" for name in fitting))
         if fitting

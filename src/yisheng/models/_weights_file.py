@@ -139,7 +139,7 @@ def _explain_pickle_error(path: Path, error: Exception) -> DataError:
             SAVE_WEIGHTS_ONLY,
         )
     return DataError(
-        Message("{path} is not a complete file of weights: {text}", path=path, text=text[:200]),
+        Message("{path} is not a complete file of weights: {reason}", path=path, reason=text[:200]),
         Message("download or save it again"),
     )
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import UsageError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, join_messages, plural_message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Spec
@@ -132,10 +132,10 @@ def _forward(network: nn.Module, x: Any) -> Any:
         shapes = _describe(x)
         raise UsageError(
             Message(
-                "the network cannot take inputs of {shapes}: {type_name}: {split}",
+                "the network cannot take inputs of {shapes}: {type_name}: {reason}",
                 shapes=shapes,
                 type_name=type(error).__name__,
-                split=" ".join(str(error).split())[:300],
+                reason=" ".join(str(error).split())[:300],
             ),
             Message("call it on a tensor of that shape to see where; the first axis is the batch"),
         ) from error
@@ -152,12 +152,12 @@ def _find_path(result: Any, output: str | None) -> tuple[str | int, ...]:
             except (KeyError, IndexError, TypeError, AttributeError):
                 raise UsageError(
                     Message("output={output}: the network returns {result}", output=output, result=_describe(result)),
-                    Message("use one of {result}", result=_list_outputs(result)),
+                    Message("use one of {outputs}", outputs=", ".join(_list_outputs(result))),
                 ) from None
         if not isinstance(value, torch.Tensor):
             raise UsageError(
                 Message("output={output} is {description}, not a tensor", output=output, description=_describe(value)),
-                Message("use one of {result}", result=_list_outputs(result)),
+                Message("use one of {outputs}", outputs=", ".join(_list_outputs(result))),
             )
         return path
     if isinstance(result, torch.Tensor):
@@ -170,7 +170,7 @@ def _find_path(result: Any, output: str | None) -> tuple[str | int, ...]:
             return (name,)
     raise UsageError(
         Message("the network returns {result}, and it is not clear what the loss gets of it", result=_describe(result)),
-        Message("name it: output={result}", result=(_list_outputs(result) or ["logits"])[0]),
+        Message("name it: output={output}", output=(_list_outputs(result) or ["logits"])[0]),
     )
 
 
@@ -227,18 +227,20 @@ def _require_outputs(tensor: torch.Tensor, spec: Spec) -> Spec:
             Message("the network returns NaN before any training"),
             Message("look for a division by zero, a logarithm or a root in it"),
         )
-    expected: tuple[int, ...]
-    if spec.task == "regression":
-        expected, reason = (spec.outputs,), f"the target has {spec.outputs}"
-    elif spec.task == "multilabel":
-        expected, reason = (len(spec.classes),), f"the data has {len(spec.classes)} labels"
-    else:
-        expected = (len(spec.classes), 1) if len(spec.classes) == 2 else (len(spec.classes),)
-        reason = f"the data has {len(spec.classes)} classes"
-    if count not in expected:
+    required = spec.outputs if spec.task == "regression" else len(spec.classes)
+    if count != required and not (spec.task == "classification" and required == 2 and count == 1):
+        values = {"count": count, "required": required}
+        if spec.task == "regression":
+            problem = Message("values per row: the network returns {count}, the target has {required}", **values)
+        elif spec.task == "multilabel":
+            problem = Message("values per row: the network returns {count}, the data has {required} labels", **values)
+        else:
+            problem = Message("values per row: the network returns {count}, the data has {required} classes", **values)
         raise UsageError(
-            f"the network returns {count} value{'s' * (count != 1)} for each row, {reason}",
-            f"give its last layer {expected[0]} output{'s' * (expected[0] != 1)}",
+            problem,
+            plural_message(
+                required, "give its last layer {count} output", "give its last layer {count} outputs", count=required
+            ),
         )
     return spec.with_outputs(count)
 
@@ -246,9 +248,10 @@ def _require_outputs(tensor: torch.Tensor, spec: Spec) -> Spec:
 def _describe(value: Any) -> str:
     """Return type and shapes of a value, for an error."""
     if isinstance(value, torch.Tensor):
-        return f"shape {tuple(value.shape)} ({str(value.dtype).removeprefix('torch.')})"
+        dtype = str(value.dtype).removeprefix("torch.")
+        return Message("shape {shape} ({dtype})", shape=tuple(value.shape), dtype=dtype)
     if isinstance(value, Mapping):
-        return "a dictionary of " + ", ".join(map(str, value))
+        return Message("a dictionary of {names}", names=", ".join(map(str, value)))
     if isinstance(value, tuple | list):
-        return f"{len(value)} values: " + ", ".join(_describe(item) for item in value)
+        return Message("{count} values: {values}", count=len(value), values=join_messages(map(_describe, value)))
     return type(value).__name__

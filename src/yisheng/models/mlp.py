@@ -98,10 +98,10 @@ def expand_dropout(dropout: float | Sequence[float], hidden: Sequence[int]) -> S
         values = ",".join(f"{rate:g}" for rate in dropout)
         raise UsageError(
             Message(
-                "dropout={values} has {count} numbers for {count_2} hidden layers",
+                "dropout={values} has {count} numbers for {layers} hidden layers",
                 values=values,
                 count=len(dropout),
-                count_2=len(hidden),
+                layers=len(hidden),
             ),
             Message("give one number, or one for each layer of hidden="),
         )

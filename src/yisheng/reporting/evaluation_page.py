@@ -101,8 +101,8 @@ def _read_facts(folder: Path, run: Path) -> RunFacts:
         position = ".".join(map(str, problem["loc"]))
         raise DataError(
             Message(
-                "{folder} is damaged at {position}: {problem}",
-                folder=folder / RunFolder.EVALUATION,
+                "{path} is damaged at {position}: {problem}",
+                path=folder / RunFolder.EVALUATION,
                 position=position,
                 problem=problem["msg"],
             ),

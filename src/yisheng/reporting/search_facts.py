@@ -166,10 +166,10 @@ def read_search(folder: Path) -> Search:
         location = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise DataError(
             Message(
-                "{folder} is damaged at {location}: {first}",
-                folder=folder / RunFolder.TRIALS,
+                "{path} is damaged at {location}: {reason}",
+                path=folder / RunFolder.TRIALS,
                 location=location,
-                first=first["msg"],
+                reason=first["msg"],
             ),
             Message("write it again with `yisheng resume {folder}`", folder=folder),
         ) from None

@@ -46,7 +46,7 @@ class Weights(Mapping[str, "np.ndarray | torch.Tensor"]):
             tensors = load_file(folder / RunFolder.WEIGHTS)
         except (OSError, SafetensorError) as error:
             raise DataError(
-                Message("{folder} cannot be read: {error}", folder=folder / RunFolder.WEIGHTS, error=error), INTACT_COPY
+                Message("{path} cannot be read: {error}", path=folder / RunFolder.WEIGHTS, error=error), INTACT_COPY
             ) from None
         self._tensors = {name: tensors[name] for name in sort_naturally(tensors)}
 

@@ -40,7 +40,7 @@ def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...]:
         if len(different) > 1:
             raise UsageError(
                 Message(
-                    "shapes {names} cannot be broadcast", names=" and ".join(str(tuple(shape)) for shape in shapes)
+                    "shapes {shapes} cannot be broadcast", shapes=" and ".join(str(tuple(shape)) for shape in shapes)
                 ),
                 Message("make the sizes of each axis, counted from the last, equal or 1"),
             )

@@ -58,8 +58,8 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     if len(shapes) > 1:
         raise UsageError(
             Message(
-                "shapes {names} cannot be joined along axis {axis}",
-                names=", ".join(str(tuple(x.shape)) for x in tensors),
+                "shapes {shapes} cannot be joined along axis {axis}",
+                shapes=", ".join(str(tuple(x.shape)) for x in tensors),
                 axis=axis,
             ),
             Message("give tensors that differ in the size of that axis only"),

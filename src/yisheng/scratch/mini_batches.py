@@ -46,10 +46,10 @@ def mini_batches(
     if size < 1 or len(x) != len(y):
         raise UsageError(
             Message(
-                "batches of {size} rows of {count} inputs and {count_2} targets",
+                "batches of {size} rows of {inputs} inputs and {targets} targets",
                 size=size,
-                count=len(x),
-                count_2=len(y),
+                inputs=len(x),
+                targets=len(y),
             ),
             Message("use size=1 or more, and as many targets as inputs"),
         )

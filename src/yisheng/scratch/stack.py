@@ -44,7 +44,7 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """
     if len({x.shape for x in tensors}) > 1:
         raise UsageError(
-            Message("shapes {names} cannot be stacked", names=", ".join(str(tuple(x.shape)) for x in tensors)),
+            Message("shapes {shapes} cannot be stacked", shapes=", ".join(str(tuple(x.shape)) for x in tensors)),
             Message("give tensors of one shape, or join them along an axis with concatenate"),
         )
     return concatenate([x.unsqueeze(axis) for x in tensors], axis)

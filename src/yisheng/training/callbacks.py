@@ -104,7 +104,7 @@ def apply_callbacks(
         name = getattr(callback, "__name__", type(callback).__name__)
         if not callable(callback):
             raise UsageError(
-                Message("a callback must be a function, got {callback}", callback=f"{callback!r}"),
+                Message("a callback must be a function, got {value}", value=f"{callback!r}"),
                 Message("write def stop(events): yield from events"),
             )
         takes_state = len(inspect.signature(callback).parameters) > 1

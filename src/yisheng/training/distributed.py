@@ -162,11 +162,7 @@ class Peers:
         differing = self.broadcast_json(differing)
         if differing is not None:
             raise UsageError(
-                Message(
-                    "process {differing} has other {differing_2} than process 0",
-                    differing=differing[0],
-                    differing_2=differing[1],
-                ),
+                Message("process {rank} has other {part} than process 0", rank=differing[0], part=differing[1]),
                 remedy,
             )
 

@@ -97,8 +97,8 @@ def require_channels_last(model: nn.Module, x: Any) -> None:
     except RuntimeError as error:
         raise UsageError(
             Message(
-                "the network does not support memory_format=channels-last: {split}",
-                split=" ".join(str(error).split())[:200],
+                "the network does not support memory_format=channels-last: {reason}",
+                reason=" ".join(str(error).split())[:200],
             ),
             Message("leave memory_format out, or use x.flatten(1) in place of x.view(...)"),
         ) from error
@@ -171,10 +171,10 @@ def _require_loss_outputs(config: ResolvedConfig, expected: Spec, fitted: Spec) 
         return
     raise UsageError(
         Message(
-            "loss={name} needs {outputs} outputs, the network has {outputs_2}",
+            "loss={name} needs {outputs} outputs, the network has {network_outputs}",
             name=config.loss.name,
             outputs=expected.outputs,
-            outputs_2=fitted.outputs,
+            network_outputs=fitted.outputs,
         ),
         Message("leave loss out to have it chosen, or change the network's last layer"),
     )

@@ -9,11 +9,11 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import NonFiniteError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.types import Batch
 from yisheng.training.state import State
 
-REMEDY = "use a lower lr, clip gradients (clip_norm=1), or look for extreme values in those rows"
+REMEDY = Message("use a lower lr, clip gradients (clip_norm=1), or look for extreme values in those rows")
 MAX_LISTED_ROWS = 8
 
 
@@ -46,15 +46,15 @@ def explain_nonfinite_gradient(state: State, batch: Batch) -> NonFiniteError:
         for name, parameter in state.model.named_parameters()
         if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
     ]
-    layer = f"the gradient of {nonfinite[-1]} is the first that is not finite" if nonfinite else "their norm overflows"
+    layer = (
+        Message("the gradient of {name} is the first that is not finite", name=nonfinite[-1])
+        if nonfinite
+        else Message("their norm overflows")
+    )
+    origin = _describe_nonfinite_rows(batch) or layer
     update = _describe_update(state.step + 1, state.epoch, batch)
     return NonFiniteError(
-        Message(
-            "gradients became non-finite {update}: {batch}",
-            update=update,
-            batch=_describe_nonfinite_rows(batch) or layer,
-        ),
-        REMEDY,
+        Message("gradients became non-finite {update}: {origin}", update=update, origin=origin), REMEDY
     )
 
 
@@ -66,29 +66,40 @@ def explain_nonfinite_update(step: int, epoch: int, batch: Batch) -> NonFiniteEr
         epoch: epochs finished before it.
         batch: its batch.
     """
-    origin = _describe_nonfinite_rows(batch) or "its inputs are finite, its loss or gradients are not"
-    return NonFiniteError(
-        Message("numbers became non-finite {step}: {origin}", step=_describe_update(step, epoch, batch), origin=origin),
-        REMEDY,
-    )
+    origin = _describe_nonfinite_rows(batch) or Message("its inputs are finite, its loss or gradients are not")
+    update = _describe_update(step, epoch, batch)
+    return NonFiniteError(Message("numbers became non-finite {update}: {origin}", update=update, origin=origin), REMEDY)
 
 
-def _describe_update(step: int, epoch: int, batch: Batch) -> str:
-    rows = ", ".join(str(int(row)) for row in batch.index[:MAX_LISTED_ROWS])
-    return f"at step {step} (epoch {epoch + 1}, rows {rows}{', ...' if len(batch) > MAX_LISTED_ROWS else ''})"
+def _describe_update(step: int, epoch: int, batch: Batch) -> Message:
+    rows = [str(int(row)) for row in batch.index[:MAX_LISTED_ROWS]] + ["..."] * (len(batch) > MAX_LISTED_ROWS)
+    return Message("at step {step} (epoch {epoch}, rows {rows})", step=step, epoch=epoch + 1, rows=", ".join(rows))
 
 
-def _describe_nonfinite_rows(batch: Batch) -> str:
-    """Return which rows have inputs or targets that are not finite, or "" if none has."""
+def _describe_nonfinite_rows(batch: Batch) -> Message | None:
+    """Return which rows have inputs or targets that are not finite, or None if none has."""
     for name, values in (*(("inputs", x) for x in nested.tensors(batch.x)), ("targets", batch.y)):
         nonfinite = ~torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else ~torch.isfinite(values)
         if nonfinite.any():
             rows = batch.index[nonfinite][:MAX_LISTED_ROWS].tolist()
-            return f"the {name} of row{'s' * (len(rows) > 1)} {', '.join(map(str, rows))} are not finite"
-    return ""
+            listed = ", ".join(map(str, rows))
+            if name == "inputs":
+                return plural_message(
+                    len(rows),
+                    "the inputs of row {rows} are not finite",
+                    "the inputs of rows {rows} are not finite",
+                    rows=listed,
+                )
+            return plural_message(
+                len(rows),
+                "the targets of row {rows} are not finite",
+                "the targets of rows {rows} are not finite",
+                rows=listed,
+            )
+    return None
 
 
-def _find_first_nonfinite_layer(model: nn.Module, batch: Batch) -> str:
+def _find_first_nonfinite_layer(model: nn.Module, batch: Batch) -> Message:
     """Run the batch and return the first layer whose output is not finite."""
     names: list[str] = []
 
@@ -108,5 +119,5 @@ def _find_first_nonfinite_layer(model: nn.Module, batch: Batch) -> str:
         for handle in handles:
             handle.remove()
     if not names:
-        return "the outputs are finite, the loss is not"
-    return f"layer {names[0]} is the first whose output is not finite"
+        return Message("the outputs are finite, the loss is not")
+    return Message("layer {name} is the first whose output is not finite", name=names[0])

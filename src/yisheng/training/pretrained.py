@@ -45,7 +45,7 @@ def load_pretrained(config: Config) -> tuple[Config, Pretrained | None]:
         if run.is_cross_validation:
             raise UsageError(
                 Message("weights={path} is a cross-validation of several models", path=path),
-                f"use one of them, weights={path / 'fold-01'} for example",
+                Message("use one of them, weights={path} for example", path=path / "fold-01"),
             )
         return _load_from_run(config, run)
     name = path.name
@@ -131,8 +131,9 @@ def _download(name: str, model: str) -> tuple[str, Path]:
     if not matching:
         networks = sort_naturally({_network_name(file) for file in published_files})
         raise UsageError(
-            f"there is neither a file nor published weights named {name!r}"
-            + (f" for {model}" if name == "imagenet" else ""),
+            Message("there are no published weights imagenet for {model}", model=model)
+            if name == "imagenet"
+            else Message("there is neither a file nor published weights named {name}", name=f"{name!r}"),
             suggest(name, ["imagenet", *networks, *published_files]),
         )
     errors: list[DataError] = []

@@ -27,7 +27,7 @@ def choose_shards(config: Config, processes: int) -> Config:
     if processes & (processes - 1):
         raise UsageError(
             Message("processes={processes} is not a power of two: gradients are added in pairs", processes=processes),
-            Message("use processes={bits}", bits=1 << processes.bit_length() - 1),
+            Message("use processes={processes}", processes=1 << processes.bit_length() - 1),
         )
     shards = processes if config.shards == AUTO else config.shards
     config = config.model_copy(update={"shards": shards})

@@ -169,8 +169,8 @@ def from_json(data: Mapping[str, Any]) -> Transform:
         received = ", ".join(str(key) for key in data if key != "name") or "none"
         raise DataError(
             Message(
-                "transform {data} has the fields {names}, got {received}",
-                data=data["name"],
+                "transform {name} has the fields {names}, got {received}",
+                name=data["name"],
                 names=", ".join(names) or "none",
                 received=received,
             ),
@@ -185,7 +185,9 @@ def from_json(data: Mapping[str, Any]) -> Transform:
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise DataError(
-                Message("transform {data} is damaged at {name}: {reason}", data=data["name"], name=name, reason=reason),
+                Message(
+                    "transform {name} is damaged at {field}: {reason}", name=data["name"], field=name, reason=reason
+                ),
                 remedy,
             ) from None
     transform: Transform = build(**values)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.types import InputSpec
 
 CHUNK_VALUES = 1 << 18
@@ -166,15 +166,19 @@ def raise_nonfinite(nonfinite: np.ndarray, columns: Sequence[str] = (), part: st
     """
     indices = np.flatnonzero(nonfinite)
     names = [columns[i] if len(columns) == len(nonfinite) else f"number {i + 1}" for i in indices[:5]]
-    suffix = f" and {len(indices) - 5} more" if len(indices) > 5 else ""
-    plural = "s" if len(indices) > 1 else ""
+    values = {"names": ", ".join(names), "part": part}
     raise DataError(
         Message(
-            "missing or infinite values in column{plural} {names}{suffix} of the {part} part",
-            plural=plural,
-            names=", ".join(names),
-            suffix=suffix,
-            part=part,
+            "missing or infinite values in columns {names} and {count} more of the {part} part",
+            count=len(indices) - 5,
+            **values,
+        )
+        if len(indices) > 5
+        else plural_message(
+            len(indices),
+            "missing or infinite values in column {names} of the {part} part",
+            "missing or infinite values in columns {names} of the {part} part",
+            **values,
         ),
         Message("fill them in, or leave out those rows or columns"),
     )

@@ -85,7 +85,9 @@ class codes:  # noqa: N801  # its name is the registered name
         if x.shape[-1] != len(self.shift):
             raise DataError(
                 Message(
-                    "the transform was fitted on {count} columns, got {shape}", count=len(self.shift), shape=x.shape[-1]
+                    "the transform was fitted on {count} columns, got {columns}",
+                    count=len(self.shift),
+                    columns=x.shape[-1],
                 ),
                 Message("give data of the same form as in training"),
             )

@@ -232,11 +232,10 @@ class columns:  # noqa: N801  # its name is the registered name
         ):
             raise DataError(
                 Message(
-                    "the transform was fitted on {count} columns, got {shape} of shape {shape_2} with other "
-                    "kinds or categories",
+                    "the transform was fitted on {count} columns, got inputs of shape {shape} with other kinds or "
+                    "categories",
                     count=len(self.kinds),
-                    shape=spec.shape[0],
-                    shape_2=spec.shape,
+                    shape=spec.shape,
                 ),
                 Message("give data of the same form as in training"),
             )
@@ -260,7 +259,7 @@ class columns:  # noqa: N801  # its name is the registered name
 def _require_kinds(table: Sequence[Column], D: int) -> None:
     if len(table) != D:
         raise DataError(
-            Message("{count} columns do not fit rows of {D} values", count=len(table), D=D),
+            Message("{count} columns do not fit rows of {width} values", count=len(table), width=D),
             Message("name every column, or none"),
         )
     wrong_kinds = [f"{c.name} ({c.kind})" for c in table if c.kind not in KINDS]

@@ -158,7 +158,7 @@ def _check_name(name: str) -> str:
         return make_label(check_run_name(name))
     except ValueError as error:
         raise UsageError(
-            Message("name must be {error}, got {name}", error=error, name=f"{name!r}"),
+            Message("name must be {rule}, got {name}", rule=error, name=f"{name!r}"),
             Message("use name=hospital-b, for example"),
         ) from None
 

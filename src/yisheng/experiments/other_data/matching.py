@@ -118,12 +118,12 @@ def match_targets(dataset: Dataset, rows: np.ndarray, spec: Spec, forms: Sequenc
         return _match_numbers(dataset, values[y][:, None], spec)
     raise DataError(
         Message(
-            "{name} is for {task} (target {target}), the run for {task_2} ({target_2})",
+            "{name} is for {task} (target {target}), the run for {run_task} ({run_target})",
             name=dataset.name,
             task=task,
             target=dataset.spec.target,
-            task_2=spec.task,
-            target_2=spec.target,
+            run_task=spec.task,
+            run_target=spec.target,
         ),
         Message("give data with the same target; for a table name its column with target="),
     )
@@ -214,9 +214,9 @@ def _match_numbers(dataset: Dataset, y: np.ndarray, spec: Spec) -> MatchedTarget
     if y.shape[1] != spec.outputs:
         raise DataError(
             Message(
-                "{name} has {shape} targets per row, the run predicts {outputs}",
+                "{name} has {count} targets per row, the run predicts {outputs}",
                 name=dataset.name,
-                shape=y.shape[1],
+                count=y.shape[1],
                 outputs=spec.outputs,
             ),
             Message("give data with the same targets"),

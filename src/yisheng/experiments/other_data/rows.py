@@ -126,10 +126,10 @@ def _adapt_images(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
     if not dataset.spec.is_image:
         raise DataError(
             Message(
-                "the run takes images {shape}, {name} has inputs of shape {shape_2}",
+                "the run takes images {shape}, {name} has inputs of shape {data_shape}",
                 shape=spec.shape,
                 name=dataset.name,
-                shape_2=dataset.spec.shape,
+                data_shape=dataset.spec.shape,
             ),
             Message("give images"),
         )
@@ -139,11 +139,11 @@ def _adapt_images(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
     if dataset.x.dtype != np.uint8 or channels not in (1, 3):
         raise DataError(
             Message(
-                "{name} has images {shape} of {dtype}, the run takes {shape_2}",
+                "{name} has images {shape} of {dtype}, the run takes {run_shape}",
                 name=dataset.name,
                 shape=dataset.spec.shape,
                 dtype=dataset.x.dtype,
-                shape_2=spec.shape,
+                run_shape=spec.shape,
             ),
             Message("resize them, or give images of bytes (uint8) in gray or RGB"),
         )
@@ -180,10 +180,10 @@ def _adapt_columns(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
         if dataset.spec.shape != spec.shape:
             raise DataError(
                 Message(
-                    "{name} has {shape} columns, the run takes {shape_2}",
+                    "{name} has {columns} columns, the run takes {run_columns}",
                     name=dataset.name,
-                    shape=dataset.spec.shape[0],
-                    shape_2=spec.shape[0],
+                    columns=dataset.spec.shape[0],
+                    run_columns=spec.shape[0],
                 ),
                 Message("give the run's columns, in its order or with its names"),
             )

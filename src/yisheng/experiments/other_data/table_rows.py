@@ -231,11 +231,11 @@ def _match_targets(
     if len(targets) != len(target.columns):
         raise DataError(
             Message(
-                "{name}: the run predicts {count} targets ({spec}), got {count_2}",
+                "{name}: the run predicts {count} targets ({targets}), got {received}",
                 name=name,
                 count=len(target.columns),
-                spec=list_names(target_names(spec)),
-                count_2=len(targets),
+                targets=list_names(target_names(spec)),
+                received=len(targets),
             ),
             Message("name as many with target="),
         )
@@ -261,9 +261,9 @@ def _named_columns(spec: Spec, raws: Mapping[str, RawColumn], targets: Sequence[
     if len(names) != spec.shape[0]:
         raise DataError(
             Message(
-                "the table has {count} columns besides the target, the run takes {shape}",
+                "the table has {count} columns besides the target, the run takes {run_columns}",
                 count=len(names),
-                shape=spec.shape[0],
+                run_columns=spec.shape[0],
             ),
             Message("give the run's columns in their order; drop the others"),
         )

@@ -41,7 +41,7 @@ def rename_run(folder: Path, name: str) -> Path:
         name = check_run_name(name)
     except ValueError as error:
         raise UsageError(
-            Message("a run must have {error}; got {name}", error=error, name=f"{name!r}"), Message("give another name")
+            Message("a run must have {rule}; got {name}", rule=error, name=f"{name!r}"), Message("give another name")
         ) from None
     folder = _require_run(folder)
     number = re.match(r"\d{4,}-", folder.resolve().name)

@@ -203,7 +203,7 @@ def _require_options(sampler: Entry, options: Mapping[str, Any]) -> None:
     for name in options:
         if name not in accepted:
             raise UsageError(
-                Message("search={name} has no option {name_2}", name=sampler.name, name_2=f"{name!r}"),
+                Message("search={name} has no option {option}", name=sampler.name, option=f"{name!r}"),
                 suggest(name, accepted),
             )
 

@@ -296,12 +296,12 @@ class TrialRunner:
         if record.setting != dict(trial.setting):
             raise DataError(
                 Message(
-                    "{JOBS} has {key} with {setting}, the search came to {setting_2}: something that it depends "
+                    "{JOBS} has {key} with {setting}, the search came to {new_setting}: something that it depends "
                     "on has changed",
                     JOBS=self.folder.file(RunFolder.JOBS),
                     key=job.key,
                     setting=dict(record.setting),
-                    setting_2=dict(trial.setting),
+                    new_setting=dict(trial.setting),
                 ),
                 Message("restore the versions that it began with, or search again"),
             )

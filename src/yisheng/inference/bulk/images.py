@@ -85,7 +85,9 @@ class ImageFiles:
         if not listing.names:
             count = len(listing.other_files)
             raise DataError(
-                f"{path} holds no images" + f"; it holds {count} other files" * (count > 0),
+                Message("{path} holds no images; it holds {count} other files", path=path, count=count)
+                if count
+                else Message("{path} holds no images", path=path),
                 Message("give a folder with .png, .jpg, .webp, ... files"),
             )
         if listing.other_files:

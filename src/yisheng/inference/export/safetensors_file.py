@@ -58,9 +58,9 @@ def write(
         if "own" in network and artifact.program is None:
             raise UsageError(
                 Message(
-                    "{network} could not be saved without its code: {network_2}",
+                    "{network} could not be saved without its code: {reason}",
                     network=network["name"],
-                    network_2=network["own"]["no_program"],
+                    reason=network["own"]["no_program"],
                 ),
                 Message("use format=onnx or format=torchscript, which trace the network"),
             )

@@ -73,11 +73,11 @@ def verify_export(
         if actual.shape != expected[: len(inputs)].shape or actual.dtype != expected.dtype:
             raise DataError(
                 Message(
-                    "the exported file returns {dtype} {shape}, the run {dtype_2} {shape_2}",
+                    "the exported file returns {dtype} {shape}, the run {run_dtype} {run_shape}",
                     dtype=actual.dtype,
                     shape=actual.shape,
-                    dtype_2=expected.dtype,
-                    shape_2=expected[: len(inputs)].shape,
+                    run_dtype=expected.dtype,
+                    run_shape=expected[: len(inputs)].shape,
                 ),
                 Message("export in another format"),
             )
@@ -130,10 +130,10 @@ def verify_resizing(
         if not difference <= allowed:
             raise DataError(
                 Message(
-                    "the exported file predicts differently from the run for images of {size}x{size_2}: by up to "
+                    "the exported file predicts differently from the run for images of {width}x{height}: by up to "
                     "{difference}, {allowed} is allowed; nothing was written",
-                    size=size[1],
-                    size_2=size[0],
+                    width=size[1],
+                    height=size[0],
                     difference=f"{difference:.3g}",
                     allowed=f"{allowed:.3g}",
                 ),

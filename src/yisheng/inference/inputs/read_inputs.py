@@ -130,7 +130,9 @@ def _read_row_array(x: np.ndarray, spec: Spec) -> InputBlock:
     _require_numbers(x, spec)
     raise DataError(
         Message(
-            "inputs must have the shape (N, {value}), got {shape}", value=", ".join(map(str, spec.shape)), shape=x.shape
+            "inputs must have the shape (N, {expected}), got {shape}",
+            expected=", ".join(map(str, spec.shape)),
+            shape=x.shape,
         ),
         Message("give a row for each input, with the columns of training"),
     )

@@ -28,7 +28,7 @@ def to_array(value: Any, spec: Spec) -> np.ndarray:
     except ValueError:  # the parts have different lengths
         raise DataError(
             Message("the inputs of {description} have different shapes", description=describe(value)),
-            Message("pad them to one length; {spec}", spec=list_forms(spec)),
+            Message("pad them to one length; {forms}", forms=list_forms(spec)),
         ) from None
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         refuse(describe(value), spec)
@@ -81,10 +81,10 @@ def read_several(value: Any, spec: Spec) -> InputBlock:
             shape = ", ".join(map(str, item.shape))
             raise DataError(
                 Message(
-                    "input {name} must have the shape (N, {shape}), got {shape_2}",
+                    "input {name} must have the shape (N, {expected}), got {shape}",
                     name=item.name or number,
-                    shape=shape,
-                    shape_2=array.shape,
+                    expected=shape,
+                    shape=array.shape,
                 ),
                 _list_several(spec),
             )
@@ -124,9 +124,9 @@ def convert_values(array: np.ndarray, dtype: str) -> np.ndarray:
     elif not np.array_equal(values, array):
         raise DataError(
             Message(
-                "the network takes whole numbers ({dtype}), got {dtype_2} with other values",
-                dtype=dtype,
-                dtype_2=array.dtype,
+                "the network takes whole numbers ({expected}), got {dtype} with other values",
+                expected=dtype,
+                dtype=array.dtype,
             ),
             Message("convert them, as in x.astype('{dtype}')", dtype=dtype),
         )
@@ -148,8 +148,8 @@ def _order_inputs(value: Any, spec: Spec) -> Sequence[Any]:
             received = ", ".join(map(str, value)) or "none"
             raise DataError(
                 Message(
-                    "the model takes the inputs {filter}, got {received}",
-                    filter=", ".join(filter(None, names)) or "by position",
+                    "the model takes the inputs {names}, got {received}",
+                    names=", ".join(filter(None, names)) or "by position",
                     received=received,
                 ),
                 _list_several(spec),

@@ -45,9 +45,14 @@ def make_entry(component: Callable[..., Any], name: str) -> CustomEntry:
             result = component(*arguments)
         changed, target = result if isinstance(result, tuple) else (result, y)
         if not isinstance(changed, torch.Tensor) or changed.shape != x.shape:
+            received = tuple(changed.shape) if isinstance(changed, torch.Tensor) else type(changed).__name__
             raise UsageError(
-                f"augment={name} must return inputs of shape {tuple(x.shape)}, got "
-                f"{tuple(changed.shape) if isinstance(changed, torch.Tensor) else type(changed).__name__}",
+                Message(
+                    "augment={name} must return inputs of shape {shape}, got {received}",
+                    name=name,
+                    shape=tuple(x.shape),
+                    received=received,
+                ),
                 Message("it gets a whole batch and returns a batch of the same shape"),
             )
         return changed, target

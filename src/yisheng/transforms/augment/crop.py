@@ -44,7 +44,7 @@ def crop(
                 height=height,
                 pad=pad,
             ),
-            Message("use crop.pad={height} or less", height=min(height, width) - 1),
+            Message("use crop.pad={pad} or less", pad=min(height, width) - 1),
         )
 
     def augment(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.errors import UsageError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.transforms.augment._base import Augment, Factor, check_range, draw_uniform, expand_per_sample
@@ -65,8 +65,12 @@ def jitter(
     channels = spec.shape[0]
     if hue and channels != 3:
         raise UsageError(
-            f"jitter can only change the hue of images with red, green and blue; these have {channels} "
-            f"channel{'s' if channels > 1 else ''}",
+            plural_message(
+                channels,
+                "jitter can only change the hue of images with red, green and blue; these have {count} channel",
+                "jitter can only change the hue of images with red, green and blue; these have {count} channels",
+                count=channels,
+            ),
             Message("leave jitter.hue out"),
         )
     identity = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
