@@ -106,10 +106,10 @@ def _adapt_inputs(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
     if dataset.spec.shape != spec.shape or dataset.x.dtype != _stored_type(dataset, spec):
         raise DataError(
             Message(
-                "{name} has inputs of shape {shape}, the run takes {shape_2}",
+                "{name} has inputs of shape {shape}, the run takes {run_shape}",
                 name=dataset.name,
                 shape=dataset.spec.shape,
-                shape_2=spec.shape,
+                run_shape=spec.shape,
             ),
             Message("give inputs of the same shape and type"),
         )
@@ -215,16 +215,23 @@ def _share_names(columns: Sequence[Column], run_columns: Sequence[Column]) -> bo
 def _raise_missing_columns(dataset: Dataset, missing: Sequence[str]) -> NoReturn:
     """Raise the error about columns that the run needs, with a hint at names that differ only in form."""
     present = [column.name for column in dataset.spec.columns]
-    remedy = "name the columns as in training"
+    remedy = Message("name the columns as in training")
     if any(column.source for column in dataset.spec.columns):  # what is the same in all of its rows was left out
-        remedy += ", or give the file or DataFrame itself: it is read by the columns of the run"
+        remedy = Message(
+            "name the columns as in training, or give the file or DataFrame itself: it is read by the columns of the "
+            "run"
+        )
     by_form = {normalize_name(column, FORMS): column for column in present}
     similar = [
-        f"{by_form[form]} to {column}" for column in missing if (form := normalize_name(column, FORMS)) in by_form
+        f"{by_form[form]} -> {column}" for column in missing if (form := normalize_name(column, FORMS)) in by_form
     ]
     raise DataError(
-        f"{dataset.name} lacks the columns {', '.join(missing[:8])}{', ...' * (len(missing) > 8)} that the run takes; "
-        f"it has {', '.join(present[:12])}{', ...' * (len(present) > 12)}",
+        Message(
+            "{name} lacks the columns {missing} that the run takes; it has {present}",
+            name=dataset.name,
+            missing=", ".join(missing[:8]) + ", ..." * (len(missing) > 8),
+            present=", ".join(present[:12]) + ", ..." * (len(present) > 12),
+        ),
         Message("rename {similar}", similar=", ".join(similar[:5])) if similar else remedy,
     )
 
