@@ -19,8 +19,10 @@ def count():
     return module
 
 
-def test_the_page_is_up_to_date(count):
-    assert count.PAGE.read_text(encoding="utf-8") == count.make_page(), "run python benchmarks/tasks/count.py"
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_is_up_to_date(count, language):
+    page = count.PAGES[language].read_text(encoding="utf-8")
+    assert page == count.make_page(language), "run python benchmarks/tasks/count.py"
 
 
 def test_no_task_takes_more_lines_than_with_another_library(count):

@@ -26,7 +26,7 @@ learn = Learner(DataLoaders.from_dsets(ShiftedDigits(), test_set, bs=32), Net(),
 learn.fit(3)
 print(learn.validate()[1])
 
-# 3. Cross-validate on 5 folds, and print mean and spread of the accuracy
+# 3. Cross-validate on 5 folds, and print mean and standard deviation of the accuracy
 scores = []
 for train, valid in StratifiedKFold(5, shuffle=True).split(x, y):
     folds = DataLoaders.from_dsets(Subset(all_set, train), Subset(all_set, valid), bs=32)

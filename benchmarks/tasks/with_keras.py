@@ -34,7 +34,7 @@ model = compile_network()
 model.fit(DataLoader(ShiftedDigits(), 32, shuffle=True), epochs=3)
 print(model.evaluate(x_test, y_test)[1])
 
-# 3. Cross-validate on 5 folds, and print mean and spread of the accuracy
+# 3. Cross-validate on 5 folds, and print mean and standard deviation of the accuracy
 scores = []
 for train, valid in StratifiedKFold(5, shuffle=True).split(x, y):
     model = compile_network()

@@ -51,7 +51,7 @@ trainer = lightning.Trainer(max_epochs=3)
 trainer.fit(model, DataLoader(ShiftedDigits(), 32, shuffle=True))
 print(trainer.test(model, test_loader)[0]["accuracy"])
 
-# 3. Cross-validate on 5 folds, and print mean and spread of the accuracy
+# 3. Cross-validate on 5 folds, and print mean and standard deviation of the accuracy
 scores = []
 for train, valid in StratifiedKFold(5, shuffle=True).split(x, y):
     model = LightningNet()

@@ -22,7 +22,7 @@ net.set_params(train_split=predefined_split(test_set))
 net.fit(ShiftedDigits(), y=None)
 print(net.score(x_test, y_test))
 
-# 3. Cross-validate on 5 folds, and print mean and spread of the accuracy
+# 3. Cross-validate on 5 folds, and print mean and standard deviation of the accuracy
 net.set_params(train_split=None)
 scores = cross_val_score(net, x, y, cv=5)
 print(scores.mean(), scores.std())

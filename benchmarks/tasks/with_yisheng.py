@@ -12,7 +12,7 @@ print(run.scores["test"]["accuracy"])
 run = yisheng.train(data=ShiftedDigits(), test=test_set, model=Net, epochs=3)
 print(run.scores["test"]["accuracy"])
 
-# 3. Cross-validate on 5 folds, and print mean and spread of the accuracy
+# 3. Cross-validate on 5 folds, and print mean and standard deviation of the accuracy
 run = yisheng.train(data=(images, y), model=Net, epochs=3, folds=5)
 print(run.scores["validation"]["accuracy"])
 
