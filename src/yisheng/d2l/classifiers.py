@@ -67,7 +67,7 @@ class Classifier(Module):
 def init_cnn(module: nn.Module) -> None:
     """Fill the weight of a linear or convolution layer with uniform Xavier values.
 
-    Yisheng's own: ``yisheng.train(init="xavier")``.
+    Yisheng's own: ``yisheng.train(init="xavier-uniform")``.
     """
     if type(module) in (nn.Linear, nn.Conv2d):
         nn.init.xavier_uniform_(module.get_parameter("weight"))

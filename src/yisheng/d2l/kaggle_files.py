@@ -26,7 +26,7 @@ def read_csv_labels(fname: str | os.PathLike[str]) -> dict[str, str]:
     Raises:
         DataError: it cannot be read, or a row does not have two columns.
 
-    Yisheng's own: ``yisheng.train(data="images/", labels="labels.csv")``.
+    Yisheng's own: ``yisheng.train(data="labels.csv")``.
     """
     path = parse_path(fname, "fname")
     try:
@@ -94,7 +94,7 @@ def reorg_train_valid(data_dir: str | os.PathLike[str], labels: Mapping[str, str
         DataError: the folder is missing, or an image has no label.
         UsageError: the fraction is not between 0 and 1, or there are no labels.
 
-    Yisheng's own: ``yisheng.train(data="images/", labels="labels.csv", validation=0.1)``.
+    Yisheng's own: ``yisheng.train(data="labels.csv", validation=0.1)``.
     """
     if not labels or not 0 <= valid_ratio <= 1:
         raise UsageError(

@@ -116,7 +116,7 @@ def predict_ch3(net: Network, test_iter: Iterable[Any], n: int = 6) -> None:
     Raises:
         UsageError: there are no batches.
 
-    Yisheng's own: ``run.plot("predictions")`` and ``run.predict(images)``.
+    Yisheng's own: ``run.plot("images")`` and ``run.predict(images)``.
     """
     X, y = next(iter(test_iter), (None, None))
     if X is None or y is None:

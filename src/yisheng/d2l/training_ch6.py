@@ -47,7 +47,7 @@ def train_ch6(
     Raises:
         UsageError: there are no batches.
 
-    Yisheng's own: ``yisheng.train(data="fashion-mnist", model=net, init="xavier", optimizer="sgd", lr=0.9)``.
+    Yisheng's own: ``yisheng.train(data="fashion-mnist", model=net, init="xavier-uniform", optimizer="sgd", lr=0.9)``.
     """
     num_epochs = limit_epochs(num_epochs)
     require_batches(train_iter)
