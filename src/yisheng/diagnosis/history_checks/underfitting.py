@@ -59,7 +59,7 @@ def underfitting(facts: RunFacts) -> Iterator[Finding]:
             Message(
                 "{cause}; a linear model compares pixels one by one and cannot recognize shapes", cause=capacity.cause
             ),
-            Message("use a convolutional network, such as model=lenet or model=resnet"),
+            Message("use a convolutional network, such as model=lenet or model=resnet18"),
             change={"model": "lenet"},
         )
         return
