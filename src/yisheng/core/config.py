@@ -215,6 +215,9 @@ class Config(BaseModel):
     visdom: Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")] | None = Field(
         None, description="address of a Visdom server that shows the curves, as http://localhost:8097"
     )
+    tracker: Literal["mlflow", "wandb", "trackio"] | None = Field(
+        None, description="also write settings, curves and scores to this experiment tracker, which must be installed"
+    )
     watch: bool = Field(False, description="serve a page in the browser that follows the run")
     decay_bias: bool = Field(False, description="weight decay on biases and norm layers too")
     device: str = Field(AUTO, description="auto, cpu, cuda, cuda:1, mps")
@@ -359,9 +362,11 @@ class Config(BaseModel):
         entry = self.find_metric(score)
         scalar = entry.meta.get("scalar", True)
         if not scalar or not entry.meta.get("fits", lambda _: True)(spec):
-            reason = f"does not fit {spec.task}" if scalar else "is a table, not a number"
+            problem = Message("score={score} is a table, not a number", score=score)
+            if scalar:
+                problem = Message("score={score} does not fit {task}", score=score, task=spec.task)
             raise UsageError(
-                Message("score={score} {reason}", score=score, reason=reason),
+                problem,
                 Message("name another metric, or use score=loss"),
             )
         return score
@@ -475,23 +480,23 @@ def _resolve_choice(key: str, choice: Choice, spec: Spec) -> Choice:
         choice = Choice(name=RAW)
     entry = components.find_component(kind_of(key), choice)
     if "fits" in entry.meta and not entry.meta["fits"](spec):
-        data = f"{spec.task} on {spec.description}"
+        data = Message("{task} on {description}", task=spec.task, description=spec.description)
         if key.startswith(AUGMENT):
             raise UsageError(
                 Message(
-                    "augment={name} needs {meta}; this is {data}",
+                    "augment={name} needs {requirement}; this is {data}",
                     name=entry.name,
-                    meta=entry.meta["requires"],
+                    requirement=entry.requirement,
                     data=data,
                 ),
                 Message("leave it out"),
             )
         raise UsageError(
             Message(
-                "{key}={name} needs {meta}; this is {data}",
+                "{key}={name} needs {requirement}; this is {data}",
                 key=key,
                 name=entry.name,
-                meta=entry.meta["requires"],
+                requirement=entry.requirement,
                 data=data,
             ),
             Message("leave {key} out to have it chosen, or name another", key=key),

@@ -18,6 +18,7 @@ from yisheng.core.scores_file import parse_scores, scores_to_plain
 from yisheng.core.settings import merge_settings, read_settings
 from yisheng.core.temporary import remove_abandoned
 from yisheng.core.types import Run, Scores, Spec
+from yisheng.core.validation_texts import describe_all_invalid
 
 FORMAT: Final = 2
 """Format of the folder, written into ``model.json``."""
@@ -62,6 +63,8 @@ class RunFolder:
     REPORT: Final = "report.html"
     SUBMISSION: Final = "submission.csv"
     TENSORBOARD: Final = "tensorboard"
+    TRACKER: Final = "tracker.json"
+    """Where the run is found in an experiment tracker."""
 
     SCRATCH_COMPARISON: Final = "scratch_comparison.json"
     LIBRARY: Final = "library"
@@ -226,7 +229,7 @@ class RunFolder:
         try:
             return ResolvedConfig(**dict(config))
         except ValidationError as error:
-            reason = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            reason = describe_all_invalid(error.errors())
             raise DataError(
                 Message("{CONFIG} is damaged: {reason}", CONFIG=self.file(self.CONFIG), reason=reason), INTACT_COPY
             ) from None

@@ -239,6 +239,8 @@ if TYPE_CHECKING:
         """After the training, fit a detector of inputs that are unlike the training data."""
         visdom: str | None
         """Address of a Visdom server that shows the curves, as http://localhost:8097."""
+        tracker: Literal["mlflow", "wandb", "trackio"] | None
+        """Also write settings, curves and scores to this experiment tracker, which must be installed."""
         watch: bool
         """Serve a page in the browser that follows the run."""
         decay_bias: bool
@@ -311,7 +313,7 @@ if TYPE_CHECKING:
             ]
         ]
         """What is tried; all by default, in an order that depends on the number of rows (model=ensemble)."""
-        class_weight: Sequence[float] | Literal["balanced"] | None
+        class_weight: float | Sequence[float] | Literal["balanced"] | None
         """A weight for each class, or balanced for n / (C n_c), which gives every class the same total weight and the
         training part a mean weight of 1 (loss=cross-entropy)."""
         classes: Sequence[str]
@@ -390,7 +392,7 @@ if TYPE_CHECKING:
         data=in-memory)."""
         header: bool | Literal["auto"]
         """Whether the first line names the columns; without a header they are column-1, column-2, ... (data=table)."""
-        hidden: Sequence[int]
+        hidden: int | Sequence[int]
         """Units of the hidden layers, from input to output (model=embedded-mlp, model=mlp)."""
         history: int
         """Number of past changes that H is built from (optimizer=lbfgs)."""
@@ -546,7 +548,7 @@ if TYPE_CHECKING:
         """Number of trees in all (model=forest)."""
         value: float
         """Of every weight; 0.01 is the size of the weights that `normal` draws (init=constant)."""
-        w: Sequence[float]
+        w: float | Sequence[float]
         """The true weights, one per column; by default the textbook's (data=linear)."""
         warmup: float
         """Fraction of the run in which the rate rises; a twentieth lets running means (Adam's, batch norm's) converge
@@ -557,7 +559,7 @@ if TYPE_CHECKING:
         others)."""
         width: int
         """Units of each hidden layer (model=tabm)."""
-        widths: Sequence[int]
+        widths: int | Sequence[int]
         """Channels of the groups; each halves an image that has more than one row and column, so three make 3 x 3 of 28
         x 28 (model=airbench)."""
         workers: int
@@ -631,6 +633,7 @@ if TYPE_CHECKING:
         doctor: Literal["off", "passive", "full"]
         ood: bool
         visdom: str | None
+        tracker: Literal["mlflow", "wandb", "trackio"] | None
         watch: bool
         decay_bias: Varied[bool]
         device: str
@@ -681,7 +684,7 @@ if TYPE_CHECKING:
                 ]
             ]
         ]
-        class_weight: Varied[Sequence[float] | Literal["balanced"] | None]
+        class_weight: Varied[float | Sequence[float] | Literal["balanced"] | None]
         classes: Varied[Sequence[str]]
         clip: Varied[float | Literal["auto"]]
         color: Varied[Literal["auto", "gray", "rgb"]]
@@ -711,7 +714,7 @@ if TYPE_CHECKING:
         gain: Varied[float]
         group: Varied[str | Any | None]
         header: Varied[bool | Literal["auto"]]
-        hidden: Varied[Sequence[int]]
+        hidden: Varied[int | Sequence[int]]
         high: Varied[float]
         history: Varied[int]
         hue: Varied[float]
@@ -773,11 +776,11 @@ if TYPE_CHECKING:
         time: Varied[str | Any | None]
         trees: Varied[int]
         value: Varied[float]
-        w: Varied[Sequence[float]]
+        w: Varied[float | Sequence[float]]
         warmup: Varied[float]
         weight_decay: Varied[float]
         width: Varied[int]
-        widths: Varied[Sequence[int]]
+        widths: Varied[int | Sequence[int]]
         workers: Varied[int]
         wd: Varied[float]
         batch_size: Varied[int | Literal["auto"]]
@@ -853,6 +856,7 @@ COMMON_SETTINGS: Final = (
     "doctor",
     "ood",
     "visdom",
+    "tracker",
     "watch",
     "decay_bias",
     "device",
@@ -1023,6 +1027,7 @@ if TYPE_CHECKING:
         doctor: Any = ...,
         ood: Any = ...,
         visdom: Any = ...,
+        tracker: Any = ...,
         watch: Any = ...,
         decay_bias: Any = ...,
         device: Any = ...,
@@ -1198,6 +1203,7 @@ SETTINGS: Final = (
     "ood",
     "tensorboard",
     "visdom",
+    "tracker",
     "watch",
     "decay_bias",
     "device",
@@ -1372,6 +1378,7 @@ if TYPE_CHECKING:
         ood: Any = ...,
         tensorboard: Any = ...,
         visdom: Any = ...,
+        tracker: Any = ...,
         watch: Any = ...,
         decay_bias: Any = ...,
         device: Any = ...,
@@ -1549,6 +1556,7 @@ SEARCH_SETTINGS: Final = (
     "doctor",
     "ood",
     "visdom",
+    "tracker",
     "watch",
     "decay_bias",
     "device",
@@ -1721,6 +1729,7 @@ if TYPE_CHECKING:
         doctor: Any = ...,
         ood: Any = ...,
         visdom: Any = ...,
+        tracker: Any = ...,
         watch: Any = ...,
         decay_bias: Any = ...,
         device: Any = ...,

@@ -43,6 +43,7 @@ UNUSED_KEYS = {
     "scratch": "use yisheng.train",
     "tensorboard": "use yisheng.train",
     "visdom": "use yisheng.train",
+    "tracker": "use yisheng.train",
     "watch": "use yisheng.train",
     "metrics": "compute them from the predictions, as by sklearn.metrics",
     "name": "leave it out: no run folder is written",

@@ -28,6 +28,7 @@ from yisheng.experiments.shared_run import (
     share_state,
 )
 from yisheng.loggers.tensorboard import hparams
+from yisheng.loggers.trackers.load_adapter import load_adapter
 from yisheng.models._fitted_model import FittedModel
 from yisheng.training import checkpoint
 from yisheng.training.budget import plan_budget
@@ -76,6 +77,8 @@ def train(
     """
     if config.tensorboard:
         hparams.require_tensorboard()  # before any work is spent
+    if config.tracker is not None:
+        load_adapter(config.tracker)
     config = choose_shards(config, 1 if peers is None else peers.size)
     data = load_dataset(config) if data is None else data
     config, ensemble_notes = plan_ensemble(config, data.spec)

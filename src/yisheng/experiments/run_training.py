@@ -29,6 +29,7 @@ from yisheng.inference import artifact, fit_ood
 from yisheng.inference.ood import OODDetector
 from yisheng.inference.own_network import OwnNetwork, save_own_network
 from yisheng.loggers.attach import attach_loggers
+from yisheng.loggers.tracking import RunTracking, track_run
 from yisheng.training import checkpoint
 from yisheng.training.callbacks import apply_callbacks, save_checkpoints
 from yisheng.training.distributed import Peers
@@ -91,9 +92,9 @@ class RunTraining:
     def complete(self) -> RunResult:
         """Train, evaluate, diagnose and call the callbacks; these are called for a training that breaks off too."""
         doctor = DoctorCallback(self.run.path, self.assembly, self.data)
-        with collect_signals() as caught:
+        with track_run(self.run.path, self.assembly) as tracking, collect_signals() as caught:
             try:
-                training_seconds = self._fit(doctor, caught)
+                training_seconds = self._fit(doctor, caught, tracking)
             except (NonFiniteError, StoppedError, ProcessError) as error:
                 doctor.write_report(error)
                 self._call_back(error)
@@ -115,7 +116,7 @@ class RunTraining:
             callback(result)
         return result
 
-    def _fit(self, doctor: DoctorCallback, caught: list[int]) -> float:
+    def _fit(self, doctor: DoctorCallback, caught: list[int], tracking: RunTracking | None) -> float:
         """Train to the last epoch or a signal, with a checkpoint at the end; return the seconds of training."""
         state = self.assembly.state
         event_log = EventLog(self.run.file(RunFolder.EVENTS), state.log_bytes)
@@ -133,7 +134,7 @@ class RunTraining:
         if state.step == 0 and is_custom(self.assembly.config.model):
             save()  # the initial weights of a user's own network may exist nowhere else
         with contextlib.closing(event_log), doctor.record_training():
-            events = self._observe(doctor, event_log, save, clock)
+            events = self._observe(doctor, event_log, save, clock, tracking)
             with contextlib.closing(cast("Generator[Event]", events)):  # removes the progress bar before any message
                 number = self._train(events, caught, save)
             save()
@@ -175,7 +176,12 @@ class RunTraining:
         return None
 
     def _observe(
-        self, doctor: DoctorCallback, event_log: EventLog, save: Callable[[], None], clock: Callable[[], float]
+        self,
+        doctor: DoctorCallback,
+        event_log: EventLog,
+        save: Callable[[], None],
+        clock: Callable[[], float],
+        tracking: RunTracking | None,
     ) -> Iterator[Event]:
         """Return the events of the training with everything that the config asks for attached."""
         config, assembly = self.assembly.config, doctor.observe(self.assembly)
@@ -184,6 +190,8 @@ class RunTraining:
         events = apply_callbacks(events, assembly.state, self.event_callbacks)
         events = log_events(events, event_log, interval=config.log_every, clock=clock)
         events = attach_loggers(events, self.run.path, assembly)
+        if tracking is not None:
+            events = tracking.follow(events)
         events = save_checkpoints(events, save, interval=config.checkpoint_every)
         stream = progress_stream() if config.epochs else None
         return events if stream is None else show_assembly_progress(events, assembly, stream)

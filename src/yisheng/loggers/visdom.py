@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import http.client
 import json
 import math
@@ -14,14 +13,13 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from yisheng.core.logging import logger
-from yisheng.core.types import Event, StepEnd
+from yisheng.core.types import Event
+from yisheng.loggers.background import BackgroundCalls
+from yisheng.loggers.points import pass_points
 from yisheng.reporting.history import MAX_STEPS, Epoch, Step, read_history
 from yisheng.training.setup import Assembly
 
-SECONDS_BETWEEN_MESSAGES: Final = 2.0
 TIMEOUT_SECONDS: Final = 5.0
-MAX_WAITING_STEPS: Final = 100
-"""Losses are read from their device together, at the latest after this number of updates."""
 MAX_RESPONSE_BYTES: Final = 1 << 16
 
 Points: TypeAlias = list[tuple[int, float]]
@@ -49,25 +47,7 @@ def plot_events(events: Iterator[Event], folder: Path, assembly: Assembly) -> It
     for point in points:
         curves.add(point)
     with _Sender(address, folder.name, curves):
-        interval = assembly.config.log_every
-        waiting: list[StepEnd] = []
-        for event in events:
-            if isinstance(event, StepEnd):
-                if event.step % interval == 0:
-                    waiting.append(event)
-                if len(waiting) * interval >= MAX_WAITING_STEPS:
-                    _add_steps(waiting, curves)
-            else:
-                _add_steps(waiting, curves)
-                curves.add(Epoch(event.step, event.epoch, event.loss, event.scores))
-            yield event
-        _add_steps(waiting, curves)
-
-
-def _add_steps(waiting: list[StepEnd], curves: _Curves) -> None:
-    for event in waiting:
-        curves.add(Step(event.step, float(event.loss), event.lr))
-    waiting.clear()
+        yield from pass_points(events, assembly.config.log_every, curves.add)
 
 
 class _Curves:
@@ -116,23 +96,16 @@ class _Sender:
 
     def __init__(self, address: str, name: str, curves: _Curves) -> None:
         self._address, self._name, self._curves = address.rstrip("/"), name, curves
-        self._ended, self._sent_changes, self._has_warned = threading.Event(), 0, False
-        context = contextvars.copy_context()  # the thread logs where this call does
-        self._thread = threading.Thread(target=context.run, args=(self._run,), daemon=True, name="visdom")
+        self._sent_changes, self._has_warned = 0, False
+        self._calls = BackgroundCalls(self._send_changes, "visdom")
         # The system's proxy is for the internet; a Visdom server is usually on this machine or network.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def __enter__(self) -> None:
-        self._thread.start()
+        self._calls.start()
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(2 * TIMEOUT_SECONDS)
-
-    def _run(self) -> None:
-        while not self._ended.wait(SECONDS_BETWEEN_MESSAGES):
-            self._send_changes()
-        self._send_changes()
+        self._calls.stop(2 * TIMEOUT_SECONDS)
 
     def _send_changes(self) -> None:
         """Send the curves if they changed; log once that the server does not respond."""

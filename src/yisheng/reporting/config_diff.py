@@ -8,7 +8,7 @@ from typing import Any
 LABEL_KEYS = ("name", "notes")
 """Keys that describe a run for people."""
 IGNORED_KEYS = (
-    *("device", "doctor", "ood", "tensorboard", "visdom", "watch", "log_every", "checkpoint_every"),
+    *("device", "doctor", "ood", "tensorboard", "tracker", "visdom", "watch", "log_every", "checkpoint_every"),
     *LABEL_KEYS,
 )
 """Keys that do not change the trained weights; the runs of a group may differ in them, and in the seed."""

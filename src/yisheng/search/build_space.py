@@ -49,6 +49,7 @@ NOT_SEARCHABLE = {
     "ood": NO_EFFECT,
     "tensorboard": NO_EFFECT,
     "visdom": NO_EFFECT,
+    "tracker": NO_EFFECT,
     "watch": NO_EFFECT,
     "weights": "a search trains from random weights",
 }

@@ -1,0 +1,1 @@
+"""Experiment trackers that the user has: MLflow, Weights & Biases, Trackio."""
