@@ -31,6 +31,7 @@ def pairs_of_characters(text: str) -> list[str]:
 class SearchPairs(SearchChinese):
     """Sphinx's Chinese search, with pairs of characters in place of the words of a dictionary."""
 
+    language_name = "English"  # the stemmer of Latin words is EnglishStemmer; Sphinx 9.0 has no ChineseStemmer
     js_splitter_code = """
 function splitQuery(query) {
   const words = query.match(/[\\u3400-\\u9fff]+|[a-zA-Z0-9_]+/g) || [];

@@ -17,7 +17,9 @@ release = read_version("yisheng")
 version = release
 language = os.environ.get("YISHENG_DOCS_LANGUAGE", "en")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", *(["chinese"] if language.startswith("zh") else [])]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+if language.startswith("zh"):
+    extensions.append("chinese")
 exclude_patterns = ["site", "zh"] if language == "en" else []
 root_doc = "index"
 html_theme = "furo"
