@@ -1,10 +1,10 @@
 """Write the catalogs of translations from the sources: python scripts/messages.py [--check]
 
 The texts are those of every `Message(...)` in the sources, and what help shows: docstrings of the commands, the
-descriptions of the config's keys, and of the registered components what `yisheng explain` prints. New texts are
-added to ``src/yisheng/locale/*/LC_MESSAGES/yisheng.po`` without a translation, those that are gone are removed, and
-the compiled ``.mo`` next to it is what the package reads. With ``--check`` nothing is written; the exit code is 1 if a
-text is not translated, or a file would change.
+descriptions of the config's keys, of the registered components what `yisheng explain` prints, and of the doctor's
+checks what they compare and why. New texts are added to ``src/yisheng/locale/*/LC_MESSAGES/yisheng.po`` without a
+translation, those that are gone are removed, and the compiled ``.mo`` next to it is what the package reads. With
+``--check`` nothing is written; the exit code is 1 if a text is not translated, or a file would change.
 """
 
 from __future__ import annotations
@@ -24,15 +24,19 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.doctor import check_texts
+
 from yisheng.cli import OVERVIEW, list_commands
 from yisheng.core import registry
 from yisheng.core.config import Config
 from yisheng.core.help_texts import map_help
-from yisheng.core.messages import ENGLISH, LANGUAGES
+from yisheng.core.messages import ENGLISH, LANGUAGES, as_message
 from yisheng.experiments.explain import explain
 from yisheng.experiments.explain_config import explain_component
 from yisheng.experiments.explain_names import KIND_OF_KEY
 from yisheng.reporting.findings_text import EVIDENCE
+from yisheng.serving.static_files import TEXTS_IN_SCRIPTS, list_script_texts
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "src" / "yisheng"
@@ -131,6 +135,23 @@ def extract_templates(source: str, file: str) -> Iterator[Text]:
             yield Text(template, file, fields)
 
 
+def extract_script(source: str, file: str) -> Iterator[Text]:
+    """Yield the texts of the calls of ``message`` and the like in JavaScript.
+
+    Args:
+        source: the script.
+        file: its name, for the errors.
+
+    Raises:
+        InvalidMessageError: the text of a call is not a constant.
+    """
+    calls = re.findall(r"(?<!function )\b(?:message|messageParts|pluralMessage)\(", source)
+    matches = list(TEXTS_IN_SCRIPTS.finditer(source))
+    if len(calls) != len(matches):
+        raise InvalidMessageError(f"{file}: {len(calls)} calls with a text, and {len(matches)} constant texts")
+    yield from (Text(text, file, list_fields(text)) for text in list_script_texts(source))
+
+
 def extract_help() -> Iterator[Text]:
     """Yield the texts of help and of `yisheng explain` that are not in a `Message`."""
     yield from _collect(OVERVIEW.format(commands="  train"), "cli/__init__.py")
@@ -146,6 +167,9 @@ def extract_help() -> Iterator[Text]:
             yield Text(entry.about.template, file)
             yield from _collect(explain_component(key, entry.name, {}).details, file)
             yield from (Text(option.help.template, file) for option in entry.options.values())
+            if "requires" in entry.meta:
+                yield Text(entry.requirement.template, file)
+    yield from (Text(as_message(text).template, _file_of(entry)) for entry, text in check_texts.list_texts())
     for entry in registry.entries("scratch"):
         file, explanation = _file_of(entry), explain(entry.name)
         yield from (Text(text, file) for text in (explanation.about, explanation.when))
@@ -180,6 +204,10 @@ def extract_all() -> list[Text]:
             for node in ast.walk(ast.parse(source)):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str) and "message(" in node.value:
                     texts += extract_templates(node.value, path.relative_to(SOURCES).as_posix())
+    for path in sorted(SOURCES.rglob("*.js")):
+        if path.name == "messages.js":  # it defines the functions
+            continue
+        texts += extract_script(path.read_text(encoding="utf-8"), path.relative_to(SOURCES).as_posix())
     for path in sorted(SOURCES.rglob("*.html")):
         texts += extract_templates(path.read_text(encoding="utf-8"), path.relative_to(SOURCES).as_posix())
     return [text for text in texts if _has_words(text.template)]

@@ -263,7 +263,7 @@ def test_members_that_overlap_are_refused(tmp_path: Path) -> None:
     data[second + 42 : second + 46] = data[first + 42 : first + 46]
     data[second + 46 : second + 48] = b"aa"
     path.write_bytes(data)
-    check_refused(path, "has members that overlap")
+    check_refused(path, "its members overlap")
 
 
 @pytest.mark.parametrize("flag", [0x1, 0x40, 0x2000])

@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 
 DEFAULT_FONT = "DejaVuSans.ttf"
 """Part of matplotlib."""
@@ -54,9 +55,12 @@ def _warn_of_boxes(script: str, character: str) -> None:
         return
     _warned_scripts.add(script)
     logger.warning(
-        f"warning: no font of this machine has {character!r}, and perhaps others of its script: figures show boxes in "
-        "their place. Install a font that has them, such as Noto Sans CJK for Chinese, Japanese and Korean "
-        "(Debian and Ubuntu: apt-get install fonts-noto-cjk)"
+        Message(
+            "warning: no font of this machine has {character}, and perhaps others of its script: figures show boxes in "
+            "their place. Install a font that has them, such as Noto Sans CJK for Chinese, Japanese and Korean (Debian "
+            "and Ubuntu: apt-get install fonts-noto-cjk)",
+            character=f"{character!r}",
+        )
     )
 
 

@@ -162,9 +162,14 @@ def find_data_reader(value: str) -> tuple[str, str]:
         )
     fitting = [e for e in registry.entries("data.datasets") if "opens" in e.meta and e.meta["opens"](path)]
     if len(fitting) != 1:
-        several = f": several data sets could read it ({', '.join(e.name for e in fitting)})" if fitting else ""
+        problem = Message("{value} cannot be opened as data", value=value)
+        if fitting:
+            names = ", ".join(e.name for e in fitting)
+            problem = Message(
+                "{value} cannot be opened as data: several data sets could read it ({names})", value=value, names=names
+            )
         raise DataError(
-            Message("{value} cannot be opened as data{several}", value=value, several=several),
+            problem,
             Message(
                 "give a folder or zip of images in class folders, a table (.csv, .tsv, .txt, .parquet, ...) "
                 "or arrays (.npz, .npy, .h5); if it is a table of text, use data=table path=FILE format=csv",

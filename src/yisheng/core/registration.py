@@ -54,15 +54,24 @@ def check_registration(component: Any, kind: str | None, facts: Collection[str],
         )
     if kind is None:
         kind = kind_of_module(component.__module__)
-        source = f"{component.__module__} is in {kind.replace('.', '/')}/, which is not the folder of a kind"
-        remedy = "move it, or use register(kind=...)"
+        folder = f"{kind.replace('.', '/')}/"
+        problem = Message(
+            "{module} is in {folder}, which is not the folder of a kind", module=component.__module__, folder=folder
+        )
+        remedy: str = Message("move it, or use register(kind=...)")
     else:
-        source, remedy = f"register(kind={kind!r}): there is no such kind", ""
+        problem = Message("register(kind={kind}): there is no such kind", kind=f"{kind!r}")
+        remedy = suggest(kind, labels)
     if kind not in labels:
-        raise UsageError(source, "; ".join(filter(None, (suggest(kind, labels), remedy))))
+        raise UsageError(problem, remedy)
     if kind in ARGUMENTS and ("fits" in facts) != ("requires" in facts):
         raise UsageError(
-            f"the {labels[kind]} {name} is registered with {'fits' if 'fits' in facts else 'requires'} alone",
+            Message(
+                "the {label} {name} is registered with {fact} alone",
+                label=labels[kind],
+                name=name,
+                fact="fits" if "fits" in facts else "requires",
+            ),
             Message('give both: fits=lambda spec: spec.is_image, requires="images"'),
         )
     if kind == "transforms":
@@ -101,6 +110,10 @@ def _check_signature(component: Callable[..., Any], label: str, arguments: tuple
     options = [str(p) for p in parameters if p not in positional and p.kind is not p.VAR_POSITIONAL]
     names = [*(p.name for p in positional), *arguments[len(positional) :], *(["*", *options] if options else [])]
     name, plain = component.__name__, inspect.Signature(parameters)
+    definition = f"{name}({', '.join(names)})"
+    remedy = Message("define it as {definition}", definition=definition)
+    if options:
+        remedy = Message("define it as {definition}: options come after the *", definition=definition)
     raise UsageError(
         Message(
             "the {label} is called with ({arguments}), but is defined as {name}{plain}",
@@ -109,5 +122,5 @@ def _check_signature(component: Callable[..., Any], label: str, arguments: tuple
             name=name,
             plain=plain,
         ),
-        f"define it as {name}({', '.join(names)})" + (": options come after the *" if options else ""),
+        remedy,
     )

@@ -136,6 +136,11 @@ class Entry:
         return "fits" not in self.meta or bool(self.meta["fits"](spec))
 
     @property
+    def requirement(self) -> Message:
+        """Return what the data must be for this component: the fact ``requires``."""
+        return as_message(self.meta["requires"])
+
+    @property
     def about(self) -> Message:
         """Return the first sentence of the docstring, or the variant's line in its section ``Variants:``."""
         doc = inspect.getdoc(self.component) or ""

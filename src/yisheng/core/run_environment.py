@@ -51,9 +51,13 @@ def explain_unknown_name(error: UnknownNameError, folder: Path, environment: Any
     recorded = environment.get("plugins") if isinstance(environment, Mapping) else None
     names = [name for name in recorded if isinstance(name, str)] if isinstance(recorded, list) else []
     missing = [name for name in names if name not in plugins()]
-    remedy = "register it again if it is your own, or install its plugin and name the package in YISHENG_PLUGINS"
+    remedy = Message(
+        "register it again if it is your own, or install its plugin and name the package in YISHENG_PLUGINS"
+    )
     if missing:
-        remedy = f"install the plugin it is from, and set YISHENG_PLUGINS={','.join([*plugins(), *missing])}"
+        remedy = Message(
+            "install the plugin it is from, and set YISHENG_PLUGINS={plugins}", plugins=",".join([*plugins(), *missing])
+        )
     label = KIND_LABELS.get(error.kind, error.kind)
     return DataError(
         Message(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +73,7 @@ def isolated_generators(device: torch.device | None = None) -> Iterator[None]:
     import torch
 
     if not _generators_in_use.acquire(blocking=False):
-        logger.info("another training is running in this process; this one starts when it has ended")
+        logger.info(Message("another training is running in this process; this one starts when it has ended"))
         _generators_in_use.acquire()
     try:
         python, numpy = random.getstate(), np.random.get_state()

@@ -98,6 +98,8 @@ def keyword_settings(keywords: Mapping[str, Any]) -> Iterator[Setting]:
     for key, value in keywords.items():
         if hasattr(value, "dtype") and hasattr(value, "tolist"):
             value = value.tolist()
+        if key == AUGMENT and isinstance(value, Mapping):
+            value = [value]
         if isinstance(value, Mapping) and (key != METRICS or "name" in value):
             if "name" not in value:
                 raise UsageError(
@@ -347,7 +349,11 @@ def _check_dotted(key: str, head: str, name: str, choices: Mapping[str, Choice |
     choice = choices[head]
     options = {option for entry in _candidates(head, choice) for option in entry.options}
     if not any(_has_option(entry, name) for entry in _candidates(head, choice)):
-        raise UsageError(f"{head}={choice.name if choice else 'none'} has no option {name!r}", suggest(name, options))
+        value = choice.name if choice else "none"
+        raise UsageError(
+            Message("{key}={value} has no option {name}", key=head, value=value, name=f"{name!r}"),
+            suggest(name, options),
+        )
     return head, name
 
 
@@ -375,6 +381,8 @@ def _explain_unknown(key: str, choices: Mapping[str, Choice | None]) -> UsageErr
 
 def _check_plain(key: str, value: Any) -> Any:
     """Return the value of a key that is not a choice, checked; a file of weights as an absolute path."""
+    if key == "weights" and isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if key == "weights" and isinstance(value, str) and value.strip().lower() not in ("", "none", "null"):
         path = parse_path(value, key).absolute()
         value = str(path) if os.path.exists(path) else value  # noqa: PTH110  # else it is a name in the hub

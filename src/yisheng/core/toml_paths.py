@@ -31,7 +31,11 @@ def suggest_literal_string(text: str) -> str | None:
     for match in _QUOTED.finditer(text):
         key, value = match.groups()
         if "'" not in value and re.search(r"\\[^btnfre\"\\uU]|\\u(?![0-9a-fA-F]{4})|\\U(?![0-9a-fA-F]{8})", value):
-            return f"a backslash begins an escape between double quotes; use single quotes: {key}'{value}'"
+            return Message(
+                "a backslash begins an escape between double quotes; use single quotes: {key}'{value}'",
+                key=key,
+                value=value,
+            )
     return None
 
 

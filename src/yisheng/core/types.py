@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.validation_texts import describe_invalid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -255,9 +256,17 @@ class Spec:
             )
         min_classes = {"classification": 2, "multilabel": 1, "regression": 0}[self.task]
         if len(self.classes) < min_classes or (self.task == "regression" and self.classes):
+            values = {"count": len(self.classes), "classes": ", ".join(self.classes[:5])}
+            problem = Message("regression requires no classes, got {count}: {classes}", **values)
+            if self.task != "regression":
+                problem = Message(
+                    "{task} requires {minimum} or more classes, got {count}: {classes}",
+                    task=self.task,
+                    minimum=min_classes,
+                    **values,
+                )
             raise DataError(
-                f"{self.task} requires {'no' if self.task == 'regression' else f'{min_classes} or more'} classes, "
-                f"got {len(self.classes)}: {', '.join(self.classes[:5])}",
+                problem,
                 Message("choose another target column, or another task with task= ({TASKS})", TASKS=", ".join(TASKS)),
             )
         if len(set(self.classes)) != len(self.classes):
@@ -358,16 +367,20 @@ class Spec:
         return self.has_maps and self.shape[0] <= MAX_IMAGE_CHANNELS
 
     @property
-    def description(self) -> str:
+    def description(self) -> Message:
         """Return what one input is, in words for messages.
 
         >>> Spec("regression", (5,), dtype="int64").description
         'ids of shape (5,)'
         """
         if self.inputs:
-            return f"{len(self.inputs)} inputs of shapes {', '.join(str(item.shape) for item in self.inputs)}"
-        kind = {"float32": "inputs", "int64": "ids", "uint8": "bytes"}[self.dtype]
-        return f"{kind} of shape {self.shape}"
+            shapes = ", ".join(str(item.shape) for item in self.inputs)
+            return Message("{count} inputs of shapes {shapes}", count=len(self.inputs), shapes=shapes)
+        if self.dtype == "int64":
+            return Message("ids of shape {shape}", shape=self.shape)
+        if self.dtype == "uint8":
+            return Message("bytes of shape {shape}", shape=self.shape)
+        return Message("inputs of shape {shape}", shape=self.shape)
 
     def with_outputs(self, outputs: int) -> Spec:
         """Return the same contract with another number of output units."""
@@ -386,7 +399,7 @@ class Spec:
         """
         from pydantic import TypeAdapter, ValidationError
 
-        remedy = "copy the file from an intact run folder"
+        remedy = Message("copy the file from an intact run folder")
         unknown = set(data) - {f.name for f in fields(Spec)}
         if unknown:
             raise DataError(Message("the spec has unknown keys: {unknown}", unknown=", ".join(sorted(unknown))), remedy)
@@ -397,7 +410,9 @@ class Spec:
             field_path = ".".join(str(part) for part in details["loc"]) or "spec"
             raise DataError(
                 Message(
-                    "the spec is damaged at {field_path}: {details}", field_path=field_path, details=details["msg"]
+                    "the spec is damaged at {field_path}: {details}",
+                    field_path=field_path,
+                    details=describe_invalid(details),
                 ),
                 remedy,
             ) from None

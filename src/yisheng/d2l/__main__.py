@@ -69,12 +69,12 @@ def _parse(words: list[str]) -> tuple[str, dict[str, str]]:
         elif key in CHOICES and value not in CHOICES[key]:
             raise UsageError(
                 Message(
-                    "{key} must be {CHOICES}, got {value}",
+                    "{key} must be {choices}, got {value}",
                     key=key,
-                    CHOICES=" or ".join(CHOICES[key]),
+                    choices=" or ".join(CHOICES[key]),
                     value=f"{value!r}",
                 ),
-                Message("use {key}={DEFAULTS}", key=key, DEFAULTS=DEFAULTS[key]),
+                Message("use {key}={default}", key=key, default=DEFAULTS[key]),
             )
         else:
             settings[key] = value

@@ -42,9 +42,7 @@ class Accumulator:
         """
         if len(args) > len(self.data):
             raise UsageError(
-                Message(
-                    "the accumulator has {count} sums, got {count_2} values", count=len(self.data), count_2=len(args)
-                ),
+                Message("the accumulator has {sums} sums, got {values} values", sums=len(self.data), values=len(args)),
                 Message("create it with Accumulator({count})", count=len(args)),
             )
         for position, value in enumerate(args):
@@ -78,9 +76,10 @@ def accuracy(y_hat: torch.Tensor, y: torch.Tensor) -> float:
     if y_hat.shape != y.shape:
         raise UsageError(
             Message(
-                "accuracy requires a prediction for each label, got predictions {shape} and labels {shape_2}",
-                shape=tuple(y_hat.shape),
-                shape_2=tuple(y.shape),
+                "accuracy requires a prediction for each label, got predictions "
+                "{predictions_shape} and labels {labels_shape}",
+                predictions_shape=tuple(y_hat.shape),
+                labels_shape=tuple(y.shape),
             ),
             Message(
                 "give outputs of shape (B, C) and labels of shape (B,); y.reshape(-1) removes an axis of length 1",

@@ -208,7 +208,7 @@ def _match_curves(X: Any, Y: Any) -> tuple[list[Any], list[Any]]:
     if len(xs) != len(ys):
         raise UsageError(
             Message(
-                "plot requires the x of each curve, got {count} for {count_2} curves", count=len(xs), count_2=len(ys)
+                "plot requires the x of each curve, got {count} for {curves} curves", count=len(xs), curves=len(ys)
             ),
             Message("give one X for all curves, or a list with as many as Y has"),
         )

@@ -43,7 +43,7 @@ def is_fast() -> bool:
     if text.lower() in ("", "0", "false", "no", "off"):
         return False
     raise UsageError(
-        Message("{FAST_VARIABLE} must be 1 or 0, got {text}", FAST_VARIABLE=FAST_VARIABLE, text=f"{text!r}"),
+        Message("{variable} must be 1 or 0, got {text}", variable=FAST_VARIABLE, text=f"{text!r}"),
         Message("set it to 1, or remove it"),
     )
 

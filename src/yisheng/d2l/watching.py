@@ -39,9 +39,10 @@ def watch(net: Any, updater: Any, doctor: bool) -> Iterator[Callable[[float], No
     if not isinstance(net, nn.Module) or not isinstance(updater, torch.optim.Optimizer):
         raise UsageError(
             Message(
-                "doctor=True requires a torch.nn.Module and a torch.optim.Optimizer, got {type_name} and {name___2}",
-                type_name=type(net).__name__,
-                name___2=type(updater).__name__,
+                "doctor=True requires a torch.nn.Module and a torch.optim.Optimizer, "
+                "got {model_type} and {optimizer_type}",
+                model_type=type(net).__name__,
+                optimizer_type=type(updater).__name__,
             ),
             Message("use nn.Sequential(...) and torch.optim.SGD(net.parameters(), lr), or leave doctor=True out"),
         )

@@ -29,15 +29,22 @@ def split_member_name(name: str, *, max_bytes: int, max_depth: int) -> tuple[str
     ('train', 'ants', '1.jpg')
     """
     if name.startswith("/") or "\\" in name:
-        raise _refuse(name, "an absolute path, or one with backslashes")
+        raise _refuse(name, Message("an absolute path, or one with backslashes"))
     parts = tuple(part for part in name.removesuffix("/").split("/") if part != ".")
     try:
         size = len(os.fsencode(name))
         longest = max((len(os.fsencode(part)) for part in parts), default=0)
     except UnicodeError:
-        raise _refuse(name, "characters that no file name can have") from None
+        raise _refuse(name, Message("characters that no file name can have")) from None
     if size > max_bytes or longest > _MAX_PART_BYTES or len(parts) > max_depth:
-        raise _refuse(name, f"a path longer than {max_bytes} bytes or deeper than {max_depth} folders")
+        raise _refuse(
+            name,
+            Message(
+                "a path longer than {max_bytes} bytes or deeper than {max_depth} folders",
+                max_bytes=max_bytes,
+                max_depth=max_depth,
+            ),
+        )
     for part in parts:
         if problem := _find_problem(part):
             raise _refuse(name, problem)
@@ -53,23 +60,23 @@ def make_collision_key(parts: tuple[str, ...]) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", "/".join(parts)).casefold())
 
 
-def _find_problem(part: str) -> str | None:
+def _find_problem(part: str) -> Message | None:
     if part == "..":
-        return "a path that leaves the folder"
+        return Message("a path that leaves the folder")
     if not part:
-        return "an empty part"
+        return Message("an empty part")
     if any(unicodedata.category(c) == "Cc" for c in part):
-        return "control characters"
+        return Message("control characters")
     if re.match(r"[A-Za-z]:", part):
-        return "a drive letter"
+        return Message("a drive letter")
     if part.endswith((".", " ")) or _RESERVED.fullmatch(part):
-        return "a name that Windows reserves"
+        return Message("a name that Windows reserves")
     if os.name == "nt" and any(c in _FORBIDDEN_ON_WINDOWS for c in part):
-        return "characters that Windows forbids"
+        return Message("characters that Windows forbids")
     return None
 
 
-def _refuse(name: str, problem: str) -> DataError:
+def _refuse(name: str, problem: Message) -> DataError:
     return DataError(
         Message("the archive holds {name}: {problem}", name=f"{name[:100]!r}", problem=problem),
         Message("it is not safe to extract; get it from a trusted source"),

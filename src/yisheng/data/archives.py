@@ -116,30 +116,34 @@ class _Counter:
     def add_bytes(self, count: int) -> None:
         self.total_bytes += count
         if self.total_bytes > self.limits.max_total_bytes:
-            raise self.refuse(f"holds more than {self.limits.max_total_bytes:,} bytes")
+            raise self.refuse(Message("it holds more than {limit} bytes", limit=f"{self.limits.max_total_bytes:,}"))
         if self.total_bytes > max(MIN_BOMB_BYTES, self.limits.max_ratio * self.size):
-            raise self.refuse(f"grows more than {self.limits.max_ratio:g} times: a decompression bomb")
+            raise self.refuse(
+                Message("it grows more than {ratio} times: a decompression bomb", ratio=f"{self.limits.max_ratio:g}")
+            )
 
     def add_member(self, name: str, is_folder: bool) -> tuple[str, ...]:
         """Return the parts of the member's path, which are safe and not used by another member."""
         self.members += 1
         if self.members > self.limits.max_members:
-            raise self.refuse(f"holds more than {self.limits.max_members:,} members")
+            raise self.refuse(Message("it holds more than {limit} members", limit=f"{self.limits.max_members:,}"))
         parts = split_member_name(name, max_bytes=self.limits.max_path_bytes, max_depth=self.limits.max_path_depth)
         if not (parts or is_folder):
-            raise self.refuse("holds a file without a name")
+            raise self.refuse(Message("it holds a file without a name"))
         for end in range(1, len(parts) + 1):
             key, path = make_collision_key(parts[:end]), "/".join(parts[:end])
             is_path_folder = is_folder or end < len(parts)
             if key not in self.paths:
                 self.paths[key] = (path, is_path_folder)
             elif self.paths[key] != (path, True) or not is_path_folder:
-                raise self.refuse(f"holds {name[:100]!r} twice, perhaps with other upper and lower case")
+                raise self.refuse(
+                    Message("it holds {name} twice, perhaps with other upper and lower case", name=f"{name[:100]!r}")
+                )
         return parts
 
-    def refuse(self, problem: str) -> DataError:
+    def refuse(self, problem: Message) -> DataError:
         return DataError(
-            Message("{archive} {problem}", archive=self.archive, problem=problem),
+            Message("{archive} cannot be extracted: {problem}", archive=self.archive, problem=problem),
             Message("get it from a trusted source, or extract it yourself"),
         )
 
@@ -157,16 +161,22 @@ def _read_zip(stream: IO[bytes], counter: _Counter, folder: Path) -> Iterator[_M
         for entry in entries:
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & _ENCRYPTION_FLAGS:
-                raise counter.refuse("is encrypted")
+                raise counter.refuse(Message("it is encrypted"))
             if entry.compress_type not in _METHODS:
-                raise counter.refuse(f"uses compression method {entry.compress_type}, which is not supported")
+                raise counter.refuse(
+                    Message("it uses compression method {method}, which is not supported", method=entry.compress_type)
+                )
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise counter.refuse(f"holds {entry.filename[:100]!r}, which is a link or a device")
+                raise counter.refuse(
+                    Message("it holds {name}, which is a link or a device", name=f"{entry.filename[:100]!r}")
+                )
             if entry.header_offset < previous_end:
-                raise counter.refuse("has members that overlap: a decompression bomb")
+                raise counter.refuse(Message("its members overlap: a decompression bomb"))
             previous_end = entry.header_offset + _LOCAL_HEADER_BYTES + entry.compress_size
             if "\0" in entry.orig_filename:
-                raise counter.refuse(f"holds {entry.orig_filename[:100]!r}, a name with control characters")
+                raise counter.refuse(
+                    Message("it holds {name}, a name with control characters", name=f"{entry.orig_filename[:100]!r}")
+                )
             parts = counter.add_member(entry.filename, entry.is_dir())
             with archive.open(entry) as source:
                 yield parts, entry.is_dir(), _CountedStream(source, counter)
@@ -180,7 +190,11 @@ def _read_tar(stream: IO[bytes], counter: _Counter, folder: Path) -> Iterator[_M
         for entry in archive:
             is_file = entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.issparse()
             if not (is_file or entry.isdir()):
-                raise counter.refuse(f"holds {entry.name[:100]!r}, which is a link, a device or not a plain file")
+                raise counter.refuse(
+                    Message(
+                        "it holds {name}, which is a link, a device or not a plain file", name=f"{entry.name[:100]!r}"
+                    )
+                )
             parts = counter.add_member(entry.name, entry.isdir())
             source = archive.extractfile(entry) if is_file else None
             yield parts, entry.isdir(), source or io.BytesIO()
@@ -222,7 +236,7 @@ class _ForwardStream(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         if not 0 <= size <= CHUNK_BYTES:
-            raise self._counter.refuse("has a header of more than a megabyte")
+            raise self._counter.refuse(Message("it has a header of more than a megabyte"))
         chunk = self.last_read = self._stream.read(size)
         self._position += len(chunk)
         return chunk
@@ -238,7 +252,9 @@ def _write_member(source: _Readable, target: Path, is_folder: bool, counter: _Co
         while chunk := source.read(CHUNK_BYTES):
             size += len(chunk)
             if size > counter.limits.max_file_bytes:
-                raise counter.refuse(f"holds a file of more than {counter.limits.max_file_bytes:,} bytes")
+                raise counter.refuse(
+                    Message("it holds a file of more than {limit} bytes", limit=f"{counter.limits.max_file_bytes:,}")
+                )
             write_all(out, target, chunk)
 
 
@@ -254,14 +270,14 @@ def _count_directory_entries(stream: IO[bytes], counter: _Counter) -> None:
         length = struct.unpack_from("<Q", tail, end - 76 + 40)[0]
         start = counter.size - len(tail) + end - 76 - length
     if length > max_members * _MAX_DIRECTORY_ENTRY_BYTES:
-        raise counter.refuse(f"holds more than {max_members:,} members")
+        raise counter.refuse(Message("it holds more than {limit} members", limit=f"{max_members:,}"))
     stream.seek(max(0, start))
     directory, members, position = stream.read(length), 0, 0
     while position + _DIRECTORY_ENTRY_BYTES <= len(directory):
         variable_bytes = sum(struct.unpack_from("<3H", directory, position + 28))  # name, extra field and comment
         members, position = members + 1, position + _DIRECTORY_ENTRY_BYTES + variable_bytes
     if members > max_members:
-        raise counter.refuse(f"holds more than {max_members:,} members")
+        raise counter.refuse(Message("it holds more than {limit} members", limit=f"{max_members:,}"))
 
 
 @contextlib.contextmanager
@@ -271,7 +287,7 @@ def _open_archive(archive: Path) -> Iterator[IO[bytes]]:
             yield stream
     except _DAMAGE_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = "get the file again; only zip and tar (plain, .gz, .bz2, .xz) can be extracted"
+        remedy = Message("get the file again; only zip and tar (plain, .gz, .bz2, .xz) can be extracted")
         raise DataError(
             Message("{archive} cannot be extracted: {reason}", archive=archive, reason=reason), remedy
         ) from None

@@ -87,7 +87,7 @@ def parse_forms(forms: str | Sequence[str]) -> tuple[str, ...]:
         if name not in FORMS and name not in renamings:
             raise UsageError(
                 Message("labels={name}: there is no such form of labels", name=name),
-                Message("{name}; or rename: labels=OLD:NEW", name=suggest(name, FORMS)),
+                Message("{suggestion}; or rename: labels=OLD:NEW", suggestion=suggest(name, FORMS)),
             )
     return (*(name for name in FORMS if name in names), *renamings)
 

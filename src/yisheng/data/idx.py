@@ -70,7 +70,7 @@ def read(path: str | os.PathLike[str], *, limit: int = MAX_BYTES) -> np.ndarray:
             Message("{path} does not exist", path=path), Message("check the path, or download the set again")
         ) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        _refuse(path, f"its compressed data is damaged: {error}")
+        _refuse(path, Message("its compressed data is damaged: {error}", error=error))
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(
@@ -83,19 +83,39 @@ def _parse(file: BinaryIO | gzip.GzipFile, path: Path, limit: int, file_size: in
     """Return the array; ``file_size`` is None for a compressed file."""
     dtype, shape = _read_header(file, path)
     size = math.prod(shape) * dtype.itemsize
-    description = f"{' x '.join(map(str, shape))} values ({size:,} bytes)"
+    description = Message("{shape} values ({size} bytes)", shape=" x ".join(map(str, shape)), size=f"{size:,}")
     if size > limit:
-        _refuse(path, f"its header announces {description}, more than the {limit:,} bytes that are allowed")
+        _refuse(
+            path,
+            Message(
+                "its header announces {description}, more than the {limit} bytes that are allowed",
+                description=description,
+                limit=f"{limit:,}",
+            ),
+        )
     if file_size is not None and file_size != (expected := 4 + 4 * len(shape) + size):
-        _refuse(path, f"{description} make a file of {expected:,} bytes, this one has {file_size:,}")
+        _refuse(
+            path,
+            Message(
+                "{description} make a file of {expected} bytes, this one has {file_size}",
+                description=description,
+                expected=f"{expected:,}",
+                file_size=f"{file_size:,}",
+            ),
+        )
     content = bytearray()
     while len(content) < size:
         chunk = file.read(min(_CHUNK_BYTES, size - len(content)))
         if not chunk:
-            _refuse(path, f"it ends after {len(content):,} bytes of {description}")
+            _refuse(
+                path,
+                Message(
+                    "it ends after {size} bytes of {description}", size=f"{len(content):,}", description=description
+                ),
+            )
         content += chunk
     if file.read(1):  # at the end of a gz file this also compares its checksum
-        _refuse(path, f"there is more in it after {description}")
+        _refuse(path, Message("there is more in it after {description}", description=description))
     values = np.frombuffer(content, dtype).reshape(shape)
     return values.astype(dtype.newbyteorder("="), copy=False)
 
@@ -103,19 +123,22 @@ def _parse(file: BinaryIO | gzip.GzipFile, path: Path, limit: int, file_size: in
 def _read_header(file: BinaryIO | gzip.GzipFile, path: Path) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        start = magic.hex(" ") or "nothing (it is empty)"
-        _refuse(path, f"an idx file begins with 00 00, a type and the number of axes, this one with {start}")
+        start = magic.hex(" ") or Message("nothing (it is empty)")
+        _refuse(
+            path,
+            Message("an idx file begins with 00 00, a type and the number of axes, this one with {start}", start=start),
+        )
     if magic[2] not in DTYPES:
         types = ", ".join(f"{code:02x}" for code in DTYPES)
-        _refuse(path, f"the type must be one of {types}, got {magic[2]:02x}")
+        _refuse(path, Message("the type must be one of {types}, got {type}", types=types, type=f"{magic[2]:02x}"))
     if not 1 <= magic[3] <= MAX_AXES:
-        _refuse(path, f"an array must have 1 to {MAX_AXES} axes, got {magic[3]}")
+        _refuse(path, Message("an array must have 1 to {limit} axes, got {axes}", limit=MAX_AXES, axes=magic[3]))
     sizes = file.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        _refuse(path, f"it ends within its header of {magic[3]} axes")
+        _refuse(path, Message("it ends within its header of {axes} axes", axes=magic[3]))
     shape = struct.unpack(f">{magic[3]}I", sizes)
     if 0 in shape:
-        _refuse(path, f"it has no values: its axes have the sizes {', '.join(map(str, shape))}")
+        _refuse(path, Message("it has no values: its axes have the sizes {sizes}", sizes=", ".join(map(str, shape))))
     return np.dtype(DTYPES[magic[2]]), shape
 
 

@@ -52,7 +52,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
-            _refuse(path, f"it has more than {MAX_BYTES:,} bytes")
+            _refuse(path, Message("it has more than {limit} bytes", limit=f"{MAX_BYTES:,}"))
         content = memoryview(path.read_bytes())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -62,7 +62,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         ) from None
     order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(bytes(content[124:128]))
     if order is None:
-        _refuse(path, "a header of 128 bytes ends with version 1 and IM or MI")
+        _refuse(path, Message("a header of 128 bytes ends with version 1 and IM or MI"))
     try:
         return dict(_read_variables(content[128:], order))
     except (ValueError, KeyError, struct.error, zlib.error) as error:

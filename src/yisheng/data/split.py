@@ -167,7 +167,9 @@ def make_folds(
 def _check_folds(dataset: Dataset, rows: np.ndarray, k: int, repeats: int, method: Method) -> None:
     if not 2 <= k <= len(rows):
         raise UsageError(
-            Message("folds must be from 2 to {count}, the rows outside the test part, got {k}", count=len(rows), k=k),
+            Message(
+                "folds must be from 2 to {rows}, the rows outside the test part, got {folds}", rows=len(rows), folds=k
+            ),
             Message("choose another number"),
         )
     if repeats < 1 or (repeats > 1 and method != "random"):
@@ -193,9 +195,9 @@ def _official_parts(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarra
     if len(train) + len(validation) + len(test) != len(part):
         raise DataError(
             Message(
-                "{name}: the official parts must be 0, 1 or 2, got {value}",
+                "{name}: the official parts must be 0, 1 or 2, got {values}",
                 name=dataset.name,
-                value=", ".join(map(str, np.unique(part)[:5])),
+                values=", ".join(map(str, np.unique(part)[:5])),
             ),
             Message("number them 0 train, 1 validation, 2 test"),
         )

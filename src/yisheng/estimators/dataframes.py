@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.types import Column
 from yisheng.data.tables import column_kinds, encode, files
 
@@ -64,7 +64,10 @@ def encode_training_frame(X: Any) -> tuple[np.ndarray, tuple[Column, ...], dict[
     features = tuple(feature for column in inferred for feature in column.features)
     if not features:
         raise DataError(
-            "no column is left to learn from: " + "; ".join(f"{name}, {reason}" for name, reason in left_out.items()),
+            Message(
+                "no column is left to learn from: {columns}",
+                columns="; ".join(f"{name}, {translate(reason)}" for name, reason in left_out.items()),
+            ),
             Message('mark a column as a category: X["town"] = X["town"].astype("category")'),
         )
     return encode.encode_columns(dict(raw_columns), features, "X")[0], features, left_out

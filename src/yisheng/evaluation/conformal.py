@@ -159,15 +159,18 @@ def require_rows(level: float, n: int) -> int:
     rank = find_rank(level, n)
     if rank > n:
         smallest = math.ceil(level / (1 - level) - RANK_ERROR)
-        largest = f"use interval={math.floor(1000 * find_largest_level(n)) / 1000:g} or less, or " if n > 1 else ""
+        remedy = Message("train with a larger validation part, or with folds=5")
+        if n > 1:
+            largest = f"{math.floor(1000 * find_largest_level(n)) / 1000:g}"
+            remedy = Message("use interval={largest} or less, or {alternative}", largest=largest, alternative=remedy)
         raise UsageError(
             Message(
-                "interval={level} requires {smallest} held-out rows or more, the run has {n}",
+                "interval={level} requires {smallest} held-out rows or more, the run has {rows}",
                 level=f"{level:g}",
                 smallest=f"{smallest:,}",
-                n=f"{n:,}",
+                rows=f"{n:,}",
             ),
-            Message("{largest}train with a larger validation part, or with folds=5", largest=largest),
+            remedy,
         )
     return rank
 

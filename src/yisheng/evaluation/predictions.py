@@ -40,9 +40,9 @@ class Predictions:
             raise DataError(
                 Message(
                     "predictions must be (N, C) for class numbers (N,), or have the targets' shape, got {shape} "
-                    "for {shape_2} with {count} row numbers",
+                    "for {targets_shape} with {count} row numbers",
                     shape=self.prediction.shape,
-                    shape_2=self.y.shape,
+                    targets_shape=self.y.shape,
                     count=len(self.index),
                 ),
                 Message("give one row of predictions for each target and each row number"),
@@ -61,11 +61,11 @@ class Predictions:
         if not finite.all():
             raise NonFiniteError(
                 Message(
-                    "predictions must be finite, but those of {sum} of {count} rows are NaN or infinite, first "
-                    "row {index}",
-                    sum=(~finite).sum(),
-                    count=len(self),
-                    index=self.index[finite.argmin()],
+                    "predictions must be finite, but those of {invalid} of {rows} rows are NaN or infinite, first "
+                    "row {first}",
+                    invalid=(~finite).sum(),
+                    rows=len(self),
+                    first=self.index[finite.argmin()],
                 ),
                 Message("train with a smaller lr or with clip_norm=1, and look for NaN in the data"),
             )

@@ -76,9 +76,12 @@ def find_metrics(spec: Spec, names: Sequence[str | registry.Entry]) -> list[regi
             continue
         if not entry.fits(spec) or not entry.meta.get("scalar", True):
             usable = [m.name for m in registry.entries("metrics") if m.fits(spec) and m.meta.get("scalar", True)]
-            needs = f"needs {entry.meta['requires']}" if entry.meta.get("scalar", True) else "is a table, not a number"
+            problem = Message("{name} is a table, not a number", name=entry.name)
+            if entry.meta.get("scalar", True):
+                values = {"name": entry.name, "requirement": entry.requirement, "task": spec.task}
+                problem = Message("{name} needs {requirement}; this is {task}", **values)
             raise UsageError(
-                Message("{name} {needs}; this is {task}", name=entry.name, needs=needs, task=spec.task),
+                problem,
                 suggest(entry.name, usable),
             )
     return metrics

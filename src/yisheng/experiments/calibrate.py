@@ -40,9 +40,9 @@ def require_calibration(config: Config, spec: Spec, split: Split) -> None:
     if len(split.validation) < MIN_ROWS:
         raise UsageError(
             Message(
-                "calibrate=true needs a validation part of {MIN_ROWS} rows or more, got {count}",
-                MIN_ROWS=MIN_ROWS,
-                count=len(split.validation),
+                "calibrate=true needs a validation part of {required} rows or more, got {rows}",
+                required=MIN_ROWS,
+                rows=len(split.validation),
             ),
             Message("use validation=0.2, for example, or leave calibrate out"),
         )

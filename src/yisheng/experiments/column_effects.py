@@ -240,7 +240,7 @@ def explain_row(model: TableModel, row: Any, *, pairs: int = 100, seed: int = 0)
     if isinstance(row, int | np.integer) and not isinstance(row, bool):
         if not 0 <= row < len(model.data):
             raise UsageError(
-                Message("the data has the rows 0 to {count}, got row={row}", count=f"{len(model.data) - 1:,}", row=row),
+                Message("the data has the rows 0 to {last}, got row={row}", last=f"{len(model.data) - 1:,}", row=row),
                 Message("use one of them, or give the values of a row"),
             )
         x = np.asarray(model.data.x[row])

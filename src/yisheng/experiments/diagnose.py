@@ -8,6 +8,7 @@ from typing import Final
 
 from yisheng.core.config import Config
 from yisheng.core.errors import DataError, FindingsError, UsageError
+from yisheng.core.logging import SEVERITIES as SEVERITY_NAMES
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
 from yisheng.core.run_folder import RunFolder
@@ -137,18 +138,13 @@ def require_no_findings(findings_by_run: Mapping[str, Findings], fail_on: str) -
             finding for finding in findings.findings if SEVERITIES.index(finding.severity) <= FAIL_ON.index(fail_on)
         ]
         if refused:
-            count = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-            prefix = f"{name}: " if name else ""
-            raise FindingsError(
-                Message(
-                    "{prefix}{severity}: {cause}{count}",
-                    prefix=prefix,
-                    severity=refused[0].severity,
-                    cause=refused[0].cause,
-                    count=count,
-                ),
-                refused[0].remedy,
-            )
+            severity = SEVERITY_NAMES[refused[0].severity]
+            problem = Message("{severity}: {cause}", severity=severity, cause=refused[0].cause)
+            if len(refused) > 1:
+                problem = Message("{finding} (and {count} more)", finding=problem, count=len(refused) - 1)
+            if name:
+                problem = Message("{name}: {problem}", name=name, problem=problem)
+            raise FindingsError(problem, refused[0].remedy)
 
 
 def require_fail_on(fail_on: str) -> None:

@@ -81,7 +81,7 @@ def reproduce(folder: Path, *, force: bool = False, data: Dataset | None = None)
     if run.is_cross_validation:
         raise UsageError(
             Message("{folder} is a cross-validation of several models", folder=folder),
-            f"reproduce one of them: {folder / 'fold-01'}",
+            Message("reproduce one of them: {path}", path=folder / "fold-01"),
         )
     config, results, environment = run.config, _read_results(run), run.environment
     data = load_dataset(config) if data is None else data

@@ -63,7 +63,7 @@ def build(name: str, spec: Spec, **options: Any) -> nn.Module:
             Message(
                 "{name} needs {requirement}, got inputs of shape {shape}",
                 name=entry.name,
-                requirement=entry.meta["requires"],
+                requirement=entry.requirement,
                 shape=spec.shape,
             ),
             Message("name another model"),

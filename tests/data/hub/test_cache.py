@@ -105,7 +105,7 @@ def test_folder_of_the_user_is_read(mirror: Path, tmp_path: Path, home: Path, na
         ("a.csv.gz", b"<html>log in", r"not compressed.*\(it is a web page\)"),
         ("a.csv", TEXT[1:], "it has 29,999 bytes, expected 30,000"),
         ("a.csv", b"0" + TEXT[1:], "its sha256 is"),
-        ("b.csv", TEXT, r"holds no a\.csv\.gz or a\.csv"),
+        ("b.csv", TEXT, r"holds neither a\.csv\.gz nor a\.csv"),
     ],
 )
 def test_wrong_file_in_a_folder_of_the_user_is_an_error(
@@ -125,7 +125,7 @@ def test_decompression_bomb_in_a_folder_of_the_user_is_refused(mirror: Path, tmp
 def test_pipe_is_not_a_file(mirror: Path, tmp_path: Path) -> None:
     """Opening a pipe would block."""
     os.mkfifo(tmp_path / "a.csv.gz")
-    with pytest.raises(DataError, match=r"holds no a\.csv\.gz"):
+    with pytest.raises(DataError, match=r"holds neither a\.csv\.gz"):
         hub.fetch_file("tiny", "a.csv.gz", folder=tmp_path)
     with pytest.raises(DataError, match="is not a file"):
         hub.import_file(tmp_path / "a.csv.gz")

@@ -204,7 +204,7 @@ class ImageFolder(_VisionDataset):
         if not paths:
             raise DataError(
                 Message("{folder} holds no images", folder=folder),
-                Message("remove the folder, or add images ({EXTENSIONS})", EXTENSIONS=", ".join(EXTENSIONS)),
+                Message("remove the folder, or add images ({extensions})", extensions=", ".join(EXTENSIONS)),
             )
         count = limit_rows(len(paths), FAST_IMAGES_PER_CLASS, f"each class of {folder.parent}")
         return [(os.fspath(path), self.class_to_idx[folder.name]) for path in paths[:count]]

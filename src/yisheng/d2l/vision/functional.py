@@ -158,7 +158,7 @@ def resize(
     smooth = mode in (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
     if not smooth and mode not in (InterpolationMode.NEAREST, InterpolationMode.NEAREST_EXACT):
         raise UsageError(
-            Message("tensors cannot be resized by {value}", value=mode.value),
+            Message("tensors cannot be resized by {interpolation}", interpolation=mode.value),
             Message("use bilinear, bicubic or nearest"),
         )
     batch = image.reshape(-1, *image.shape[-3:]) if image.ndim != 3 else image[None]
@@ -262,7 +262,7 @@ def _choose_size(present: tuple[int, int], size: Any, max_size: int | None) -> t
         return sides
     if max_size is not None and max_size <= sides[0]:
         raise UsageError(
-            Message("max_size must be above the size {sides}, got {max_size}", sides=sides[0], max_size=max_size),
+            Message("max_size must be above the size {side}, got {max_size}", side=sides[0], max_size=max_size),
             Message("give a larger max_size"),
         )
     rows, columns = present

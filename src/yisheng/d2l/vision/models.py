@@ -102,7 +102,7 @@ def _build(depth: int, choices: type[Enum], weights: Any, options: dict[str, Any
     num_classes = options.pop("num_classes", IMAGENET_CLASSES)
     if options:
         raise UsageError(
-            Message("resnet{depth} has no option {options}", depth=depth, options=f"{next(iter(options))!r}"),
+            Message("resnet{depth} has no option {option}", depth=depth, option=f"{next(iter(options))!r}"),
             suggest(next(iter(options)), OPTIONS),
         )
     if weights is None or weights is False:
@@ -117,8 +117,8 @@ def _build(depth: int, choices: type[Enum], weights: Any, options: dict[str, Any
     if num_classes != IMAGENET_CLASSES:
         raise UsageError(
             Message(
-                "the published weights have {IMAGENET_CLASSES} classes, got num_classes={num_classes}",
-                IMAGENET_CLASSES=IMAGENET_CLASSES,
+                "the published weights have {classes} classes, got num_classes={num_classes}",
+                classes=IMAGENET_CLASSES,
                 num_classes=num_classes,
             ),
             Message(

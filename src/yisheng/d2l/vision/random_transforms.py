@@ -177,10 +177,10 @@ def _parse_factors(
     if not bounds[0] <= low <= high <= bounds[1]:
         raise UsageError(
             Message(
-                "{name} must be from {bounds} to {bounds_2}, got {low} to {high}",
+                "{name} must be from {lowest} to {highest}, got {low} to {high}",
                 name=name,
-                bounds=bounds[0],
-                bounds_2=bounds[1],
+                lowest=bounds[0],
+                highest=bounds[1],
                 low=low,
                 high=high,
             ),

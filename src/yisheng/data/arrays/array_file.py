@@ -62,7 +62,7 @@ def _list_members(path: Path, archive: zipfile.ZipFile) -> dict[str, StoredArray
     members = [member for member in archive.infolist() if member.filename.endswith(NPY_SUFFIX)]
     if len(members) > MAX_ARRAYS:
         raise DataError(
-            Message("{path} holds more than {MAX_ARRAYS} arrays", path=path, MAX_ARRAYS=f"{MAX_ARRAYS:,}"),
+            Message("{path} holds more than {limit} arrays", path=path, limit=f"{MAX_ARRAYS:,}"),
             Message("save fewer"),
         )
     arrays = {}
@@ -105,9 +105,9 @@ def _checked(array: np.ndarray) -> np.ndarray:
 
 
 def _refuse(path: Path, error: BaseException) -> NoReturn:
-    reason = "it holds pickled objects" if "pickle" in str(error) else " ".join(str(error).split())[:200]
+    reason = Message("it holds pickled objects") if "pickle" in str(error) else " ".join(str(error).split())[:200]
     format = path.suffix.lower()
     raise DataError(
         Message("{path} cannot be read as {format}: {reason}", path=path, format=format, reason=reason),
-        f"write it again with numpy.save{'z' if format == NPZ_SUFFIX else ''}",
+        Message("write it again with {function}", function="numpy.savez" if format == NPZ_SUFFIX else "numpy.save"),
     ) from None

@@ -142,12 +142,12 @@ def _read_part(path: Path, arrays: Mapping[str, StoredArray], part: str, x: str,
     if targets is not None and len(targets) != len(inputs) and not _is_last_axis(inputs, targets):
         raise DataError(
             Message(
-                "{path}: {x} has {count} rows, {y} has {count_2}",
+                "{path}: {x} has {x_rows} rows, {y} has {y_rows}",
                 path=path,
                 x=x,
-                count=len(inputs),
+                x_rows=len(inputs),
                 y=y,
-                count_2=len(targets),
+                y_rows=len(targets),
             ),
             Message("name others with keys=x:NAME,y:NAME"),
         )
@@ -232,7 +232,7 @@ def _build_rows(
     """Return the data set of rows; a validation part is a part of the training rows."""
     if [part.name for part in parts] not in (["train"], ["train", "test"]):
         raise DataError(
-            Message("{path} holds rows of the parts {names}", path=path, names=", ".join(part.name for part in parts)),
+            Message("{path} holds rows of the parts {parts}", path=path, parts=", ".join(part.name for part in parts)),
             Message("name those to learn from and to test on, as in keys=x:NAME,y:NAME,x_test:NAME,y_test:NAME"),
         )
     tables = [table_from_arrays(str(path), part.x, _name_classes(part.y, classes), names) for part in parts]

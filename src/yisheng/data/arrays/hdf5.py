@@ -43,7 +43,7 @@ def open_datasets(path: Path) -> Iterator[Mapping[str, StoredArray]]:
         raise DataError(Message("{path} does not exist", path=path), Message("check the path")) from None
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
         raise DataError(
-            Message("{path} cannot be read as HDF5: {split}", path=path, split=" ".join(str(error).split())[:200]),
+            Message("{path} cannot be read as HDF5: {reason}", path=path, reason=" ".join(str(error).split())[:200]),
             Message("it is damaged; write it again"),
         ) from None
 
@@ -73,9 +73,7 @@ def _list_arrays(h5py: Any, path: Path, file: Any) -> Iterator[tuple[str, Stored
             count += 1
             if count > MAX_ARRAYS or depth > MAX_DEPTH:
                 raise DataError(
-                    Message(
-                        "{path} holds more than {MAX_ARRAYS} arrays and groups", path=path, MAX_ARRAYS=f"{MAX_ARRAYS:,}"
-                    ),
+                    Message("{path} holds more than {limit} arrays and groups", path=path, limit=f"{MAX_ARRAYS:,}"),
                     Message("save fewer"),
                 )
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -111,18 +109,18 @@ def _require_plain(h5py: Any, path: Path, name: str, item: Any, *, is_text: bool
     unknown = [number for number in filters if number not in ALLOWED_FILTERS]
     problem = ""
     if item.is_virtual or creation.get_external_count():
-        problem = "its values are in another file"
+        problem = Message("its values are in another file")
     elif h5py.check_ref_dtype(item.dtype) is not None or not (is_text or item.dtype.kind in "fiub"):
-        problem = f"it holds {item.dtype}, neither numbers nor text"
+        problem = Message("it holds {dtype}, neither numbers nor text", dtype=item.dtype)
     elif unknown:
-        problem = f"it is compressed by a filter that needs a plugin (number {unknown[0]})"
+        problem = Message("it is compressed by a filter that needs a plugin (number {number})", number=unknown[0])
     if problem:
-        remedy = "save the numbers themselves, as in numpy.savez(path, x=x, y=y)"
+        remedy = Message("save the numbers themselves, as in numpy.savez(path, x=x, y=y)")
         raise DataError(Message("{label} is not read: {problem}", label=label, problem=problem), remedy)
     require_size(label, tuple(item.shape), item.dtype.itemsize)
     if is_text and item.size > MAX_TEXTS:
         raise DataError(
-            Message("{label} holds more than {MAX_TEXTS} texts", label=label, MAX_TEXTS=f"{MAX_TEXTS:,}"),
+            Message("{label} holds more than {limit} texts", label=label, limit=f"{MAX_TEXTS:,}"),
             Message("take a sample of its rows"),
         )
     if math.prod(item.shape) * item.dtype.itemsize > max(MIN_BOMB_BYTES, MAX_EXPANSION * path.stat().st_size):

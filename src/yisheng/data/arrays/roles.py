@@ -51,7 +51,12 @@ def parse_keys(keys: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         role, name = (str(part).strip() for part in pair)
         if role not in KEYS or not name:
-            problem = f"keys= must be ROLE:NAME with a role of {', '.join(KEYS)}, got {role}:{name}"
+            problem = Message(
+                "keys= must be ROLE:NAME with a role of {roles}, got {role}:{name}",
+                roles=", ".join(KEYS),
+                role=role,
+                name=name,
+            )
             raise UsageError(problem, suggest(role, KEYS))
         parsed[role] = name
     return parsed
@@ -129,9 +134,14 @@ def _find_by_name(source_name: str, arrays: Mapping[str, StoredArray]) -> ArrayR
             continue
         by_part = roles.x if kind == "x" else roles.y
         if part in by_part:
+            values = {"source_name": source_name, "first": by_part[part], "second": name}
+            problem = Message("{source_name} has two arrays that may be the inputs: {first} and {second}", **values)
+            if kind == "y":
+                problem = Message(
+                    "{source_name} has two arrays that may be the targets: {first} and {second}", **values
+                )
             raise DataError(
-                f"{source_name} has two arrays that may be the {'inputs' if kind == 'x' else 'targets'}: "
-                f"{by_part[part]} and {name}",
+                problem,
                 _how_to_name(arrays),
             )
         by_part[part] = name
@@ -170,4 +180,8 @@ def _find_numbered(arrays: Mapping[str, StoredArray]) -> ArrayRoles:
 
 def _how_to_name(arrays: Mapping[str, StoredArray]) -> str:
     names = list(arrays)
-    return f"name them, as in keys=x:{names[0]},y:{names[-1]}" if names else "save x and y in it"
+    return (
+        Message("name them, as in keys=x:{x},y:{y}", x=names[0], y=names[-1])
+        if names
+        else Message("save x and y in it")
+    )

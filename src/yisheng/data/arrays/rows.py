@@ -49,10 +49,10 @@ def table_from_arrays(source_name: str, x: np.ndarray, y: np.ndarray | None, nam
         if len(y) != len(x):
             raise DataError(
                 Message(
-                    "{source_name}: x has {count} rows, y has {count_2}",
+                    "{source_name}: x has {x_rows} rows, y has {y_rows}",
                     source_name=source_name,
-                    count=len(x),
-                    count_2=len(y),
+                    x_rows=len(x),
+                    y_rows=len(y),
                 ),
                 Message("save them from the same rows"),
             )
@@ -75,23 +75,23 @@ def _split_columns(
     if not rows.size:
         raise DataError(
             Message(
-                "{label} has {shape} rows and {shape_2} columns",
+                "{label} has {rows} rows and {columns} columns",
                 label=label,
-                shape=rows.shape[0],
-                shape_2=rows.shape[1],
+                rows=rows.shape[0],
+                columns=rows.shape[1],
             ),
             Message("give at least a few rows"),
         )
     if rows.shape[1] > MAX_COLUMNS or rows.size > MAX_VALUES:
         raise DataError(
             Message(
-                "{label} has {shape} rows and {shape_2} columns, more than the {MAX_COLUMNS} columns or "
-                "{MAX_VALUES} values that are read",
+                "{label} has {rows} rows and {columns} columns, more than the {max_columns} columns or "
+                "{max_values} values that are read",
                 label=label,
-                shape=f"{rows.shape[0]:,}",
-                shape_2=f"{rows.shape[1]:,}",
-                MAX_COLUMNS=f"{MAX_COLUMNS:,}",
-                MAX_VALUES=f"{MAX_VALUES:,}",
+                rows=f"{rows.shape[0]:,}",
+                columns=f"{rows.shape[1]:,}",
+                max_columns=f"{MAX_COLUMNS:,}",
+                max_values=f"{MAX_VALUES:,}",
             ),
             Message("drop columns, or take a sample of its rows"),
         )
@@ -105,7 +105,10 @@ def _split_columns(
     if names and len(names) != rows.shape[1]:
         raise DataError(
             Message(
-                "{label} has {shape} columns, names= has {count}", label=label, shape=rows.shape[1], count=len(names)
+                "{label} has {columns} columns, names= has {count}",
+                label=label,
+                columns=rows.shape[1],
+                count=len(names),
             ),
             Message("give a name for each column"),
         )

@@ -50,10 +50,10 @@ def require_size(name: str, shape: tuple[int, ...], itemsize: int) -> None:
     if math.prod(shape) * itemsize > MAX_BYTES:
         raise DataError(
             Message(
-                "{name} holds {shape} GiB, more than the {MAX_BYTES} that are read",
+                "{name} holds {size} GiB, more than the {limit} that are read",
                 name=name,
-                shape=f"{math.prod(shape) * itemsize / (1 << 30):,.1f}",
-                MAX_BYTES=MAX_BYTES >> 30,
+                size=f"{math.prod(shape) * itemsize / (1 << 30):,.1f}",
+                limit=MAX_BYTES >> 30,
             ),
             Message("take a sample of its rows, or store bytes instead of floats"),
         )

@@ -47,9 +47,9 @@ def read(folder: Path, names: Sequence[str], n_classes: Sequence[int]) -> tuple[
             row, column = (int(n) for n in np.argwhere(invalid)[0])
             raise DataError(
                 Message(
-                    "{folder} has the label {labels} in record {row}; there are {n_classes} classes",
-                    folder=folder / name,
-                    labels=labels[row, column],
+                    "{path} has the label {label} in record {row}; there are {n_classes} classes",
+                    path=folder / name,
+                    label=labels[row, column],
                     row=row,
                     n_classes=n_classes[column],
                 ),
@@ -93,10 +93,10 @@ def _count_records(path: Path, record_bytes: int) -> int:
     if size == 0 or size % record_bytes or size // record_bytes > MAX_RECORDS:
         raise DataError(
             Message(
-                "{path} should hold records of {record_bytes} bytes, {MAX_RECORDS} at most, got {size} bytes",
+                "{path} should hold records of {record_bytes} bytes, {max_records} at most, got {size} bytes",
                 path=path,
                 record_bytes=f"{record_bytes:,}",
-                MAX_RECORDS=f"{MAX_RECORDS:,}",
+                max_records=f"{MAX_RECORDS:,}",
                 size=f"{size:,}",
             ),
             Message("download the set again"),

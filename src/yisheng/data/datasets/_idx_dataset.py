@@ -98,10 +98,10 @@ def stack_parts(
     if train[0].shape[1:] != test[0].shape[1:]:
         raise DataError(
             Message(
-                "{name}: training images of {shape} and test images of {shape_2} pixels",
+                "{name}: training images of {train_shape} and test images of {test_shape} pixels",
                 name=name,
-                shape=train[0].shape[1:],
-                shape_2=test[0].shape[1:],
+                train_shape=train[0].shape[1:],
+                test_shape=test[0].shape[1:],
             ),
             Message("use four files of one set"),
         )
@@ -139,12 +139,14 @@ def read_pair(
     is_table = column is not None
     has_format = labels.dtype == (np.int32 if is_table else np.uint8) and labels.ndim == 1 + is_table
     if not has_format or len(labels) != len(images) or (column is not None and labels.shape[1] <= column):
-        expected = "rows of labels in int32" if is_table else "labels in bytes"
+        rows = f"{len(images):,}"
+        expected = Message("{rows} rows of labels in int32", rows=rows)
+        if not is_table:
+            expected = Message("{rows} labels in bytes", rows=rows)
         raise DataError(
             Message(
-                "{labels_path} should hold {count} {expected}, got an array {shape} of {dtype}",
+                "{labels_path} should hold {expected}, got an array {shape} of {dtype}",
                 labels_path=labels_path,
-                count=len(images),
                 expected=expected,
                 shape=labels.shape,
                 dtype=labels.dtype,
@@ -156,9 +158,9 @@ def read_pair(
         row = int(np.argmax((y < 0) | (y >= n_classes)))
         raise DataError(
             Message(
-                "{labels_path} has the label {y} in row {row}; there are {n_classes} classes, from {first_label}",
+                "{labels_path} has the label {label} in row {row}; there are {n_classes} classes, from {first_label}",
                 labels_path=labels_path,
-                y=y[row] + first_label,
+                label=y[row] + first_label,
                 row=row,
                 n_classes=n_classes,
                 first_label=first_label,

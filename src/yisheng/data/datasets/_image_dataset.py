@@ -79,11 +79,11 @@ def load_from_list(
     if missing:
         raise DataError(
             Message(
-                "{root} lacks {count} images of {name}: {missing}",
+                "{root} lacks {count} images of {name}: {first}",
                 root=root,
                 count=len(missing),
                 name=name,
-                missing=missing[0],
+                first=missing[0],
             ),
             Message("download the set again"),
         )

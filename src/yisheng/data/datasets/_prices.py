@@ -39,7 +39,7 @@ def load_prices(name: str, file: str, folder: Path | None, horizon: int) -> Data
         raw = table.columns.get(column)
         if raw is None or raw.numbers is None or "Date" not in table.columns:
             raise DataError(
-                Message("{file} lacks prices in the columns Date, {PRICES}", file=file, PRICES=", ".join(PRICES)),
+                Message("{file} lacks prices in the columns Date, {columns}", file=file, columns=", ".join(PRICES)),
                 Message("use the set's own file"),
             )
         values[column] = raw.numbers.astype(np.float64)

@@ -59,7 +59,7 @@ def _read_classes(path: Path) -> tuple[int, tuple[str, ...]]:
     Raises:
         DataError: the file has another format.
     """
-    remedy = "download the set again"
+    remedy = Message("download the set again")
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError) as error:

@@ -196,8 +196,12 @@ def _fetch_form(hub_set: HubSet, form: str, *, mirrors_only: bool = False) -> di
         return {file.name: ensure_cached(hub_set, file, mirrors_only=mirrors_only) for file in hub_set.get_form(form)}
     except DataError as error:
         alternatives = [name for name in hub_set.forms if name not in (form, "")]
-        hint = f"; or use another form of the set: {', '.join(alternatives)}" if alternatives else ""
-        raise DataError(error.problem, error.remedy + hint) from None
+        if not alternatives:
+            raise
+        hint = Message(
+            "{remedy}; or use another form of the set: {forms}", remedy=error.remedy, forms=", ".join(alternatives)
+        )
+        raise DataError(error.problem, hint) from None
 
 
 def _find_in_user_folder(hub_set: HubSet, file: HubFile, folder: Path) -> Path:
@@ -210,9 +214,11 @@ def _find_in_user_folder(hub_set: HubSet, file: HubFile, folder: Path) -> Path:
             Message("{path} is not the file of {name}: {detail}", path=path, name=hub_set.name, detail=result.detail),
             Message("replace it by the right file, or leave folder= out to download it"),
         )
-    alternative = f" or {file.decompressed.name}" if file.decompressed else ""
-    problem = "does not exist" if not folder.is_dir() else f"holds no {file.name}{alternative}"
-    raise DataError(
-        Message("the folder {folder} {problem}", folder=folder, problem=problem),
-        describe_manual_download(hub_set, file),
-    )
+    if not folder.is_dir():
+        problem = Message("the folder {folder} does not exist", folder=folder)
+    elif file.decompressed:
+        names = {"name": file.name, "decompressed": file.decompressed.name}
+        problem = Message("the folder {folder} holds neither {name} nor {decompressed}", folder=folder, **names)
+    else:
+        problem = Message("the folder {folder} holds no {name}", folder=folder, name=file.name)
+    raise DataError(problem, describe_manual_download(hub_set, file))

@@ -108,7 +108,12 @@ def import_bundle(path: Path) -> list[tuple[str, str]]:
             source = folder / hub_set.name / form.name
             if not source.exists() or _compute_sha256(source) != sha256:
                 raise DataError(
-                    Message("{path} is damaged at {name}/{name_2}", path=path, name=hub_set.name, name_2=form.name),
+                    Message(
+                        "{path} is damaged at {set_name}/{file_name}",
+                        path=path,
+                        set_name=hub_set.name,
+                        file_name=form.name,
+                    ),
                     Message("copy the bundle again"),
                 )
             add_to_cache(hub_set, form, source)

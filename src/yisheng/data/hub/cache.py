@@ -95,10 +95,10 @@ def add_to_cache(hub_set: HubSet, file: HubFile, source: Path) -> Path:
         except SourceError as error:
             raise DataError(
                 Message(
-                    "{source} is not {name}/{name_2}: {error}",
+                    "{source} is not {set_name}/{file_name}: {error}",
                     source=source,
-                    name=hub_set.name,
-                    name_2=file.name,
+                    set_name=hub_set.name,
+                    file_name=file.name,
                     error=error,
                 ),
                 Message("download it again"),
@@ -119,7 +119,7 @@ def describe_manual_download(hub_set: HubSet, file: HubFile) -> str:
     """Return how to download a file without this program: from where, its checksum, and where to put it."""
     target = locations.get_set_folder(hub_set.name) / file.name
     if file.folder:
-        return f"copy the folder of that name to {target}"
+        return Message("copy the folder of that name to {target}", target=target)
     source = f"from {file.urls[0]}" if file.urls else "from someone who has it (no public address is known)"
     sums = " or ".join(map(str, file.sums)) or "no checksum is published"
     return f"download it {source} ({sums}), then run `yisheng data import FILE`, or put it at {target}"

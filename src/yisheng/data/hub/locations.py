@@ -99,13 +99,12 @@ def explain_write_errors(path: Path) -> Iterator[None]:
         cause = error if isinstance(error, OSError) else error.__cause__
         number = cause.errno if isinstance(cause, OSError) else None
         if number in (errno.ENOSPC, errno.EDQUOT):
-            problem, remedy = "no space left on the disk", "free some space, or set YISHENG_HOME to another disk"
+            reason: str = Message("no space left on the disk")
+            remedy = Message("free some space, or set YISHENG_HOME to another disk")
         else:
-            text = cause.strerror if isinstance(cause, OSError) else None
-            problem, remedy = text or str(cause), "set YISHENG_HOME to a folder that can be written to"
-        raise StorageError(
-            Message("{path} cannot be written: {problem}", path=path, problem=problem), remedy
-        ) from error
+            reason = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
+            remedy = Message("set YISHENG_HOME to a folder that can be written to")
+        raise StorageError(Message("{path} cannot be written: {reason}", path=path, reason=reason), remedy) from error
 
 
 @contextlib.contextmanager

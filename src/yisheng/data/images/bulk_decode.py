@@ -160,10 +160,10 @@ def decode_files(
     if len(result.damaged) == len(indices):
         raise DataError(
             Message(
-                "none of the {count} images in {path} can be read: {damaged}",
+                "none of the {count} images in {path} can be read: {first}",
                 count=len(indices),
                 path=listing.path,
-                damaged=result.damaged[0][1],
+                first=result.damaged[0][1],
             ),
             Message("open one of them in an image viewer; save the images again as PNG or JPEG"),
         )

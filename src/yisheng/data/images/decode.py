@@ -159,11 +159,11 @@ def convert_image(
     if width * height > MAX_PIXELS:
         raise DataError(
             Message(
-                "{name} has {width}x{height} pixels, more than the {MAX_PIXELS} that are read",
+                "{name} has {width}x{height} pixels, more than the {limit} that are read",
                 name=name,
                 width=width,
                 height=height,
-                MAX_PIXELS=f"{MAX_PIXELS:,}",
+                limit=f"{MAX_PIXELS:,}",
             ),
             Message("scale it down first"),
         )
@@ -330,11 +330,11 @@ def _open_image(content: bytes, name: str) -> Iterator[Image.Image]:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(
                     Message(
-                        "{name} has {width}x{height} pixels, more than the {MAX_PIXELS} that are read",
+                        "{name} has {width}x{height} pixels, more than the {limit} that are read",
                         name=name,
                         width=image.width,
                         height=image.height,
-                        MAX_PIXELS=f"{MAX_PIXELS:,}",
+                        limit=f"{MAX_PIXELS:,}",
                     ),
                     Message("scale it down first"),
                 )
@@ -354,9 +354,7 @@ def _open_image(content: bytes, name: str) -> Iterator[Image.Image]:
         ) from None
     except Image.DecompressionBombError:
         raise DataError(
-            Message(
-                "{name} decompresses to far more pixels than {MAX_PIXELS}", name=name, MAX_PIXELS=f"{MAX_PIXELS:,}"
-            ),
+            Message("{name} decompresses to far more pixels than {limit}", name=name, limit=f"{MAX_PIXELS:,}"),
             Message("scale it down first"),
         ) from None
     except DataError:

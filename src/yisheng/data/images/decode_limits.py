@@ -28,7 +28,7 @@ MAX_SECONDS = 10.0
 """Estimated time of decoding, on a core of 2020, from which a file is refused; the largest ordinary one takes 4."""
 MAX_BYTES = 640_000_000
 """Estimated memory of decoding from which a file is refused: 10 bytes for each of 64 million pixels."""
-REMEDY = "save it again as PNG or JPEG, or scale it down"
+REMEDY = Message("save it again as PNG or JPEG, or scale it down")
 MAX_CHUNKS = 200_000
 """Chunks of a PNG or WebP: a PNG of 64 million pixels in chunks of 8 KiB has 65,000."""
 MAX_GIF_BLOCKS = 20_000
@@ -83,7 +83,12 @@ def check_cost(cost: DecodingCost, name: str) -> None:
         DataError: it is too high.
     """
     if cost.pixels > MAX_PIXELS:
-        problem = f"{name} has {cost.pixels:,} pixels, more than the {MAX_PIXELS:,} that are read"
+        problem = Message(
+            "{name} has {pixels} pixels, more than the {limit} that are read",
+            name=name,
+            pixels=f"{cost.pixels:,}",
+            limit=f"{MAX_PIXELS:,}",
+        )
         raise DataError(problem, Message("scale it down first"))
     if cost.seconds > MAX_SECONDS:
         raise DataError(

@@ -56,7 +56,7 @@ def encode_raw(raw: RawImage, values: ImageValues, name: str, max_side: int) -> 
         return _save(Image.fromarray(rounded.astype(np.uint16)), "PNG")
     if rounded.max() > _INT32_MAX:
         raise DataError(
-            Message("{name} has values above {INT32_MAX}, which are not kept", name=name, INT32_MAX=f"{_INT32_MAX:,}"),
+            Message("{name} has values above {limit}, which are not kept", name=name, limit=f"{_INT32_MAX:,}"),
             Message("save it in another unit"),
         )
     return _save(Image.fromarray(rounded.astype(np.int32)), "TIFF")

@@ -60,7 +60,7 @@ class Listing:
         """
         if len(self.names) == MAX_IMAGES:
             raise DataError(
-                Message("{path} holds more than {MAX_IMAGES} images", path=self.path, MAX_IMAGES=f"{MAX_IMAGES:,}"),
+                Message("{path} holds more than {limit} images", path=self.path, limit=f"{MAX_IMAGES:,}"),
                 Message("split it into several data sets"),
             )
         self.names.append(name)

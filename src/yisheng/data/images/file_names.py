@@ -130,13 +130,15 @@ def refuse_equal_names(place: str, folders: Iterable[str], decoder: NameDecoder)
         other_part = first[parent].setdefault(decoder.decode(part), part)
         if other_part != part and not (is_text(other_part) and is_text(part)):
             text = decoder.decode(folder)
-            encodings = ", the other in ".join("UTF-8" if is_text(p) else decoder.encoding for p in (other_part, part))
+            first_encoding, second_encoding = ("UTF-8" if is_text(p) else decoder.encoding for p in (other_part, part))
             raise DataError(
                 Message(
-                    "{place} holds two folders that are called {text}: the name of one is in {encodings}",
+                    "{place} holds two folders that are called {text}: the name of one is in {first}, the other in "
+                    "{second}",
                     place=place,
                     text=text,
-                    encodings=encodings,
+                    first=first_encoding,
+                    second=second_encoding,
                 ),
                 Message("rename one of them, or move its images into the other"),
             )

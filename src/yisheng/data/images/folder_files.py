@@ -53,9 +53,9 @@ def list_folder(root: Path) -> Listing:
         if subfolders and depth == MAX_FOLDER_DEPTH:
             raise DataError(
                 Message(
-                    "{root} has folders nested more than {MAX_FOLDER_DEPTH} deep",
+                    "{root} has folders nested more than {limit} deep",
                     root=root,
-                    MAX_FOLDER_DEPTH=MAX_FOLDER_DEPTH,
+                    limit=MAX_FOLDER_DEPTH,
                 ),
                 Message("move the images up"),
             )
@@ -174,10 +174,10 @@ def _read_files(root: Path, names: Sequence[str]) -> Contents:
                 else:
                     yield DataError(
                         Message(
-                            "{name} has {size} bytes, more than the {MAX_IMAGE_BYTES} that are read",
+                            "{name} has {size} bytes, more than the {limit} that are read",
                             name=name,
                             size=f"{size:,}",
-                            MAX_IMAGE_BYTES=f"{MAX_IMAGE_BYTES:,}",
+                            limit=f"{MAX_IMAGE_BYTES:,}",
                         ),
                         Message("scale it down first"),
                     )

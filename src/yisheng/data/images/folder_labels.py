@@ -31,7 +31,7 @@ from yisheng.data.images.part_names import PART_NAMES, part_from_name
 from yisheng.data.part_labels import check_part_labels
 from yisheng.data.tables.literals import is_code, is_number
 
-_USE_CLASS_FOLDERS = (
+_USE_CLASS_FOLDERS = Message(
     "put the images of each class into a folder, or list files and labels in a CSV and give that as data"
 )
 
@@ -134,9 +134,12 @@ def find_classes(
             test or validation folder is one of the training folder.
     """
     if not listing.names:
-        other_files = f"; there are {len(listing.other_files)} other files" if listing.other_files else ""
+        problem = Message("{path} holds no images", path=listing.path)
+        if listing.other_files:
+            count = len(listing.other_files)
+            problem = Message("{path} holds no images; there are {count} other files", path=listing.path, count=count)
         raise DataError(
-            Message("{path} holds no images{other_files}", path=listing.path, other_files=other_files),
+            problem,
             Message("put the images of each class into a folder"),
         )
     images: dict[str, list[int]] = defaultdict(list)  # by folder: there are far fewer folders than images
@@ -220,13 +223,14 @@ def _find_parts(listing: Listing, paths: Iterable[tuple[str, ...]]) -> Mapping[s
     if class_folders and len(parts) == 1:
         raise DataError(
             Message(
-                "{path} holds {nested}/ with folders in it, and {class_folders}/: are these parts or classes?",
+                "{path} holds {part_folder}/ with folders in it, and {class_folder}/: are these parts or classes?",
                 path=listing.path,
-                nested=nested[0],
-                class_folders=class_folders[0],
+                part_folder=nested[0],
+                class_folder=class_folders[0],
             ),
             Message(
-                "give the folder {nested} itself as data, or put every class into train/ and test/", nested=nested[0]
+                "give the folder {part_folder} itself as data, or put every class into train/ and test/",
+                part_folder=nested[0],
             ),
         )
     for part, name in enumerate(PART_NAMES):
@@ -234,10 +238,10 @@ def _find_parts(listing: Listing, paths: Iterable[tuple[str, ...]]) -> Mapping[s
         if len(folders) > 1:
             raise DataError(
                 Message(
-                    "{path} holds {folders}, which both mean the {name} part",
+                    "{path} holds {folders}, which both mean the {part} part",
                     path=listing.path,
                     folders=" and ".join(folders),
-                    name=name,
+                    part=name,
                 ),
                 Message("keep one of them"),
             )
@@ -254,7 +258,7 @@ def _find_parts(listing: Listing, paths: Iterable[tuple[str, ...]]) -> Mapping[s
 def _raise_too_few(listing: Listing, classes: Sequence[str]) -> NoReturn:
     if classes:
         raise DataError(
-            Message("{path} holds images of one class only: {classes}", path=listing.path, classes=classes[0]),
+            Message("{path} holds images of one class only: {class_name}", path=listing.path, class_name=classes[0]),
             _USE_CLASS_FOLDERS,
         )
     raise DataError(

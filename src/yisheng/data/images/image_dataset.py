@@ -189,9 +189,9 @@ def label_listed(path: Path, choices: LabelChoices = DEFAULT_CHOICES, *, strict:
         first = ", ".join(map(sanitize_name, missing[:MAX_EXAMPLES]))
         raise DataError(
             Message(
-                "{count} of {count_2} images listed in {path} do not exist: {first}",
+                "{count} of {image_count} images listed in {path} do not exist: {first}",
                 count=len(missing),
-                count_2=len(exists),
+                image_count=len(exists),
                 path=path,
                 first=first,
             ),
@@ -199,7 +199,7 @@ def label_listed(path: Path, choices: LabelChoices = DEFAULT_CHOICES, *, strict:
         )
     findings = [*targets.findings]
     if missing:
-        remedy = "correct the list; strict=true makes it an error"
+        remedy = Message("correct the list; strict=true makes it an error")
         findings.append(make_finding("missing-images", "warning", missing, "listed images do not exist", remedy))
     if unlabeled:
         cause = "listed images have no label and were left out"

@@ -193,7 +193,11 @@ def find_range(facts: ValueFacts, values: ImageValues, name: str) -> tuple[Value
     if trained_range is not None:
         if trained_range.low <= facts.low and facts.high <= trained_range.high:
             return trained_range, ""
-        outside = f"its values are {described}, those of the training images {describe_range(trained_range)}"
+        outside = Message(
+            "its values are {values}, those of the training images {training_values}",
+            values=described,
+            training_values=describe_range(trained_range),
+        )
         if values.stored == "uint8":
             raise DataError(
                 Message("{name} cannot be used: {outside}", name=name, outside=outside),
@@ -212,10 +216,10 @@ def find_range(facts: ValueFacts, values: ImageValues, name: str) -> tuple[Value
         return nominal, f"its values are {described}, the training images {trained}: {nominal.high:g} is white"
     raise DataError(
         Message(
-            "{name} holds {described}, the training images {ranges}: which value is white?",
+            "{name} holds {values}, the training images {training_values}: which value is white?",
             name=name,
-            described=described,
-            ranges=describe_range(values.ranges[0]),
+            values=described,
+            training_values=describe_range(values.ranges[0]),
         ),
         Message("save it with the type and the range of the training images"),
     )

@@ -83,7 +83,9 @@ def _check_files(path: Path, rows: Sequence[Sequence[str]]) -> None:
         raise DataError(Message("{path} lists no images", path=path), Message("add a line for each image: file,label"))
     if not any(is_image(row[0]) for row in rows[:_CHECKED_ROWS]):
         raise DataError(
-            Message("the first column of {path} must name image files, got {rows}", path=path, rows=f"{rows[0][0]!r}"),
+            Message(
+                "the first column of {path} must name image files, got {value}", path=path, value=f"{rows[0][0]!r}"
+            ),
             Message(
                 "make the column of image files the first, or read the CSV as a table: data=table path={path}",
                 path=path,
@@ -93,7 +95,7 @@ def _check_files(path: Path, rows: Sequence[Sequence[str]]) -> None:
     for number, row in enumerate(rows):
         if first_row.setdefault(row[0], number) != number:
             raise DataError(
-                Message("{path} lists {row} twice", path=path, row=row[0]),
+                Message("{path} lists {file_name} twice", path=path, file_name=row[0]),
                 Message("write one line for each image, with all its labels"),
             )
 
@@ -115,7 +117,7 @@ def _read_rows(path: Path, options: ReadingOptions) -> tuple[list[list[str]], st
             ) from None
         if len(rows) > MAX_IMAGES:
             raise DataError(
-                Message("{path} lists more than {MAX_IMAGES} images", path=path, MAX_IMAGES=f"{MAX_IMAGES:,}"),
+                Message("{path} lists more than {limit} images", path=path, limit=f"{MAX_IMAGES:,}"),
                 Message("remove lines from it"),
             )
         return rows, layout.separator, encoding

@@ -100,9 +100,9 @@ def read_folder_numbers(
     if wrong or infer_number_format(names) is None:
         raise DataError(
             Message(
-                "{source}: a regression needs a number as the name of every class folder, got {wrong}",
+                "{source}: a regression needs a number as the name of every class folder, got {folder}",
                 source=source,
-                wrong=f"{(wrong or names)[0]!r}",
+                folder=f"{(wrong or names)[0]!r}",
             ),
             Message("rename the folder, or move it elsewhere; without task=regression the folders are classes"),
         )
@@ -147,10 +147,10 @@ def read_by_training(
                 target = _add_later(target, later_raws, later, source)
                 is_labeled = is_labeled | later
     except DataError as error:
-        raise DataError(
-            Message("{source}: {name}", source=source, name=error.problem.removeprefix(f"{source}: ")),
-            error.remedy,
-        ) from None
+        if error.problem.startswith(f"{source}: "):
+            raise
+        problem = Message("{source}: {problem}", source=source, problem=error.problem)
+        raise DataError(problem, error.remedy) from None
     y = np.zeros((len(is_training), *target.y.shape[1:]), target.y.dtype)
     y[is_labeled & is_training] = target.y[:count]
     y[is_labeled & ~is_training] = target.y[count:]
@@ -205,10 +205,10 @@ def _read_later_numbers(source: str, raws: Mapping[str, RawColumn], run: Spec, r
     if len(raws) != run.outputs:
         raise DataError(
             Message(
-                "{source} has {count} columns of numbers ({raws}), the run predicts {outputs}: {target_names}",
+                "{source} has {count} columns of numbers ({columns}), the run predicts {outputs}: {target_names}",
                 source=source,
                 count=len(raws),
-                raws=", ".join(raws),
+                columns=", ".join(raws),
                 outputs=run.outputs,
                 target_names=", ".join(run.target_names),
             ),
@@ -223,7 +223,7 @@ def _read_later_numbers(source: str, raws: Mapping[str, RawColumn], run: Spec, r
     is_labeled = ~np.any([raw.missing for raw in complete], axis=0)
     if not is_labeled.any():
         raise DataError(
-            Message("{source}: the target {raws} is missing in every row", source=source, raws=", ".join(raws)),
+            Message("{source}: the target {target} is missing in every row", source=source, target=", ".join(raws)),
             Message("name another with target="),
         )
     target = Target("regression", np.empty((0, run.outputs)), (), columns)
@@ -256,7 +256,7 @@ def _select_columns(
                 )
         if len(set(chosen)) < len(chosen):
             raise UsageError(
-                Message("target= names a column twice: {target}", target=", ".join(choices.target)),
+                Message("target= names a column twice: {columns}", columns=", ".join(choices.target)),
                 Message("name each column once"),
             )
     return [names[n] for n in chosen], [numbers[n] for n in chosen], [columns[n] for n in chosen]
@@ -271,7 +271,7 @@ def _make_raws(
     repeated = [name for name in full if full.count(name) > 1]
     if repeated:
         raise DataError(
-            Message("the list has two columns named {repeated}", repeated=repeated[0]),
+            Message("the list has two columns named {name}", name=repeated[0]),
             Message("give every column another name"),
         )
     raws = {}

@@ -57,10 +57,10 @@ def read_words(source: str, columns: Sequence[Sequence[str]], choices: LabelChoi
     if not run_classes and len(classes) > max(MAX_INTEGER_CLASSES, len(rows) / 2):
         raise DataError(
             Message(
-                "{source} has {count} different labels in {count_2} rows: too many",
+                "{source} has {labels} different labels in {rows} rows: too many",
                 source=source,
-                count=f"{len(classes):,}",
-                count_2=f"{len(rows):,}",
+                labels=f"{len(classes):,}",
+                rows=f"{len(rows):,}",
             ),
             Message("name the columns to predict with target="),
         )

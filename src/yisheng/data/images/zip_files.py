@@ -138,7 +138,7 @@ def _read_directory(stream: IO[bytes], size: int, path: Path) -> Iterator[_Entry
         raise ValueError("its table of contents is not where it should be")
     if count > LIMITS.max_members or length > LIMITS.max_members * _MAX_DIRECTORY_BYTES_PER_MEMBER:
         raise DataError(
-            Message("{path} holds more than {max_members} members", path=path, max_members=f"{LIMITS.max_members:,}"),
+            Message("{path} holds more than {limit} members", path=path, limit=f"{LIMITS.max_members:,}"),
             Message("split it into several"),
         )
     stream.seek(begin + shift)
@@ -234,7 +234,7 @@ class _SafetyChecks:
             DataError: the name is not safe, or occurs twice.
         """
         if name in self._names:
-            raise self._refuse(f"holds {name[:100]!r} twice")
+            raise self._refuse(Message("it holds {name} twice", name=f"{name[:100]!r}"))
         self._names.add(name)
         folder, _, file_name = name.rpartition("/")
         is_safe = not file_name or _SAFE_NAME.fullmatch(file_name)
@@ -252,27 +252,31 @@ class _SafetyChecks:
     def check_member(self, name: str, fields: tuple[int, ...], member: _Member) -> None:
         """Raise `DataError` unless a member is a plain file that can be read."""
         if fields[3] & _ENCRYPTION_FLAGS:
-            raise self._refuse("is encrypted")
+            raise self._refuse(Message("it is encrypted"))
         if member.method not in (STORED, DEFLATED):
-            raise self._refuse(f"uses compression method {member.method}, which is not supported")
+            raise self._refuse(
+                Message("it uses compression method {method}, which is not supported", method=member.method)
+            )
         if stat.S_IFMT(fields[15] >> 16) not in (0, stat.S_IFREG):
-            raise self._refuse(f"holds {name[:100]!r}, which is a link or a device")
+            raise self._refuse(Message("it holds {name}, which is a link or a device", name=f"{name[:100]!r}"))
         if member.method == STORED and member.compressed_size != member.size:
-            raise self._refuse(f"is damaged at {name[:100]!r}")
+            raise self._refuse(Message("it is damaged at {name}", name=f"{name[:100]!r}"))
 
     def check_sizes(self, members: Sequence[_Member], size: int) -> None:
         """Raise `DataError` if members share bytes, or decompress to far more than the zip has."""
         free_from = 0
         for member in sorted(members):
             if member.offset < free_from:
-                raise self._refuse("has members that overlap: a decompression bomb")
+                raise self._refuse(Message("its members overlap: a decompression bomb"))
             free_from = member.offset + _LOCAL_HEADER.size + member.compressed_size
         if sum(member.size for member in members) > max(MIN_BOMB_BYTES, LIMITS.max_ratio * size):
-            raise self._refuse(f"grows more than {LIMITS.max_ratio:g} times: a decompression bomb")
+            raise self._refuse(
+                Message("it grows more than {ratio} times: a decompression bomb", ratio=f"{LIMITS.max_ratio:g}")
+            )
 
-    def _refuse(self, problem: str) -> DataError:
+    def _refuse(self, problem: Message) -> DataError:
         return DataError(
-            Message("{path} {problem}", path=self._path, problem=problem),
+            Message("{path} cannot be read: {problem}", path=self._path, problem=problem),
             Message("get it from a trusted source, or extract it yourself"),
         )
 
@@ -292,7 +296,7 @@ def _read_members(path: Path, names: Sequence[str], members: Sequence[_Member], 
             except (OSError, ValueError, zlib.error, struct.error) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 yield DataError(
-                    Message("{names} is damaged in the zip: {reason}", names=names[index], reason=reason),
+                    Message("{name} is damaged in the zip: {reason}", name=names[index], reason=reason),
                     Message("download or copy the zip again"),
                 )
 

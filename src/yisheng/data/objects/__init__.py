@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 KIND = "data.objects"
 OPTIONS_OF = "in-memory"
 """Name of the component that lists the options."""
-ACCEPTED = (
-    "give (x, y), a dict with x and y, a DataFrame with target=, a torch Dataset or DataLoader, a Hugging Face "
-    "Dataset, a yisheng.Dataset, or the name of a data set"
+ACCEPTED = Message(
+    "give (x, y), a dict with x and y, a DataFrame with target=, a torch Dataset or DataLoader, "
+    "a Hugging Face Dataset, a yisheng.Dataset, or the name of a data set"
 )
 
 

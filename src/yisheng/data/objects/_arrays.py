@@ -104,7 +104,7 @@ def store(array: np.ndarray, name: str, *, ids: bool | None = None) -> tuple[np.
     kind = array.dtype.kind
     if kind not in "fiub" or array.dtype.itemsize > 8:
         raise DataError(
-            Message("{name} must hold numbers, got {array}", name=name, array=_describe_type(array)),
+            Message("{name} must hold numbers, got {kind}", name=name, kind=_describe_type(array)),
             Message(
                 "give a DataFrame with target= for a table of texts and categories, or convert the values to numbers",
             ),
@@ -208,12 +208,12 @@ def require_rows(arrays: Arrays, y: np.ndarray, name: str) -> None:
         shapes = ", ".join(str(array.shape) for array in items)
         raise DataError(
             Message(
-                "{name}: x has {got} rows (shape {shapes}) and y has {count} (shape {shape})",
+                "{name}: x has {x_rows} rows (shape {x_shape}) and y has {y_rows} (shape {y_shape})",
                 name=name,
-                got=got,
-                shapes=shapes,
-                count=len(y),
-                shape=y.shape,
+                x_rows=got,
+                x_shape=shapes,
+                y_rows=len(y),
+                y_shape=y.shape,
             ),
             Message("give one target for each row; the first axis of both is the sample"),
         )
@@ -280,16 +280,16 @@ def _ragged(value: Any, name: str) -> DataError:
 
 def _different_shapes(shapes: Sequence[tuple[int, ...]], name: str) -> DataError:
     listed = ", ".join(map(str, shapes[:MAX_LISTED_SHAPES])) + ", ..." * (len(shapes) > MAX_LISTED_SHAPES)
-    suffix = f": {listed}" if shapes else ""
+    problem = Message("the rows of {name} have different shapes", name=name)
     return DataError(
-        Message("the rows of {name} have different shapes{suffix}", name=name, suffix=suffix),
+        Message("{problem}: {shapes}", problem=problem, shapes=listed) if shapes else problem,
         Message("bring all rows to one shape: pad or cut sequences, resize images"),
     )
 
 
 def _describe_type(array: np.ndarray) -> str:
     if array.dtype.kind in "US":
-        return "text"
+        return Message("text")
     if array.dtype == object and array.size:
-        return f"objects such as {array.reshape(-1)[0]!r:.40}"
+        return Message("objects such as {value}", value=f"{array.reshape(-1)[0]!r:.40}")
     return str(array.dtype)

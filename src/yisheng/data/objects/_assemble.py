@@ -127,9 +127,9 @@ def _read_weights(values: Sequence[Values], options: Options) -> np.ndarray | No
         if len(weights) != len(train):
             raise DataError(
                 Message(
-                    "sample_weight has {count} values for {count_2} training rows",
-                    count=len(weights),
-                    count_2=len(train),
+                    "sample_weight has {values} values for {rows} training rows",
+                    values=len(weights),
+                    rows=len(train),
                 ),
                 Message("give one for each row"),
             )
@@ -176,7 +176,7 @@ def _read_column(values: Any, name: str, count: int) -> np.ndarray:
     array = _arrays.to_array(values, name).reshape(-1)
     if len(array) != count:
         raise DataError(
-            Message("{name} has {count} values for {count_2} rows", name=name, count=len(array), count_2=count),
+            Message("{name} has {values} values for {rows} rows", name=name, values=len(array), rows=count),
             Message("give one value for each row of all parts"),
         )
     return array

@@ -84,10 +84,10 @@ class GrowingBlock:
         if not np.can_cast(rows.dtype, self._dtype):
             raise DataError(
                 Message(
-                    "{name} has {dtype} values after {dtype_2} ones",
+                    "{name} has {dtype} values after {previous_dtype} ones",
                     name=self._name,
                     dtype=rows.dtype,
-                    dtype_2=self._dtype,
+                    previous_dtype=self._dtype,
                 ),
                 Message("return one type for every row"),
             )

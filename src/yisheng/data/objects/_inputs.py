@@ -91,12 +91,12 @@ class InputEncoder:
         items = _arrays.list_arrays(arrays)
         names = tuple(arrays) if isinstance(arrays, dict) else ()
         if len(items) != len(self.shapes) or set(names) != set(self.names):
-            expected = ", ".join(self.names) or f"{len(self.shapes)} by position"
+            expected = ", ".join(self.names) or Message("{count} by position", count=len(self.shapes))
             raise DataError(
                 Message(
                     "{name} has the inputs {names}, the training rows have {expected}",
                     name=name,
-                    names=", ".join(names) or f"{len(items)} by position",
+                    names=", ".join(names) or Message("{count} by position", count=len(items)),
                     expected=expected,
                 ),
                 Message("give the same inputs for all parts"),
@@ -112,10 +112,10 @@ class InputEncoder:
             if array.shape[1:] != shape:
                 raise DataError(
                     Message(
-                        "{label} has rows of shape {shape}, the training rows have {shape_2}",
+                        "{label} has rows of shape {shape}, the training rows have {training_shape}",
                         label=label,
                         shape=array.shape[1:],
-                        shape_2=shape,
+                        training_shape=shape,
                     ),
                     Message("bring all rows to one shape"),
                 )

@@ -64,11 +64,13 @@ class ItemRule:
                 Message("return the same form for every row"),
             ) from None
         is_plain = isinstance(y, str | int | float | bool) or (isinstance(y, list) and y and isinstance(y[0], str))
-        target = np.asarray(y) if is_plain else _arrays.to_array(y, f"the target of {name}")
+        target = np.asarray(y) if is_plain else _arrays.to_array(y, Message("the target of {name}", name=name))
         return (
-            input_to_arrays(x, f"the input of {name}"),
+            input_to_arrays(x, Message("the input of {name}", name=name)),
             target,
-            None if weight is None else np.asarray(_arrays.to_array(weight, f"the weight of {name}"), np.float32),
+            None
+            if weight is None
+            else np.asarray(_arrays.to_array(weight, Message("the weight of {name}", name=name)), np.float32),
         )
 
 
@@ -194,7 +196,7 @@ def _find_target(keys: Sequence[str], options: Options, name: str) -> str:
                 name=name,
                 keys=", ".join(keys),
             ),
-            Message("name it, as in target={candidates}", candidates=(candidates or list(keys))[-1]),
+            Message("name it, as in target={key}", key=(candidates or list(keys))[-1]),
         )
     return candidates[0]
 
@@ -206,7 +208,12 @@ def describe_item(item: Any) -> str:
     'a tuple of 2 (float, str)'
     """
     if isinstance(item, Mapping):
-        return f"a dict with the keys {', '.join(map(str, item))}"
+        return Message("a dict with the keys {keys}", keys=", ".join(map(str, item)))
     if isinstance(item, tuple | list):
-        return f"a {type(item).__name__} of {len(item)} ({', '.join(type(value).__name__ for value in item)})"
-    return f"a {type(item).__name__}"
+        return Message(
+            "a {type_name} of {count} ({types})",
+            type_name=type(item).__name__,
+            count=len(item),
+            types=", ".join(type(value).__name__ for value in item),
+        )
+    return Message("a {type_name}", type_name=type(item).__name__)

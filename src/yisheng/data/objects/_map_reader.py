@@ -78,7 +78,7 @@ class ItemReader:
     def _collate(self, items: list[Any], rows: Sequence[int]) -> RawBatch:
         assert self.collate is not None
         batch = collate_items(self.collate, items, self.name, rows)
-        x, y, weight = self.rule.to_arrays(_with_tuples(batch), f"a batch of {self.name}")
+        x, y, weight = self.rule.to_arrays(_with_tuples(batch), Message("a batch of {name}", name=self.name))
         if y.ndim == 0 or len(y) != len(items):
             raise DataError(
                 Message(
@@ -94,7 +94,7 @@ class ItemReader:
     def _stack(self, items: list[Any], rows: Sequence[int]) -> RawBatch:
         parts = [self.rule.to_arrays(item, f"row {row} of {self.name}") for item, row in zip(items, rows, strict=True)]
         x = _stack_inputs([part[0] for part in parts], rows, self.name)
-        y = _stack_arrays([part[1] for part in parts], rows, f"the target of {self.name}")
+        y = _stack_arrays([part[1] for part in parts], rows, Message("the target of {name}", name=self.name))
         weights = [part[2] for part in parts if part[2] is not None]
         return RawBatch(x, y, np.stack(weights).reshape(-1) if weights else None)
 
@@ -110,10 +110,10 @@ def collate_items(collate: Callable[[list[Any]], Any], items: list[Any], name: s
     except Exception as error:
         raise DataError(
             Message(
-                "collate_fn of {name} failed on rows {rows} to {rows_2}: {type_name}: {error}",
+                "collate_fn of {name} failed on rows {first} to {last}: {type_name}: {error}",
                 name=name,
-                rows=rows[0],
-                rows_2=rows[-1],
+                first=rows[0],
+                last=rows[-1],
                 type_name=type(error).__name__,
                 error=error,
             ),
@@ -238,11 +238,13 @@ def _stack_inputs(inputs: Sequence[Arrays], rows: Sequence[int], name: str) -> A
     for value, row in zip(inputs, rows, strict=True):
         if _form(value) != _form(first):
             raise DataError(
-                Message("row {row} of {name} has other inputs than row {rows}", row=row, name=name, rows=rows[0]),
+                Message(
+                    "row {row} of {name} has other inputs than row {first_row}", row=row, name=name, first_row=rows[0]
+                ),
                 Message("return the same form for every row"),
             )
     if isinstance(first, np.ndarray):
-        return _stack_arrays([*map(_only_array, inputs)], rows, f"the input of {name}")
+        return _stack_arrays([*map(_only_array, inputs)], rows, Message("the input of {name}", name=name))
     keys: list[Any] = list(first) if isinstance(first, dict) else list(range(len(first)))
     values: list[Any] = list(inputs)
     stacked = {key: _stack_arrays([value[key] for value in values], rows, f"input {key} of {name}") for key in keys}
@@ -272,12 +274,12 @@ def _stack_arrays(arrays: Sequence[np.ndarray], rows: Sequence[int], name: str) 
         if array.shape != first.shape:
             raise DataError(
                 Message(
-                    "{name} has the shape {shape} in row {row} and {shape_2} in row {rows}",
+                    "{name} has the shape {shape} in row {row} and {first_shape} in row {first_row}",
                     name=name,
                     shape=array.shape,
                     row=row,
-                    shape_2=first.shape,
-                    rows=rows[0],
+                    first_shape=first.shape,
+                    first_row=rows[0],
                 ),
                 Message("bring all rows to one shape: pad or cut sequences, resize images"),
             )

@@ -43,7 +43,7 @@ def read_parts(values: Any, count: int) -> np.ndarray:
     words = [str(int(value)) if isinstance(value, float) else str(value) for value in array.reshape(-1).tolist()]
     if len(words) != count:
         raise DataError(
-            Message("part has {count} values for {count_2} rows", count=len(words), count_2=count),
+            Message("part has {values} values for {rows} rows", values=len(words), rows=count),
             Message("give the part of each row"),
         )
     unknown = sorted({word for word in words if word.strip().lower() not in PART_NUMBERS})

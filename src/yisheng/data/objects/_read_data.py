@@ -81,7 +81,7 @@ def _is_complete(validation: Any, test: Any, options: Options) -> bool:
     if options != Options():
         named = [field.name for field in fields(Options) if getattr(options, field.name) != field.default]
         raise UsageError(
-            Message("{named} is not for a yisheng.Dataset", named=", ".join(named)),
+            Message("{options} is not for a yisheng.Dataset", options=", ".join(named)),
             Message("change the data set itself"),
         )
     return all(part is None or isinstance(part, Dataset) for part in (validation, test))
@@ -95,11 +95,11 @@ def _join_datasets(data: Dataset, validation: Dataset | None, test: Dataset | No
         if part.spec != data.spec:
             raise DataError(
                 Message(
-                    "{name} and {name_2} have different specs: {description}, {description_2}",
+                    "{name} and {other_name} have different specs: {description}, {other_description}",
                     name=part.name,
-                    name_2=data.name,
+                    other_name=data.name,
                     description=part.spec.description,
-                    description_2=data.spec.description,
+                    other_description=data.spec.description,
                 ),
                 Message("build both with the same Spec, classes in the same order"),
             )

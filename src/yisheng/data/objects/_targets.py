@@ -87,9 +87,9 @@ class TargetEncoder:
         if y.dtype.kind not in "fiub":
             raise DataError(
                 Message(
-                    "{name} must hold numbers in {shape} columns, got {dtype}",
+                    "{name} must hold numbers in {columns} columns, got {dtype}",
                     name=name,
-                    shape=y.shape[1],
+                    columns=y.shape[1],
                     dtype=y.dtype,
                 ),
                 Message("give one column"),
@@ -100,11 +100,12 @@ class TargetEncoder:
             _to_floats(y, name)
             return cls("regression", outputs=y.shape[1]), []
         if not is_binary or (task == "classification" and not is_one_hot):
-            raise DataError(
-                f"{name} has {y.shape[1]} columns that are not "
-                + ("zeros and ones" if not is_binary else "one-hot: a row must hold a single 1"),
-                Message("use task=regression for numbers") if not is_binary else Message("use task=multilabel"),
-            )
+            values = {"name": name, "columns": y.shape[1]}
+            if not is_binary:
+                problem = Message("{name} has {columns} columns that are not zeros and ones", **values)
+                raise DataError(problem, Message("use task=regression for numbers"))
+            problem = Message("{name} has {columns} columns that are not one-hot: a row must hold a single 1", **values)
+            raise DataError(problem, Message("use task=multilabel"))
         if task == "multilabel" or not is_one_hot:
             return cls("multilabel", _name_labels(classes, y.shape[1], name)), []
         note = make_note(
@@ -123,16 +124,16 @@ class TargetEncoder:
         if len(values) > MAX_CLASSES or (len(values) > FEW_CLASSES and len(y) < MIN_ROWS_PER_CLASS * len(values)):
             raise DataError(
                 Message(
-                    "{name} has {count} different values in {count_2} rows: too many for classes",
+                    "{name} has {values} different values in {rows} rows: too many for classes",
                     name=name,
-                    count=f"{len(values):,}",
-                    count_2=f"{len(y):,}",
+                    values=f"{len(values):,}",
+                    rows=f"{len(y):,}",
                 ),
                 Message("use task=regression if it is a number"),
             )
         if len(values) < 2:
             raise DataError(
-                Message("{name} is {values} in every row: there is nothing to learn", name=name, values=values[0]),
+                Message("{name} is {value} in every row: there is nothing to learn", name=name, value=values[0]),
                 Message("give rows of at least two classes"),
             )
         return cls("classification", tuple(map(_class_name, values)), tuple(values))
@@ -174,9 +175,9 @@ class TargetEncoder:
             unknown = _sort_values([value for value in plain if value not in numbers])
             raise DataError(
                 Message(
-                    "{name} has classes that the training rows do not have: {value}; they have {classes}",
+                    "{name} has classes that the training rows do not have: {unknown}; they have {classes}",
                     name=name,
-                    value=_list_classes(map(str, unknown)),
+                    unknown=_list_classes(map(str, unknown)),
                     classes=_list_classes(self.classes),
                 ),
                 Message("name the classes alike, add rows of these classes to the training part, or drop them"),
@@ -187,9 +188,9 @@ class TargetEncoder:
         if values.shape[1] != expected:
             raise DataError(
                 Message(
-                    "{name} has {shape} columns, the training rows have {expected}",
+                    "{name} has {columns} columns, the training rows have {expected}",
                     name=name,
-                    shape=values.shape[1],
+                    columns=values.shape[1],
                     expected=expected,
                 ),
                 Message("give the same targets"),
@@ -259,7 +260,11 @@ def _sort_values(values: Sequence[Any]) -> list[Any]:
     try:
         distinct = list(dict.fromkeys(values))
     except TypeError:  # lists and dictionaries
-        problem = f"y must hold a class or a number for each row, got {type(values[0]).__name__}: {values[0]!r:.40}"
+        problem = Message(
+            "y must hold a class or a number for each row, got {type_name}: {value}",
+            type_name=type(values[0]).__name__,
+            value=f"{values[0]!r:.40}",
+        )
         raise DataError(problem, Message("give one value for each row")) from None
     if all(isinstance(value, int | float) for value in distinct):
         return sorted(distinct)
@@ -277,10 +282,10 @@ def _number_values(values: Sequence[Any], classes: tuple[str, ...], name: str) -
         if not all(0 <= value < len(classes) for value in values):
             raise DataError(
                 Message(
-                    "{name} goes from {values} to {values_2}, but there are {count} names of classes: {classes}",
+                    "{name} goes from {lowest} to {highest}, but there are {count} names of classes: {classes}",
                     name=name,
-                    values=values[0],
-                    values_2=values[-1],
+                    lowest=values[0],
+                    highest=values[-1],
                     count=len(classes),
                     classes=_list_classes(classes),
                 ),
@@ -291,9 +296,9 @@ def _number_values(values: Sequence[Any], classes: tuple[str, ...], name: str) -
     if unknown:
         raise DataError(
             Message(
-                "{name} has classes without a name in classes=: {value}",
+                "{name} has classes without a name in classes=: {classes}",
                 name=name,
-                value=_list_classes(map(str, unknown)),
+                classes=_list_classes(map(str, unknown)),
             ),
             Message("name all of them"),
         )
@@ -305,7 +310,7 @@ def _name_labels(classes: tuple[str, ...], count: int, name: str) -> tuple[str, 
     if classes and len(classes) != count:
         raise DataError(
             Message(
-                "{name} has {count} columns, classes= names {count_2}", name=name, count=count, count_2=len(classes)
+                "{name} has {columns} columns, classes= names {classes}", name=name, columns=count, classes=len(classes)
             ),
             Message("name each column"),
         )

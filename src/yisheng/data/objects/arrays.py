@@ -46,7 +46,7 @@ def _read_keys(value: Mapping[Any, Any]) -> tuple[Any, Any]:
     y = next((keys[key] for key in TARGET_KEYS if key in keys), None)
     if x is None or y is None or len(keys) != 2:
         raise DataError(
-            Message("data has the keys {value}, where x and y are expected", value=", ".join(map(str, value))),
+            Message("data has the keys {keys}, where x and y are expected", keys=", ".join(map(str, value))),
             Message('give {"x": inputs, "y": targets}; several inputs as {"x": {"a": .., "b": ..}, "y": targets}'),
         )
     return value[x], value[y]

@@ -133,7 +133,7 @@ def _select_columns(frame: Any, options: Options) -> Any:
     missing = [name for name in options.columns if name not in names]
     if missing:
         raise UsageError(
-            Message("columns={missing}: there is no such column", missing=missing[0]), suggest(missing[0], names)
+            Message("columns={name}: there is no such column", name=missing[0]), suggest(missing[0], names)
         )
     roles = (options.id, options.group, options.time, options.sample_weight, options.part)
     selected = {*options.columns, *options.target, *(role for role in roles if isinstance(role, str))}
@@ -212,9 +212,7 @@ def _pop_weights(frame: Any, options: Options) -> tuple[Any, np.ndarray | None]:
     weights = np.asarray(_arrays.to_array(weight_source, "sample_weight"), np.float32).reshape(-1)
     if len(weights) != len(frame):
         raise DataError(
-            Message(
-                "sample_weight has {count} values for {count_2} training rows", count=len(weights), count_2=len(frame)
-            ),
+            Message("sample_weight has {values} values for {rows} training rows", values=len(weights), rows=len(frame)),
             Message("give one for each"),
         )
     return frame, weights

@@ -124,9 +124,9 @@ def _read_first(dataset: Any, reader: ItemReader, max_rows: int | None, batch: i
         if max_rows is None and count > MAX_ITEMS:
             raise DataError(
                 Message(
-                    "{name} yields more than {MAX_ITEMS} items: it may be endless",
+                    "{name} yields more than {limit} items: it may be endless",
                     name=reader.name,
-                    MAX_ITEMS=f"{MAX_ITEMS:,}",
+                    limit=f"{MAX_ITEMS:,}",
                 ),
                 Message("give max_rows=, the number of items of an epoch"),
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.data.objects import _arrays
 from yisheng.data.objects._items import find_rule
@@ -50,7 +51,10 @@ def _find_tensors(dataset: Any) -> tuple[np.ndarray, ...] | None:
     from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
     if type(dataset) is TensorDataset:
-        return tuple(_arrays.to_array(tensor, f"tensor {n} of the data") for n, tensor in enumerate(dataset.tensors))
+        return tuple(
+            _arrays.to_array(tensor, Message("tensor {number} of the data", number=n))
+            for n, tensor in enumerate(dataset.tensors)
+        )
     if type(dataset) is Subset:
         inner = _find_tensors(dataset.dataset)
         rows = np.asarray(dataset.indices, np.int64)

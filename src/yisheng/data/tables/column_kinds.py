@@ -62,10 +62,10 @@ def infer_column(raw: RawColumn, requested_kind: str = "", *, is_only_column: bo
     if requested_kind and requested_kind.partition(":")[0] not in REQUESTABLE_KINDS:
         raise UsageError(
             Message(
-                "{requested_kind} is not a kind of column (kinds={name}:{requested_kind_2})",
-                requested_kind=f"{requested_kind!r}",
+                "{quoted_kind} is not a kind of column (kinds={name}:{kind})",
+                quoted_kind=f"{requested_kind!r}",
                 name=raw.name,
-                requested_kind_2=requested_kind,
+                kind=requested_kind,
             ),
             suggest(requested_kind, REQUESTABLE_KINDS),
         )
@@ -205,10 +205,10 @@ def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
     if date_format and kind != "date":
         raise UsageError(
             Message(
-                "{requested_kind} is not a kind of column (kinds={name}:{requested_kind_2})",
-                requested_kind=f"{requested_kind!r}",
+                "{quoted_kind} is not a kind of column (kinds={name}:{kind})",
+                quoted_kind=f"{requested_kind!r}",
                 name=raw.name,
-                requested_kind_2=requested_kind,
+                kind=requested_kind,
             ),
             Message("use {kind}, or date:{date_format}", kind=kind, date_format=date_format),
         )

@@ -65,7 +65,7 @@ class Roles:
 
         if task is not None and task not in TASKS:
             raise UsageError(
-                Message("task must be one of {TASKS}, got {task}", TASKS=", ".join(TASKS), task=f"{task!r}"),
+                Message("task must be one of {tasks}, got {task}", tasks=", ".join(TASKS), task=f"{task!r}"),
                 suggest(str(task), TASKS),
             )
         return Roles(
@@ -115,14 +115,14 @@ class Roles:
             _find_column(names, name, "kinds")
         if len(set(target)) < len(target):
             raise UsageError(
-                Message("target= names a column twice: {target}", target=", ".join(target)),
+                Message("target= names a column twice: {columns}", columns=", ".join(target)),
                 Message("name each column once"),
             )
         for key, columns in (("id", [self.id]), ("time", [self.time]), ("group", [self.group]), ("drop", drop)):
             conflicts = set(columns) & set(target)
             if conflicts:
                 raise UsageError(
-                    Message("{value} is the target: it cannot be {key}= as well", value=conflicts.pop(), key=key),
+                    Message("{name} is the target: it cannot be {key}= as well", name=conflicts.pop(), key=key),
                     Message("name another column"),
                 )
         return replace(self, target=target, drop=drop, kinds=kinds)
@@ -130,13 +130,13 @@ class Roles:
     def describe(self, name: str) -> str:
         """Return the role of a column for people to read; empty for an ordinary feature."""
         if name in self.target:
-            return "the target"
+            return Message("the target")
         if name == self.group:
-            return "the groups: equal values stay in one part"
+            return Message("the groups: equal values stay in one part")
         if name == self.id:
-            return "the names of the rows"
+            return Message("the names of the rows")
         if name in self.drop and name != self.time:
-            return "left out by drop="
+            return Message("left out by drop=")
         return ""
 
 
@@ -171,7 +171,7 @@ def parse_kinds(kinds: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
             kind = f"date:{kind}"
         if not name or not kind:
             raise UsageError(
-                Message("kinds= must be NAME:KIND, got {text}", text=f"{text!r}"),
+                Message("kinds= must be NAME:KIND, got {kinds}", kinds=f"{text!r}"),
                 Message("use kinds=Year:category,Zip:identifier"),
             )
         by_column[name.strip()] = kind.strip()
@@ -186,7 +186,7 @@ def _parse_names(value: Any, key: str) -> tuple[str, ...]:
     wrong = [item for item in items if isinstance(item, bool) or not isinstance(item, str | numbers.Real)]
     if wrong:
         raise UsageError(
-            Message("{key} must be the name of a column, or several, got {wrong}", key=key, wrong=f"{wrong[0]!r}"),
+            Message("{key} must be the name of a column, or several, got {value}", key=key, value=f"{wrong[0]!r}"),
             Message("use {key}='price', for example", key=key),
         )
     return tuple(map(str, items))

@@ -231,9 +231,9 @@ def _read_bytes(path: Path, size: int) -> Iterator[bytes]:
                 if total > MAX_TEXT_BYTES:
                     raise DataError(
                         Message(
-                            "{path} holds more than {MAX_TEXT_BYTES} GiB of text",
+                            "{path} holds more than {limit} GiB of text",
                             path=path,
-                            MAX_TEXT_BYTES=MAX_TEXT_BYTES >> 30,
+                            limit=MAX_TEXT_BYTES >> 30,
                         ),
                         Message("split it, or take a sample of its rows"),
                     )
@@ -241,7 +241,7 @@ def _read_bytes(path: Path, size: int) -> Iterator[bytes]:
     except FileNotFoundError:
         raise DataError(Message("{path} does not exist", path=path), Message("check the path")) from None
     except DECOMPRESSION_ERRORS as error:
-        reason = getattr(error, "strerror", None) or str(error) or "it is damaged"
+        reason = getattr(error, "strerror", None) or str(error) or Message("it is damaged")
         raise DataError(
             Message("{path} cannot be read: {reason}", path=path, reason=reason),
             Message("check the file, or download it again"),

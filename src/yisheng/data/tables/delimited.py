@@ -237,7 +237,7 @@ def read_chunks(
             yield from reader
     except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(
-            Message("{path} cannot be read as a table: {split}", path=path, split=" ".join(str(error).split())),
+            Message("{path} cannot be read as a table: {reason}", path=path, reason=" ".join(str(error).split())),
             Message("correct the file as the message says"),
         ) from None
 

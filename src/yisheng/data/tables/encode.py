@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.types import Column
 from yisheng.data.tables import dates
 from yisheng.data.tables.inferred_column import MAX_FLOAT32, parse_date_column
@@ -60,9 +60,14 @@ def encode_columns(
         names.setdefault(column.source, []).append((index, column))
     absent = [name for name in names if name not in raw_columns]
     if absent:
-        listed = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
         raise DataError(
-            f"{source_name} lacks the column{'s' * (len(absent) > 1)} {listed} that the model was trained on",
+            plural_message(
+                len(absent),
+                "{source_name} lacks the column {columns} that the model was trained on",
+                "{source_name} lacks the columns {columns} that the model was trained on",
+                source_name=source_name,
+                columns=_list_some(absent),
+            ),
             Message("name the columns as in training; unknown values may be empty"),
         )
     rows = len(raw_columns[next(iter(names))]) if names else 0
@@ -99,8 +104,8 @@ def _parse_dates(raw: RawColumn, column: Column, source_name: str, first_row: in
         days = np.where(invalid, parse_date_column(texts, dates.ISO_FORMAT), days)
         invalid &= np.isnan(days)
     if invalid.any():
-        form = column.format.replace("|", " or ")
-        _raise_invalid(texts, int(invalid.argmax()), source_name, first_row, f"is not a date like {form}")
+        required = Message("a date like {format}", format=column.format.replace("|", " | "))
+        _raise_invalid(texts, int(invalid.argmax()), source_name, first_row, required)
     return days
 
 
@@ -122,12 +127,12 @@ def _parse_numbers(raw: RawColumn, column: Column, source_name: str, first_row: 
     return np.where(np.isin(texts.codes, words) | np.isin(numbers, marked), np.nan, numbers)
 
 
-def _describe_number(number_format: str) -> str:
+def _describe_number(number_format: str) -> Message:
     """Return how numbers are written in a column, for an error about one that is not."""
     if not number_format:
-        return "is not a number"
+        return Message("a number")
     example = {".": "1,234.5", ",": "1.234,5"}[number_format[0]] + number_format[1:].strip("".join(THOUSANDS_MARKS))
-    return f"is not a number as in training, like {example}"
+    return Message("a number as in training, like {example}", example=example)
 
 
 def _encode_categories(raw: RawColumn, column: Column, unusable: list[UnusableValues], first_row: int) -> np.ndarray:
@@ -164,21 +169,28 @@ def _spelling_key(category: str, kind: str) -> str:
     return folded if kind == "yes/no" or folded in ("false", "true") else category
 
 
-def _raise_invalid(raw: RawColumn, row: int, source_name: str, first_row: int, problem: str) -> NoReturn:
+def _raise_invalid(raw: RawColumn, row: int, source_name: str, first_row: int, required: Message) -> NoReturn:
+    """Raise the error about a text that is not what its column requires, such as a number."""
     assert raw.codes is not None
-    raise DataError(
-        Message(
-            "{source_name}: row {first_row}, {name}: {categories} {problem}",
-            source_name=source_name,
-            first_row=first_row + row + 1,
-            name=raw.name,
-            categories=f"{raw.categories[raw.codes[row]][:40]!r}",
-            problem=problem,
-        ),
-        Message(
-            "correct it, or leave the cell empty if it is unknown; if this file writes numbers in "
-            "another way, name it with decimal= and thousands=",
+    remedy = Message("correct it, or leave the cell empty if the value is unknown")
+    if "number" in required:
+        remedy = Message(
+            "correct it, or leave the cell empty if it is unknown; if this file writes numbers in another way, name "
+            "it with decimal= and thousands="
         )
-        if "number" in problem
-        else Message("correct it, or leave the cell empty if the value is unknown"),
+    problem = Message(
+        "{source_name}: row {row}, {name}: {value} is not {required}",
+        source_name=source_name,
+        row=first_row + row + 1,
+        name=raw.name,
+        value=f"{raw.categories[raw.codes[row]][:40]!r}",
+        required=required,
     )
+    raise DataError(problem, remedy)
+
+
+def _list_some(names: Sequence[str], count: int = 5) -> str:
+    """Return the first names, and how many more there are."""
+    listed = ", ".join(names[:count])
+    more = len(names) - count
+    return Message("{names} and {count} more", names=listed, count=more) if more > 0 else listed

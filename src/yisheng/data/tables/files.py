@@ -122,7 +122,7 @@ def table_from_frame(
     repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if repeated:
         raise DataError(
-            Message("the table has several columns named {repeated}", repeated=", ".join(repeated[:5])),
+            Message("the table has several columns named {names}", names=", ".join(repeated[:5])),
             Message("rename them"),
         )
     _require_size("the table", len(frame), len(names))
@@ -165,13 +165,13 @@ def _require_size(source: object, rows: int, columns: int) -> None:
     if columns > MAX_COLUMNS or rows * columns > MAX_VALUES:
         raise DataError(
             Message(
-                "{source} has {rows} rows and {columns} columns, more than the {MAX_COLUMNS} columns or "
-                "{MAX_VALUES} values that are read",
+                "{source} has {rows} rows and {columns} columns, more than the {max_columns} columns or "
+                "{max_values} values that are read",
                 source=source,
                 rows=f"{rows:,}",
                 columns=f"{columns:,}",
-                MAX_COLUMNS=f"{MAX_COLUMNS:,}",
-                MAX_VALUES=f"{MAX_VALUES:,}",
+                max_columns=f"{MAX_COLUMNS:,}",
+                max_values=f"{MAX_VALUES:,}",
             ),
             Message("drop columns, or take a sample of its rows"),
         )
@@ -205,6 +205,6 @@ def _read_parquet(path: Path, options: ReadingOptions, choose: ChooseColumns) ->
         raise DataError(Message("{path} does not exist", path=path), Message("check the path")) from None
     except (pyarrow.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         raise DataError(
-            Message("{path} cannot be read as Parquet: {split}", path=path, split=" ".join(str(error).split())[:200]),
+            Message("{path} cannot be read as Parquet: {reason}", path=path, reason=" ".join(str(error).split())[:200]),
             Message("it is damaged; write it again"),
         ) from None

@@ -121,9 +121,9 @@ def parse_number_column(raw: RawColumn, number_format: str, stray_words: Sequenc
             row = int(np.argmax(raw.codes == code)) + 1
             raise DataError(
                 Message(
-                    "column {name}: {categories} in row {row} is not a number",
+                    "column {name}: {value} in row {row} is not a number",
                     name=raw.name,
-                    categories=f"{raw.categories[code]!r}",
+                    value=f"{raw.categories[code]!r}",
                     row=row,
                 ),
                 Message("correct it, or leave the cell empty"),
@@ -154,9 +154,9 @@ def make_date(raw: RawColumn, date_format: str, stray_texts: Sequence[str] = ())
         row = int(invalid.argmax())
         raise DataError(
             Message(
-                "column {name}: {categories} in row {row} is not a date like {date_format}",
+                "column {name}: {value} in row {row} is not a date like {date_format}",
                 name=raw.name,
-                categories=f"{raw.categories[raw.codes[row]]!r}",
+                value=f"{raw.categories[raw.codes[row]]!r}",
                 row=row + 1,
                 date_format=date_format,
             ),

@@ -127,13 +127,13 @@ def match_header(path: Path, spec: Spec, options: ReadingOptions, targets: Colle
             return replace(options, header=False, names=tuple(names))
     raise DataError(
         Message(
-            "{path}: row 1 has {count} values, the model takes {count_2}",
+            "{path}: row 1 has {values} values, the model takes {columns}",
             path=path,
-            count=len(layout.names),
-            count_2=len(sources),
+            values=len(layout.names),
+            columns=len(sources),
         ),
         Message(
-            "name the columns in a header row; the model was trained on {sources}", sources=", ".join(sources[:10])
+            "name the columns in a header row; the model was trained on {columns}", columns=", ".join(sources[:10])
         ),
     )
 

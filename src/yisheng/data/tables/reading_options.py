@@ -83,7 +83,9 @@ class ReadingOptions:
                 Message("give different marks"),
             )
         if self.format not in (AUTO, *FORMATS):
-            problem = f"format must be one of {', '.join(FORMATS)}, got {self.format!r}"
+            problem = Message(
+                "format must be one of {formats}, got {format}", formats=", ".join(FORMATS), format=f"{self.format!r}"
+            )
             raise UsageError(problem, suggest(self.format, FORMATS))
         if isinstance(self.skip, int) and self.skip < 0:
             raise UsageError(
@@ -110,7 +112,7 @@ class ReadingOptions:
         unknown = sorted(set(values) - keys)
         if unknown:
             raise UsageError(
-                Message("a table is not read with {unknown}=", unknown=unknown[0]),
+                Message("a table is not read with {option}=", option=unknown[0]),
                 Message("use one of {keys}", keys=", ".join(sorted(keys))),
             )
         parsed = {key: value for key, value in values.items() if value is not None}
@@ -123,7 +125,7 @@ class ReadingOptions:
         if isinstance(parsed.get("skip"), str) and parsed["skip"] != AUTO:
             if not parsed["skip"].isdecimal():
                 raise UsageError(
-                    Message("skip must be a number of lines, got {parsed}", parsed=f"{parsed['skip']!r}"),
+                    Message("skip must be a number of lines, got {skip}", skip=f"{parsed['skip']!r}"),
                     Message("use skip=3, for example"),
                 )
             parsed["skip"] = int(parsed["skip"])

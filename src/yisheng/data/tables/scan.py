@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, plural_message
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.literals import is_code, is_number
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
@@ -71,10 +71,10 @@ def scan_file(path: Path, layout: Layout, options: ReadingOptions = AUTOMATIC) -
     if len(layout.names) > MAX_COLUMNS:
         raise DataError(
             Message(
-                "{path} has {count} columns, more than the {MAX_COLUMNS} that are read",
+                "{path} has {columns} columns, more than the {limit} that are read",
                 path=path,
-                count=f"{len(layout.names):,}",
-                MAX_COLUMNS=f"{MAX_COLUMNS:,}",
+                columns=f"{len(layout.names):,}",
+                limit=f"{MAX_COLUMNS:,}",
             ),
             Message("drop columns, or give the values as .npz"),
         )
@@ -184,10 +184,10 @@ def _require_size(path: Path, rows: int, width: int) -> None:
     if rows * width > MAX_VALUES:
         raise DataError(
             Message(
-                "{path} has more than {MAX_VALUES} values ({width} columns)",
+                "{path} has more than {limit} values ({columns} columns)",
                 path=path,
-                MAX_VALUES=f"{MAX_VALUES:,}",
-                width=width,
+                limit=f"{MAX_VALUES:,}",
+                columns=width,
             ),
             Message("split it, or take a sample of its rows"),
         )
@@ -295,7 +295,11 @@ def _scan_exactly(path: Path, layout: Layout, encoding: str) -> ScanResult:
                 code_columns |= {n for n, value in enumerate(record) if value[:1] == "0" and is_code(value.strip())}
             line = layout.skip + reader.line_num + 1
     except csv.Error as error:
-        reason = f"a value of more than {_MAX_VALUE_BYTES >> 20} MiB" if "limit" in str(error) else str(error)
+        reason = (
+            Message("a value of more than {limit} MiB", limit=_MAX_VALUE_BYTES >> 20)
+            if "limit" in str(error)
+            else str(error)
+        )
         raise DataError(
             Message("{path} cannot be read as a table: line {line}: {reason}", path=path, line=line, reason=reason),
             Message("check that every quote is closed"),
@@ -315,14 +319,14 @@ def _reader(lines: Iterable[str], separator: str) -> Any:
 
 
 def _raise_wrong_width(path: Path, line: int, value_count: int, width: int, rows: int) -> NoReturn:
-    plural = "s" * (value_count != 1)
     raise DataError(
-        Message(
-            "{path} cannot be read as a table: line {line} has {value_count} value{plural}, the first line has {width}",
+        plural_message(
+            value_count,
+            "{path} cannot be read as a table: line {line} has {count} value, the first line has {width}",
+            "{path} cannot be read as a table: line {line} has {count} values, the first line has {width}",
             path=path,
             line=line,
-            value_count=value_count,
-            plural=plural,
+            count=value_count,
             width=width,
         ),
         Message("correct that line; a value that holds the separator needs quotes around it")
@@ -343,9 +347,9 @@ def _read_lines(path: Path, layout: Layout, encoding: str) -> Iterator[str]:
         if len(held) > _MAX_RECORD_BYTES:
             raise DataError(
                 Message(
-                    "{path} has a line of more than {MAX_RECORD_BYTES} MiB",
+                    "{path} has a line of more than {limit} MiB",
                     path=path,
-                    MAX_RECORD_BYTES=_MAX_RECORD_BYTES >> 20,
+                    limit=_MAX_RECORD_BYTES >> 20,
                 ),
                 Message("check that it is a table of text"),
             )

@@ -105,11 +105,11 @@ def sniff_layout(
     if chosen_names and len(chosen_names) != len(first):
         raise DataError(
             Message(
-                "{path} has {count} columns, names= has {count_2}: {chosen_names}",
+                "{path} has {columns} columns, names= has {names}: {listed}",
                 path=path,
-                count=len(first),
-                count_2=len(chosen_names),
-                chosen_names=", ".join(chosen_names[:10]),
+                columns=len(first),
+                names=len(chosen_names),
+                listed=", ".join(chosen_names[:10]),
             ),
             Message("give a name for each column, in the order of the file"),
         )

@@ -122,7 +122,7 @@ def build_dataset(name: str, table: Table, roles: Roles, test: TestTable | None 
             ),
             Message("add columns to the table, or override the kind of one with kinds=NAME:KIND"),
         )
-    test_name = f"{name} (test table)"
+    test_name = Message("{name} (test table)", name=name)
     tables, test_table = [raws], None
     if test is not None:
         written = [name for name in roles.target if raws[name].numbers is None or raws[name].number_format]

@@ -30,7 +30,7 @@ MAX_INTEGER_CLASSES, MIN_ROWS_PER_CLASS = 20, 5
 BINARY_CODES = ({0, 1}, {1, 2}, {-1, 1})
 """Pairs of whole numbers that are classes however few rows there are."""
 MAX_CLASSES = 10_000
-_CHECK_ROWS = "check target=, or leave out the rows that are wrong"
+_CHECK_ROWS = Message("check target=, or leave out the rows that are wrong")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,11 @@ def raise_too_many_classes(texts: RawColumn, rows: int) -> NoReturn:
     words = [code for code, text in enumerate(texts.categories) if not is_number(text)]
     if words and len(words) * 2 < len(texts.categories):  # a column of numbers with a few words in it
         _raise_not_a_number(texts, words[0])
-    count = f"{len(texts.categories):,} different values" if texts.categories else "very many different texts"
+    count = (
+        Message("{count} different values", count=f"{len(texts.categories):,}")
+        if texts.categories
+        else Message("very many different texts")
+    )
     raise DataError(
         Message(
             "the target {name} has {count} in {rows} rows: too many for classes",
@@ -182,7 +186,7 @@ def read_label_column(raw: RawColumn) -> np.ndarray:
     texts = merge_spellings(raw.as_text())
     pair = match_yes_no(texts.categories) or (("0", "1") if _is_label(raw) else None)
     if pair is None:
-        examples = ", ".join(texts.categories[:5]) or "many texts"
+        examples = ", ".join(texts.categories[:5]) or Message("many texts")
         raise DataError(
             Message(
                 "the label {name} must be yes or no in every row, got {examples}", name=raw.name, examples=examples
@@ -207,9 +211,9 @@ def read_number_column(raw: RawColumn, number_format: str | None = None) -> np.n
         row = int(too_large.argmax())
         raise DataError(
             Message(
-                "the target {name} is {values} in row {row}: not a finite number",
+                "the target {name} is {value} in row {row}: not a finite number",
                 name=raw.name,
-                values=f"{values[row]:g}",
+                value=f"{values[row]:g}",
                 row=row + 1,
             ),
             _CHECK_ROWS,
@@ -235,9 +239,9 @@ def _raise_not_a_number(raw: RawColumn, code: int) -> NoReturn:
     row = int(np.argmax(raw.codes == code)) + 1
     raise DataError(
         Message(
-            "the target {name} is {categories} in row {row}: not a number",
+            "the target {name} is {value} in row {row}: not a number",
             name=raw.name,
-            categories=f"{raw.categories[code][:40]!r}",
+            value=f"{raw.categories[code][:40]!r}",
             row=row,
         ),
         _CHECK_ROWS,

@@ -63,7 +63,7 @@ def read_workbook(path: Path, options: ReadingOptions) -> tuple[pd.DataFrame, bo
         raise DataError(Message("{path} has no rows below its header", path=path), Message("give at least a few rows"))
     if len(names) != width:
         raise DataError(
-            Message("{path} has {width} columns, names= has {count}", path=path, width=width, count=len(names)),
+            Message("{path} has {columns} columns, names= has {names}", path=path, columns=width, names=len(names)),
             Message("give a name for each column"),
         )
     return _make_frame(body, names), has_header, tuple(findings)
@@ -126,7 +126,7 @@ def _read_rows(path: Path, sheet: Any) -> list[tuple[Any, ...]]:
         last = len(rows) if filled else last
         if cells > MAX_CELLS:
             raise DataError(
-                Message("{path} has more than {MAX_CELLS} cells", path=path, MAX_CELLS=f"{MAX_CELLS:,}"),
+                Message("{path} has more than {limit} cells", path=path, limit=f"{MAX_CELLS:,}"),
                 Message("save it as CSV UTF-8 or Parquet"),
             )
     return rows[:last]

@@ -54,7 +54,9 @@ def plan_folds(config: Config, data: Dataset) -> list[Fold]:
     for key in ("fold", "validation"):
         value = getattr(config, key)
         if value not in (None, "auto"):
-            reason = "each fold is the validation part once" if key == "validation" else "one asks for all folds"
+            reason = Message("each fold is the validation part once")
+            if key == "fold":
+                reason = Message("folds= trains all folds, fold= only one")
             raise UsageError(
                 Message("folds={k} and {key}={value} contradict: {reason}", k=k, key=key, value=value, reason=reason),
                 Message("leave {key} or folds out", key=key),

@@ -132,7 +132,7 @@ class HubSet:
             if file.name == name:
                 return file
         raise UsageError(
-            Message("{name} has no file {name_2}", name=self.name, name_2=f"{name!r}"),
+            Message("{set_name} has no file {file_name}", set_name=self.name, file_name=f"{name!r}"),
             suggest(name, (f.name for f in self.files)),
         )
 
