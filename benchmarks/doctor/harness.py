@@ -132,6 +132,7 @@ class Program:
         causes: names of checks that identify its fault, the main one first; empty if nothing is wrong.
         run: trains, and returns a score on held-out rows (larger is better).
         dataset: data set that must have been downloaded, or empty.
+        bound: score that a healthy program must reach, such as that of trees, by the seed of its data.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Program:
     causes: tuple[str, ...]
     run: Callable[[Trial], float]
     dataset: str = ""
+    bound: Callable[[int], float] | None = None
 
 
 FAULTY: list[Program] = []
@@ -159,6 +161,16 @@ def healthy(run: Callable[[Trial], float]) -> Callable[[Trial], float]:
     """Register a program without a fault."""
     HEALTHY.append(Program(run.__name__, len(HEALTHY) + 1, (), run))
     return run
+
+
+def healthy_with_bound(bound: Callable[[int], float]) -> Callable[[Callable[[Trial], float]], Callable[[Trial], float]]:
+    """Register a program without a fault whose score reaches a bound, which depends on the seed of its data."""
+
+    def register(run: Callable[[Trial], float]) -> Callable[[Trial], float]:
+        HEALTHY.append(Program(run.__name__, len(HEALTHY) + 1, (), run, bound=bound))
+        return run
+
+    return register
 
 
 def batches(data: Data, size: int, steps: int, seed: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -31,6 +31,17 @@ MODULE_NAMES = (
     "unseen.healthy_losses",
     "unseen.healthy_rows",
     "newest",
+    "fresh.faulty_rates",
+    "fresh.faulty_regularization",
+    "fresh.faulty_images",
+    "fresh.faulty_tables",
+    "fresh.faulty_series",
+    "fresh.faulty_texts",
+    "fresh.faulty_networks",
+    "fresh.faulty_simulations",
+    "fresh.healthy_courses",
+    "fresh.healthy_networks",
+    "fresh.healthy_rows",
 )
 MODULES = tuple(importlib.import_module(f"benchmarks.doctor.{name}") for name in MODULE_NAMES)
 __all__ = ["FAULTY", "HEALTHY", "MODULES"]

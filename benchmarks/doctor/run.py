@@ -6,11 +6,12 @@
 The first command counts how often the doctor finds anything, names the correct cause first or among the first three,
 after how many backward passes, and how often it finds something in healthy trainings. The thresholds are tuned on the
 development part only; the held-out part has the same kinds of faults, the later programs were written after that, the
-latest ones with checks that came after them, and the unseen and the newest ones in other kinds, before their diagnosis
-was known. With `--at-end` trainings are diagnosed at their end only, which is faster.
+latest ones with checks that came after them, and the unseen, the newest and the fresh ones in other kinds, before their
+diagnosis was known. With `--at-end` trainings are diagnosed at their end only, which is faster.
 
-The newest part has no healthy programs of its own: those without their fault take their place. `verify` trains
-each faulty program with and without its fault, with 5 seeds, and tests whether the fault does harm (Welch's t test).
+The newest part has no healthy programs of its own: those without their fault take their place. The fresh part has both.
+`verify` trains each faulty program with and without its fault, with 5 seeds, and tests whether the fault does harm
+(Welch's t test); and it compares the healthy programs of the fresh part with the score that each must reach.
 """
 
 from __future__ import annotations
@@ -31,13 +32,15 @@ WORST_SCORE = -10.0
 """Score of a training whose score is not a number."""
 MAX_PASSES = 200
 """Backward passes within which the correct cause should be named."""
-PARTS = ("development", "held-out", "later", "latest", "unseen", "newest")
+PARTS = ("development", "held-out", "later", "latest", "unseen", "newest", "fresh")
+PARTS_RUN_FIXED = ("newest", "fresh")
+"""Parts whose faulty programs are also run without their fault, as healthy ones."""
 
 
 def part_of(program: Program) -> str:
     """Return the part of the benchmark that a program belongs to."""
     module = program.run.__module__.removeprefix("benchmarks.doctor.")
-    for part in ("later", "latest", "unseen", "newest"):
+    for part in ("later", "latest", "unseen", "newest", "fresh"):
         if module.startswith(part):
             return part
     return "development" if program.number % 2 else "held-out"
@@ -70,6 +73,25 @@ def verify_faults(programs: list[Program]) -> int:
             flush=True,
         )
     print(f"{len(programs) - failures} of {len(programs)} programs are better without their fault")
+    return failures
+
+
+def verify_healthy(programs: list[Program]) -> int:
+    """Print whether the mean score of each healthy program reaches its bound; return how many do not."""
+    failures = 0
+    for program in programs:
+        start = time.process_time()
+        scores = [run_program(program, seed)[1] for seed in range(VERIFY_SEEDS)]
+        seconds = (time.process_time() - start) / VERIFY_SEEDS
+        bounds = [program.bound(seed) for seed in range(VERIFY_SEEDS)] if program.bound is not None else [WORST_SCORE]
+        is_reached = np.mean(scores) >= np.mean(bounds)
+        failures += not is_reached
+        print(
+            f"{program.number:3} {program.name:45} {np.mean(scores):8.3f} bound {np.mean(bounds):8.3f} "
+            f"{seconds:.2f} s{'' if is_reached else '   BELOW'}",
+            flush=True,
+        )
+    print(f"{len(programs) - failures} of {len(programs)} healthy programs reach their bound")
     return failures
 
 
@@ -163,13 +185,18 @@ def main(arguments: list[str]) -> int:
         return [p for p in in_part if not only or p.name in only or str(p.number) in only]
 
     if "verify" in arguments:
-        return int(verify_faults([program for part in parts for program in select(FAULTY, part)]) > 0)
+        failures = verify_faults([program for part in parts for program in select(FAULTY, part)])
+        bounded = [p for part in parts for p in select(HEALTHY, part) if p.bound is not None]
+        return int(failures + verify_healthy(bounded) > 0)
     seeds = int(options.get("seeds", "3"))
     for part in parts:
         print(f"-- {part}")
-        often, is_newest = "--at-end" not in arguments, part == "newest"
+        often = "--at-end" not in arguments
         count_found_causes(select(FAULTY, part), seeds, "--verbose" in arguments, often)
-        count_false_alarms(select(FAULTY if is_newest else HEALTHY, part), seeds, fixed=is_newest, often=often)
+        if part in PARTS_RUN_FIXED:
+            count_false_alarms(select(FAULTY, part), seeds, fixed=True, often=often)
+        if part != "newest":
+            count_false_alarms(select(HEALTHY, part), seeds, often=often)
     return 0
 
 
