@@ -106,7 +106,7 @@ def fresh_distilled_without_the_squared_temperature(t: Trial) -> float:
     student = Net(64, 10, hidden=32)
     optimizer = Adam(student.parameters(), lr=3e-3)
     factor = 100.0 if t.fixed else 1.0
-    with t.doctor(student, optimizer, validation=(data.x_test, data.y_test)) as dr:
+    with t.doctor(student, optimizer) as dr:
         for _ in range(8):
             student.train()
             for rows in torch.randperm(len(data.x)).split(32):
