@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from yisheng.experiments.event_loop import Fit
     from yisheng.experiments.explain import Explanation
     from yisheng.experiments.export import Exported
+    from yisheng.experiments.model_hub.push import Pushed
     from yisheng.experiments.other_data.result import Evaluation
     from yisheng.experiments.reproduce import Reproduction
     from yisheng.experiments.run_folders.table import RunTable
@@ -312,6 +313,25 @@ def predict(path: str | Path, inputs: Any, *, model: Any = None, interval: float
     2
     """
     return load(path, model).predict(inputs, interval)
+
+
+def push(path: str | Path, address: str, *, private: bool = False, message: str | None = None) -> Pushed:
+    """Publish a trained model on the Hugging Face hub, or on the one that ``HF_ENDPOINT`` names; see docs/model-hub.md.
+
+    Args:
+        path: the folder of a run, a cross-validation or a search.
+        address: ``hf:user/name``, where `load` and ``yisheng predict`` find it.
+        private: create it so that only its owner sees it.
+        message: of the commit.
+
+    Raises:
+        DataError: the folder holds no model, or the hub does not respond.
+        UsageError: the token is missing, or has no right to write there.
+    """
+    from yisheng.experiments.model_hub.address import parse_hub_address
+    from yisheng.experiments.model_hub.push import push as push_model
+
+    return push_model(parse_path(path, "path"), parse_hub_address(address), private=private, message=message)
 
 
 @isolated_generators()

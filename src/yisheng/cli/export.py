@@ -15,6 +15,7 @@ Where it does not (safetensors, handwritten digits and other drawings), a text n
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
 
@@ -23,11 +24,17 @@ def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     force, format, out = arguments.flag("force"), arguments.take("format") or "onnx", arguments.path("out")
     model, resize = arguments.take("model"), arguments.flag("resize", default=True)
-    folder = arguments.run_folder(("force", "format", "out", "model", "resize"))
+    arguments.require_inputs(1, 1, "one run folder")
+    arguments.require_no_more("force", "format", "out", "model", "resize")
 
     from yisheng.experiments.export import export
+    from yisheng.experiments.model_hub.address import is_hub_address
+    from yisheng.experiments.model_hub.find_model import find_model
     from yisheng.experiments.own_model import supply_model
 
+    folder = find_model(arguments.inputs[0], "the run folder")
+    if out is None and is_hub_address(arguments.inputs[0]):
+        out = Path(f"{folder.parent.name}.{format}")
     with supply_model(folder, model):
         exported = export(folder, format=format, out=out, force=force, resize=resize)
     largest, allowed = exported.agreement.largest, exported.agreement.allowed

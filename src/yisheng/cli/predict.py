@@ -7,13 +7,14 @@ usage: yisheng predict RUN photo.png [more.png ...] [top=3] [model=FILE.py:CLASS
        yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=prediction|probability] [force=true]
        yisheng predict RUN FOLDER|photo.png ... out=predictions.csv [format=...] [strict=true] [force=true]
 
-Images may have any size and mode. The transforms that were fitted in training are in the run folder; a cross-validation
-predicts with the mean of its models. out= writes the predictions to a file: .csv, .tsv or .parquet with the names of
-the rows and the target, or .jsonl with all that is known of each. The file is written as a stream, so inputs may be
-larger than memory; if it is interrupted, the same command continues where it stopped (force=true begins again). Damaged
-images are named in the column error; with strict=true the first one is an error. With excel_safe=true text that a
-spreadsheet would take for a formula (it begins with =, +, - or @) gets an apostrophe before it. A network of your own
-that could not be saved without its code is named again (model=net.py:Net): code is imported only when you name it.
+RUN may also be a published model, as hf:user/name (see push). Images may have any size and mode. The transforms that
+were fitted in training are in the run folder; a cross-validation predicts with the mean of its models. out= writes the
+predictions to a file: .csv, .tsv or .parquet with the names of the rows and the target, or .jsonl with all that is
+known of each. The file is written as a stream, so inputs may be larger than memory; if it is interrupted, the same
+command continues where it stopped (force=true begins again). Damaged images are named in the column error; with
+strict=true the first one is an error. With excel_safe=true text that a spreadsheet would take for a formula (it begins
+with =, +, - or @) gets an apostrophe before it. A network of your own that could not be saved without its code is named
+again (model=net.py:Net): code is imported only when you name it.
 
 interval=0.9 gives an interval for each number that contains the true value in 9 of 10 rows that are like those of the
 data (conformal prediction). It is made of the errors on the validation part, which the model was not fitted to, or of a
@@ -31,7 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.cli._arguments import Arguments
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
+from yisheng.core.paths import parse_path
 
 FILE_KEYS = ("id", "format", "strict", "force", "excel_safe")
 """Keys that need ``out=``."""
@@ -48,12 +50,14 @@ def run(arguments: Arguments) -> int:
     options |= {key: True for key in ("strict", "force", "excel_safe") if arguments.flag(key)}
     reading = {key: value for key in READING_KEYS if (value := arguments.take(key)) is not None}
     arguments.require_no_more("top", "rows", "out", "model", "interval", *FILE_KEYS, *READING_KEYS)
-    folder, *inputs = arguments.input_paths("an input")
 
     from yisheng.core.errors import UsageError
+    from yisheng.experiments.model_hub.find_model import find_model
     from yisheng.experiments.own_model import supply_model
     from yisheng.experiments.predict import predict
 
+    inputs = [parse_path(word, "an input") for word in arguments.inputs[1:]]
+    folder = find_model(arguments.inputs[0], "the run folder")
     if out is not None:
         if rows is not None:
             raise UsageError(Message("out= needs a table's file, not rows="), Message("write the rows to a file"))
@@ -88,9 +92,11 @@ def _write(arguments: Arguments, folder: Path, inputs: list[Path], out: Path, op
         print(json.dumps(facts, ensure_ascii=False))
         return
     for note in written.notes:
-        logger.info(f"note: {note}")
+        logger.info(Message("note: {note}", note=note))
     if written.damaged:
-        logger.warning(f"{written.damaged:,} of {written.rows:,} images could not be read: see the column error")
+        values = {"count": f"{written.damaged:,}", "rows": f"{written.rows:,}"}
+        logger.warning(Message("{count} of {rows} images could not be read: see the column error", **values))
     if written.out_of_distribution:
-        logger.warning(f"{written.out_of_distribution:,} of {written.rows:,} inputs are out of distribution")
-    print(f"{written.rows - written.damaged:,} predictions in {out}")
+        values = {"count": f"{written.out_of_distribution:,}", "rows": f"{written.rows:,}"}
+        logger.warning(Message("{count} of {rows} inputs are out of distribution", **values))
+    print(translate(Message("{count} predictions in {out}", count=f"{written.rows - written.damaged:,}", out=out)))

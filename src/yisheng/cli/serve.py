@@ -36,9 +36,11 @@ def run(arguments: Arguments) -> int:
     body, pixels = arguments.number("body", 16), arguments.number("pixels", 64)
     images, rows = arguments.number("images", 256), arguments.number("rows", 10_000)
     seconds, model = arguments.number("seconds", 30), arguments.take("model")
-    folder = arguments.run_folder(KEYS)
+    arguments.require_inputs(1, 1, "one run folder")
+    arguments.require_no_more(*KEYS)
 
     from yisheng.core.process import end_after_signals
+    from yisheng.experiments.model_hub.find_model import find_model
     from yisheng.experiments.own_model import supply_model
     from yisheng.experiments.serve import Limits, serve
 
@@ -47,6 +49,7 @@ def run(arguments: Arguments) -> int:
         if arguments.json:
             print(json.dumps({"address": address}), flush=True)
 
+    folder = find_model(arguments.inputs[0], "the run folder")
     with supply_model(folder, model):
         serve(
             folder,

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from yisheng.core.components import supply_components
 from yisheng.core.errors import DataError, UsageError, YishengError
 from yisheng.core.messages import Message
-from yisheng.core.paths import parse_out_path, parse_path
+from yisheng.core.paths import parse_out_path
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
 from yisheng.core.types import Dataset, Inputs, Part, Run
+from yisheng.experiments.model_hub.find_model import find_model
 from yisheng.results import summary
 from yisheng.results.config_table import ConfigTable
 from yisheng.results.report_path import ReportPath
@@ -45,7 +46,7 @@ class TrainedRun:
     the whole folder. The attributes read the files when they are first used.
 
     Args:
-        path: the folder.
+        path: the folder, or the address of a published model (``hf:user/name``).
         data: the data set in memory that the run was trained on, if the config cannot name it.
         model: your own network, its class, a function that builds it, or its reference; by default the network is
             rebuilt from the program that was saved of it.
@@ -76,7 +77,7 @@ class TrainedRun:
     """
 
     def __init__(self, path: str | Path, data: Dataset | None = None, model: Any = None) -> None:
-        self.path = RunFolder(parse_path(path, "path")).model_folder.path
+        self.path = RunFolder(find_model(path)).model_folder.path
         """The folder of the run or cross-validation."""
         self._data = data
         self._model = model
