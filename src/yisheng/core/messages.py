@@ -80,8 +80,11 @@ class Message(str):
 
         >>> Message.from_json({"template": "{n} rows", "values": {"n": 3}})
         '3 rows'
+        >>> Message.from_json(Message('send {"rows": []}').to_json())
+        'send {"rows": []}'
         """
-        for _, field, form, _ in string.Formatter().parse(data["template"]):
+        fields = string.Formatter().parse(data["template"]) if data["values"] else ()  # else its braces are text
+        for _, field, form, _ in fields:
             if field is not None and (form or not field.isidentifier()):
                 raise ValueError(f"field {field!r} of a stored message is not a plain name")
         values = {name: cls.from_json(v) if isinstance(v, Mapping) else v for name, v in data["values"].items()}
@@ -112,6 +115,41 @@ def join_messages(texts: Iterable[str]) -> str:
     for item in items[1:]:
         joined = Message("{items}, {item}", items=joined, item=item)
     return joined
+
+
+def join_alternatives(texts: Iterable[str]) -> str:
+    """Return texts in one text, with "or" before the last; those that are messages can be translated.
+
+    >>> join_alternatives(["'a'", "'b'", Message("a number")])
+    "'a', 'b' or a number"
+    """
+    *names, last = texts
+    return Message("{names} or {last}", names=join_messages(names), last=last) if names else last
+
+
+def restore_message(text: str, stored: Any) -> str:
+    """Return the message of plain data if it is that of a stored text; of a damaged file the text alone.
+
+    >>> restore_message("3 rows", Message("{n} rows", n=3).to_json()).template
+    '{n} rows'
+    """
+    try:
+        message = Message.from_json(stored)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+        return text
+    return message if message == text else text
+
+
+def replace_in_values(text: str, old: str, new: str) -> str:
+    """Return a text with other words in it; in a message they are replaced in its values.
+
+    >>> replace_in_values(Message("{path} is empty", path="/tmp/x.csv"), "/tmp/x.csv", "your table").template
+    '{path} is empty'
+    """
+    if not isinstance(text, Message):
+        return text.replace(old, new)
+    values = {k: replace_in_values(v, old, new) if isinstance(v, str) else v for k, v in text.values.items()}
+    return as_message(text.template, **values)
 
 
 def message_of(value: object) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.validation_texts import describe_invalid
 
 if TYPE_CHECKING:
@@ -603,11 +603,21 @@ Event = StepEnd | EpochEnd
 
 @dataclass(frozen=True)
 class Score:
-    """A score with its 95% confidence interval; ``low`` and ``high`` are None if there is no interval."""
+    """A score with its 95% confidence interval; ``low`` and ``high`` are None if there is no interval.
+
+    >>> print(Score(0.98765, 0.9, 0.99321))
+    0.9877 (0.9 to 0.9932)
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.value:.4g}"
+        interval = translate(Message("{low} to {high}", low=f"{self.low:.4g}", high=f"{self.high:.4g}"))
+        return f"{self.value:.4g} ({interval})"
 
 
 Scores = Mapping[str, Mapping[str, Score]]

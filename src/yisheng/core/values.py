@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import numbers
 import re
 import types
 import typing
@@ -9,10 +11,11 @@ from typing import Annotated, Any, Literal
 
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
+from yisheng.core.validation_texts import describe_rule
 
 
 def validate_value(key: str, annotation: Any, value: Any) -> Any:
-    """Return a value as the type of an annotation; text may hold a list (``64,32``).
+    """Return a value as the type of an annotation; text may hold a list (``64,32``), and a number may stand for one.
 
     Args:
         key: what the value is called, for the error.
@@ -24,6 +27,8 @@ def validate_value(key: str, annotation: Any, value: Any) -> Any:
 
     >>> validate_value("hidden", tuple[int, ...], "64,32")
     (64, 32)
+    >>> validate_value("hidden", tuple[int, ...], 64)
+    (64,)
     >>> validate_value("dropout", float | tuple[float, ...], "0.5")
     0.5
     >>> validate_value("candidates", tuple[Literal["linear", "boosting"], ...], "linear")
@@ -42,6 +47,8 @@ def validate_value(key: str, annotation: Any, value: Any) -> Any:
         is_list = _is_sequence(annotation) and value not in _literals(annotation)
         if is_list and not (_allows_number(annotation) and re.fullmatch(r"[^\[(,]*", value)):
             value = [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
+    elif isinstance(value, numbers.Real) and takes_lists_of_numbers(annotation) and not _allows_number(annotation):
+        value = (value,)
     try:
         return TypeAdapter(annotation).validate_python(value)
     except ValidationError as error:
@@ -50,11 +57,10 @@ def validate_value(key: str, annotation: Any, value: Any) -> Any:
                 Message("fold must be written like 2/5, got {value}", value=f"{value!r}"),
                 Message("fold=2/5 is the second of five folds"),
             ) from None
-        reasons = sorted(
-            {e["msg"].removeprefix("Input should be ").removeprefix("Value error, ") for e in error.errors()}
-        )
+        rules = sorted({describe_rule(details) for details in error.errors()})
+        reasons = functools.reduce(lambda first, last: Message("{first} or {last}", first=first, last=last), rules)
         raise UsageError(
-            Message("{key} must be {reasons}; got {value}", key=key, reasons=" or ".join(reasons), value=f"{value!r}"),
+            Message("{key} must be {reasons}; got {value}", key=key, reasons=reasons, value=f"{value!r}"),
             Message("give {key} such a value", key=key),
         ) from None
 
@@ -66,6 +72,16 @@ def _is_sequence(annotation: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(map(_is_sequence, typing.get_args(annotation)))
     return origin in (tuple, list)
+
+
+def takes_lists_of_numbers(annotation: Any) -> bool:
+    """Return whether a type allows a list of numbers of any length, in whose place one number means a list of it."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return takes_lists_of_numbers(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return any(map(takes_lists_of_numbers, arguments))
+    return origin is tuple and arguments[1:] == (...,) and _allows_number(arguments[0])
 
 
 def _allows_number(annotation: Any) -> bool:
