@@ -137,7 +137,10 @@ def _to_input(read: Callable[..., DecodedImage], name: str, spec: Spec) -> tuple
 
 
 def _describe_resizing(original: tuple[int, int], size: tuple[int, int]) -> list[str]:
-    return [] if original == size else [f"resized from {original[1]}x{original[0]} to {size[1]}x{size[0]}"]
+    if original == size:
+        return []
+    sizes = {"width": original[1], "height": original[0], "new_width": size[1], "new_height": size[0]}
+    return [Message("resized from {width}x{height} to {new_width}x{new_height}", **sizes)]
 
 
 def _normalize_drawing(
@@ -145,13 +148,13 @@ def _normalize_drawing(
 ) -> tuple[np.ndarray, list[str]]:
     """Make a photographed or drawn figure look like the training images: light strokes on black, fitted into a box."""
     channels, height, width = shape
-    notes = []
+    notes: list[str] = []
     border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
     background = float(np.median(border))  # paper is uneven: the median, not the extreme, is the background
     is_dark_on_light = background > 127
     if is_dark_on_light:
         gray, background = 255 - gray, 255 - background
-        notes.append("inverted: dark on light, but the training images are light on black")
+        notes.append(Message("inverted: dark on light, but the training images are light on black"))
     brightest = float(gray.max())
     if brightest - background < MIN_CONTRAST:
         raise DataError(
@@ -166,7 +169,7 @@ def _normalize_drawing(
     rows, columns = np.flatnonzero(strokes.any(1)), np.flatnonzero(strokes.any(0))
     cleaned = np.where(stretched > 255 * BACKGROUND_LEVEL, stretched, 0).astype(np.uint8)
     cropped = cleaned[gray[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]]
-    notes.append(f"cropped to the drawing and fitted into {width}x{height}")
+    notes.append(Message("cropped to the drawing and fitted into {width}x{height}", width=width, height=height))
     return _channels_first(fit_drawing(cropped, layout, height, width), channels), notes
 
 

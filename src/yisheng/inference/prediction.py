@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
+from yisheng.core.messages import Message, translate
 from yisheng.core.notebook_html import MUTED, escape, render_table
 from yisheng.core.printable import escape_line
 from yisheng.core.text_tables import format_number, format_table
@@ -82,7 +83,7 @@ class Prediction:
     def __repr__(self) -> str:
         probabilities = f" ({self.format_probabilities(separator=', ')})" if self.probabilities else ""
         interval = f" ({self.format_bounds()})" if self.interval is not None else ""
-        notes = "".join(f"\n  note: {note}" for note in map(escape_line, self.notes))
+        notes = "".join(f"\n  {escape_line(translate(Message('note: {note}', note=note)))}" for note in self.notes)
         return escape_line(f"{self.input}: {self.format_value()}{probabilities}{interval}") + notes
 
     def _repr_html_(self) -> str:
@@ -123,12 +124,12 @@ class PredictionList(list[Prediction]):
         ... and 1 more
         """
         if not self:
-            return "no predictions"
+            return translate(Message("no predictions"))
         rows = [[escape_line(cell) for cell in row] for row in self._tabulate(top, limit)]
         lines = [format_table(rows)]
         if limit is not None and len(self) > limit:
-            lines.append(f"... and {len(self) - limit:,} more")
-        return "\n".join([*lines, *(f"note: {escape_line(note)}" for note in self._list_notes())])
+            lines.append(translate(Message("... and {count} more", count=f"{len(self) - limit:,}")))
+        return "\n".join([*lines, *map(escape_line, self._list_notes())])
 
     def to_frame(self) -> pd.DataFrame:
         """Return a DataFrame with a row for each input: its prediction, and a column for each class's probability.
@@ -174,19 +175,21 @@ class PredictionList(list[Prediction]):
 
     def _repr_html_(self) -> str:
         if not self:
-            return "<p>no predictions</p>"
+            return f"<p>{escape(Message('no predictions'))}</p>"
         muted = (2,) if self[0].probabilities else ()
         parts = [render_table(self._tabulate(3, MAX_PRINTED, separator=", "), muted=muted)]
         if len(self) > MAX_PRINTED:
-            parts.append(f'<p style="{MUTED}">and {len(self) - MAX_PRINTED:,} more</p>')
-        parts += [f'<p style="margin:.2em 0;{MUTED}">note: {escape(note)}</p>' for note in self._list_notes()]
+            more = Message("... and {count} more", count=f"{len(self) - MAX_PRINTED:,}")
+            parts.append(f'<p style="{MUTED}">{escape(more)}</p>')
+        parts += [f'<p style="margin:.2em 0;{MUTED}">{escape(note)}</p>' for note in self._list_notes()]
         return f"<div>{''.join(parts)}</div>"
 
     def _tabulate(self, top: int, limit: int | None, separator: str = "  ") -> list[list[str]]:
         has_probabilities = bool(self[0].probabilities)
         has_interval = self.level is not None
-        interval_head = f"{self.level:.4g} interval" if has_interval else ""
-        rows = [["input", "prediction", *["probabilities"] * has_probabilities, *[interval_head] * has_interval]]
+        interval_head = translate(Message("{level} interval", level=f"{self.level:.4g}")) if has_interval else ""
+        heads: list[str] = [Message("input"), Message("prediction"), *[Message("probabilities")] * has_probabilities]
+        rows = [[*map(translate, heads), *[interval_head] * has_interval]]
         for prediction in list.__getitem__(self, slice(limit)):
             cells = [prediction.input, prediction.format_value(self.unit)]
             cells += [prediction.format_probabilities(top, separator)] * has_probabilities
@@ -194,13 +197,19 @@ class PredictionList(list[Prediction]):
         return rows
 
     def _list_notes(self) -> list[str]:
-        """Return each different note once, after the first inputs that it is about."""
+        """Return each different note once, after the first inputs that it is about, in the user's language."""
         inputs_of_note: dict[str, list[str]] = {}
         for prediction in self:
             for note in prediction.notes:
                 inputs_of_note.setdefault(note, []).append(prediction.input)
         return [
-            f"{', '.join(names[:MAX_NAMED_INPUTS])}{' ...' * (len(names) > MAX_NAMED_INPUTS)}: {note}"
+            translate(
+                Message(
+                    "note: {inputs}: {note}",
+                    inputs=", ".join(names[:MAX_NAMED_INPUTS]) + " ..." * (len(names) > MAX_NAMED_INPUTS),
+                    note=note,
+                )
+            )
             for note, names in inputs_of_note.items()
         ]
 

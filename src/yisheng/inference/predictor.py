@@ -258,14 +258,7 @@ class Predictor:
             return warnings
         columns_of_rows = detector.find_columns_out_of_range(torch.from_numpy(x[indices]), self.spec)
         for index, columns in zip(indices, columns_of_rows, strict=True):
-            unnamed = len(columns) - MAX_NAMED_COLUMNS
-            named = ", ".join(columns[:MAX_NAMED_COLUMNS]) + f" and {unnamed} more columns" * (unnamed > 0)
-            reason = (
-                f"{named} outside the range of the training data"
-                if columns
-                else f"fewer than 1 in {round(1 / (1 - THRESHOLD))} held-out rows are as unusual"
-            )
-            warnings[index] = (f"out of distribution: {reason}",)
+            warnings[index] = (Message("out of distribution: {reason}", reason=_explain_unusual(columns)),)
         return warnings
 
     def build_predictions(
@@ -373,3 +366,16 @@ def average_outputs(outputs: Sequence[np.ndarray]) -> np.ndarray:
     if len(outputs) == 1:
         return outputs[0]
     return np.mean([block.astype(np.float64) for block in outputs], axis=0).astype(outputs[0].dtype)
+
+
+def _explain_unusual(columns: Sequence[str]) -> Message:
+    """Return why an input is out of distribution: by the columns that are out of the training data's range, if any."""
+    if not columns:
+        count = round(1 / (1 - THRESHOLD))
+        return Message("fewer than 1 in {count} held-out rows are as unusual", count=count)
+    named, unnamed = ", ".join(columns[:MAX_NAMED_COLUMNS]), len(columns) - MAX_NAMED_COLUMNS
+    if unnamed <= 0:
+        return Message("{columns} outside the range of the training data", columns=named)
+    return Message(
+        "{columns} and {count} more columns outside the range of the training data", columns=named, count=unnamed
+    )

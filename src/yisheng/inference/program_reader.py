@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY
+from yisheng.core.validation_texts import describe_all_invalid
 from yisheng.inference.program_data import ProgramData
 from yisheng.inference.program_json import DTYPES, decode_argument, fill_structure
 from yisheng.inference.program_module import CONSTANTS, ProgramModule, Step
@@ -33,14 +34,10 @@ def read_program(
     try:
         return _read(plain, weights, constants)
     except ValidationError as error:
-        details = error.errors()[0]
-        place = ".".join(str(part) for part in details["loc"]) or "the program"
-        reason = f"{place}: {details['msg']}"
+        reason = describe_all_invalid(error.errors()[:1])
     except (ValueError, KeyError, TypeError, IndexError, RuntimeError, RecursionError) as error:
-        reason = str(error)
-    raise DataError(
-        Message("the network's program is damaged: {reason}", reason=" ".join(reason.split())[:300]), INTACT_COPY
-    )
+        reason = " ".join(str(error).split())[:300]
+    raise DataError(Message("the network's program is damaged: {reason}", reason=reason), INTACT_COPY)
 
 
 def _read(plain: Any, weights: Mapping[str, torch.Tensor], constants: Mapping[str, torch.Tensor]) -> ProgramModule:

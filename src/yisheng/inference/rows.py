@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.types import Column, Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.column_kinds import is_id_name
@@ -116,10 +116,20 @@ def parse_rows(rows: list[list[str]], spec: Spec, source_name: str) -> np.ndarra
 
 def describe_unusable_values(unusable: Sequence[UnusableValues]) -> list[str]:
     """Return a sentence for each column about its values that became missing or unknown."""
-    sentences = []
+    sentences: list[str] = []
     for values in unusable:
-        further_rows = f" and {values.row_count - 1} more such rows" * (values.row_count > 1)
-        sentences.append(f"{values.column}: {values.problem} (row {values.first_row + 1}{further_rows})")
+        facts = {"column": values.column, "problem": values.problem, "row": values.first_row + 1}
+        sentences.append(
+            plural_message(
+                values.row_count - 1,
+                "{column}: {problem} (row {row} and {count} more such row)",
+                "{column}: {problem} (row {row} and {count} more such rows)",
+                count=values.row_count - 1,
+                **facts,
+            )
+            if values.row_count > 1
+            else Message("{column}: {problem} (row {row})", **facts)
+        )
     return sentences
 
 

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, restore_message
 from yisheng.core.types import Finding
 from yisheng.reporting.evaluation_schema import ClassRow
 
@@ -83,11 +83,7 @@ def _restore(text: Any, stored: Any) -> Any:
     """Return the message of plain data if it is that of the text, which is returned otherwise."""
     if isinstance(text, Mapping) and isinstance(stored, Mapping):
         return {key: _restore(item, stored.get(key)) for key, item in text.items()}
-    try:
-        message = Message.from_json(stored)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError):  # a damaged file, or no message
-        return text
-    return message if message == text else text
+    return restore_message(text, stored)
 
 
 class Alternative(_Texts):

@@ -17,6 +17,7 @@ from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.scores_file import parse_scores
 from yisheng.core.types import Score, Spec
+from yisheng.core.validation_texts import describe_all_invalid
 from yisheng.reporting.cv_schema import CrossValidation
 from yisheng.reporting.evaluation_schema import Best, Evaluation
 from yisheng.reporting.findings_schema import Findings
@@ -208,8 +209,7 @@ def _validate(file: str, validate: Callable[[Any], T], data: Any, problems: dict
     try:
         return validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        problems[file] = f"{'.'.join(str(part) for part in first['loc']) or 'the file'}: {first['msg']}"
+        problems[file] = describe_all_invalid(error.errors()[:1])
     except DataError as error:
         problems[file] = error.problem
     except (TypeError, ValueError) as error:

@@ -14,6 +14,7 @@ from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.validation_texts import describe_invalid
 from yisheng.reporting.formatting import decimal_places, format_tick
 
 MAX_SCORE = 1e30
@@ -169,7 +170,7 @@ def read_search(folder: Path) -> Search:
                 "{path} is damaged at {location}: {reason}",
                 path=folder / RunFolder.TRIALS,
                 location=location,
-                reason=first["msg"],
+                reason=describe_invalid(first),
             ),
             Message("write it again with `yisheng resume {folder}`", folder=folder),
         ) from None

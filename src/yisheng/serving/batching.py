@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from yisheng.serving.errors import RETRY_AFTER, ApiError
+from yisheng.serving.errors import too_many_requests
 
 Network = Callable[[np.ndarray], np.ndarray]
 Result = TypeVar("Result")
@@ -71,7 +71,7 @@ class BatchQueue:
             ApiError: the queue is full.
         """
         if self.queued_samples and self.queued_samples + len(x) > self.max_queued:
-            raise ApiError(503, "busy", "there are too many requests", "try again in a second", RETRY_AFTER)
+            raise too_many_requests()
         loop = asyncio.get_running_loop()
         blocks = [x[start : start + self.batch] for start in range(0, len(x), self.batch)]
         pending = [PendingInputs(block, loop.create_future()) for block in blocks]

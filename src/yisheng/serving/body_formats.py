@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from yisheng.core.messages import Message
 from yisheng.serving.errors import ApiError
 from yisheng.serving.forms import parse_form
 
@@ -55,7 +56,8 @@ def decode_base64(text: Any, name: str) -> bytes:
         digits = "".join(text.split()).rstrip("=").translate(_URL_SAFE)
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except ValueError:
-        raise ApiError(422, "input", f"{name} is not in base64", "encode the file's bytes in base64") from None
+        problem = Message("{name} is not in base64", name=name)
+        raise ApiError(422, "input", problem, Message("encode the file's bytes in base64")) from None
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
@@ -72,10 +74,11 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
         value = json.loads(body, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ApiError(400, "json", f"the body is not JSON: {reason}", "send a JSON object in UTF-8") from None
+        problem = Message("the body is not JSON: {reason}", reason=reason)
+        raise ApiError(400, "json", problem, Message("send a JSON object in UTF-8")) from None
     if not isinstance(value, dict):
-        problem = f"the body must be a JSON object, got {_describe_type(value)}"
-        raise ApiError(422, "input", problem, 'send an object such as {"rows": [...]}')
+        problem = Message("the body must be a JSON object, got {received}", received=_describe_type(value))
+        raise ApiError(422, "input", problem, Message('send an object such as {"rows": [...]}'))
     return value
 
 
@@ -88,14 +91,18 @@ def parse_json_list(body: bytes, key: str) -> list[Any]:
     content = parse_json_object(body)
     values = content.get(key)
     if set(content) != {key} or not isinstance(values, list) or not values:
-        problem = f"the body must have one key {key!r} with a list, got {describe_keys(content)}"
-        raise ApiError(422, "input", problem, f'send {{"{key}": [...]}}')
+        problem = Message(
+            "the body must have one key {key} with a list, got {received}",
+            key=f"{key!r}",
+            received=describe_keys(content),
+        )
+        raise ApiError(422, "input", problem, Message('send {{"{key}": [...]}}', key=key))
     return values
 
 
 def describe_keys(content: dict[str, Any]) -> str:
     """Return the first keys of a JSON object, for an error."""
-    return ", ".join(map(repr, list(content)[:5])) or "an empty object"
+    return ", ".join(map(repr, list(content)[:5])) or Message("an empty object")
 
 
 def read_form_files(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
@@ -108,7 +115,8 @@ def read_form_files(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
     names = [part.name for part in parts]
     if set(names) != {"file"}:
         listed = ", ".join(repr(name[:40]) for name in dict.fromkeys(names) if name != "file") or "none"
-        raise ApiError(422, "input", f"the fields of a form must be called file, got {listed}", "call each field file")
+        problem = Message("the fields of a form must be called file, got {listed}", listed=listed)
+        raise ApiError(422, "input", problem, Message("call each field file"))
     return [
         (part.filename[:MAX_FILENAME_LENGTH] or f"file {number}", bytes(part.content))
         for number, part in enumerate(parts, 1)
@@ -117,9 +125,10 @@ def read_form_files(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
 
 def refuse_type(kind: str, inputs: str, accepted: Sequence[str]) -> ApiError:
     """Return the error for a content type that the model does not take."""
-    problem = f"the model takes {inputs}, not the content type {kind[:100] or 'none'}"
-    return ApiError(415, "type", problem, f"send {', '.join(accepted)}")
+    problem = Message("the model takes {inputs}, not the content type {kind}", inputs=inputs, kind=kind[:100] or "none")
+    return ApiError(415, "type", problem, Message("send {types}", types=", ".join(accepted)))
 
 
 def _describe_type(value: Any) -> str:
-    return {list: "a list", str: "text", bool: "true or false", type(None): "null"}.get(type(value), "a number")
+    names = {list: Message("a list"), str: Message("text"), bool: Message("true or false"), type(None): "null"}
+    return names.get(type(value), Message("a number"))

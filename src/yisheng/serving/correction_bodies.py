@@ -16,6 +16,7 @@ from yisheng.serving.json_rows import format_row, parse_json_rows
 from yisheng.serving.json_tensors import takes_tensors
 from yisheng.serving.limits import Limits
 
+THE_IMAGE = Message("the image")
 MAX_IMAGE_SIDE = 1024
 """Longest side of an image that is kept, in pixels; larger images are scaled down."""
 MAX_VALUE_LENGTH = 1000
@@ -48,8 +49,11 @@ def parse_correction(body: bytes, spec: Spec, limits: Limits) -> Correction:
     content = parse_json_object(body)
     sample = "image" if spec.is_image else "row"
     if set(content) != {sample, "label"}:
-        problem = f"the body must have the keys {sample} and label, got {describe_keys(content)}"
-        raise ApiError(422, "input", problem, f'send {{"{sample}": ..., "label": ...}}')
+        received = describe_keys(content)
+        problem = Message(
+            "the body must have the keys {sample} and label, got {received}", sample=sample, received=received
+        )
+        raise ApiError(422, "input", problem, Message('send {{"{sample}": ..., "label": ...}}', sample=sample))
     if spec.is_image:
         return Correction(content["label"], image=_read_image(content["image"], spec, limits))
     return Correction(content["label"], texts=_read_row(content["row"], spec))
@@ -57,16 +61,17 @@ def parse_correction(body: bytes, spec: Spec, limits: Limits) -> Correction:
 
 def _read_image(text: Any, spec: Spec, limits: Limits) -> bytes:
     """Return the image as a new file; one of more than 8 bits keeps its values if those of the training had such."""
-    content = decode_base64(text, "the image")
-    cost = estimate_decoding_cost(content, "the image")
+    content = decode_base64(text, THE_IMAGE)
+    cost = estimate_decoding_cost(content, THE_IMAGE)
     if cost.pixels > limits.pixels:
-        raise ApiError(413, "too-large", f"an image has at most {limits.pixels:,} pixels", "scale it down first")
-    check_cost(cost, "the image")
+        problem = Message("an image has at most {limit} pixels", limit=f"{limits.pixels:,}")
+        raise ApiError(413, "too-large", problem, Message("scale it down first"))
+    check_cost(cost, THE_IMAGE)
     values = spec.image_values
-    raw = None if values.is_plain else decode.read_deep_image(content, "the image")
+    raw = None if values.is_plain else decode.read_deep_image(content, THE_IMAGE)
     if raw is not None:
-        return encode.encode_raw(raw, values, "the image", MAX_IMAGE_SIDE)
-    return encode.encode_pixels(decode.decode_image(content, "the image", values=None), MAX_IMAGE_SIDE)
+        return encode.encode_raw(raw, values, THE_IMAGE, MAX_IMAGE_SIDE)
+    return encode.encode_pixels(decode.decode_image(content, THE_IMAGE, values=None), MAX_IMAGE_SIDE)
 
 
 def _read_row(row: Any, spec: Spec) -> tuple[str, ...]:

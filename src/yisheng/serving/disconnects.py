@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Receive
 
+from yisheng.core.messages import Message
 from yisheng.serving.errors import RETRY_AFTER, ApiError
 
 SECONDS_BEFORE_WATCHING = 0.2
@@ -29,13 +30,14 @@ async def abandon_if_slow_or_disconnected(receive: Receive, seconds: float) -> A
         async with asyncio.timeout(seconds), cancel_on_disconnect(receive):
             yield
     except TimeoutError:
-        problem = f"the service took more than {seconds:g} seconds"
-        raise ApiError(503, "too-slow", problem, "send less at a time", RETRY_AFTER) from None
+        problem = Message("the service took more than {seconds} seconds", seconds=f"{seconds:g}")
+        raise ApiError(503, "too-slow", problem, Message("send less at a time"), RETRY_AFTER) from None
     except asyncio.CancelledError:
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()
-        raise ApiError(503, "stopping", "the service is being stopped", "try again later", RETRY_AFTER) from None
+        problem = Message("the service is being stopped")
+        raise ApiError(503, "stopping", problem, Message("try again later"), RETRY_AFTER) from None
 
 
 @contextlib.asynccontextmanager
@@ -71,7 +73,8 @@ async def cancel_on_disconnect(receive: Receive) -> AsyncIterator[None]:
         if not is_disconnected:
             raise
         task.uncancel()
-        raise ApiError(503, "disconnected", "the client disconnected", "wait for the response") from None
+        problem = Message("the client disconnected")
+        raise ApiError(503, "disconnected", problem, Message("wait for the response")) from None
     finally:
         timer.cancel()
         if watcher is not None:

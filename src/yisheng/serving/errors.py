@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from yisheng.core.errors import StorageError, YishengError
+from yisheng.core.messages import Message, translate
+from yisheng.core.validation_texts import describe_invalid
 
 MAX_QUOTED_CHARACTERS = 60
 RETRY_AFTER = {"Retry-After": "1"}
@@ -53,8 +55,8 @@ class ApiError(HTTPException):
         self.remedy = remedy
 
     def to_response(self, **headers: str) -> Response:
-        """Return the response, with further headers."""
-        content = {"error": {"problem": self.problem, "remedy": self.remedy, "code": self.code}}
+        """Return the response in the language of the request, with further headers."""
+        content = {"error": {"problem": translate(self.problem), "remedy": translate(self.remedy), "code": self.code}}
         return AsciiJSONResponse(content, self.status_code, {**(self.headers or {}), **headers})
 
 
@@ -65,16 +67,22 @@ def to_api_error(error: YishengError) -> ApiError:
     return ApiError(422, "input", error.problem, error.remedy)
 
 
+def too_many_requests() -> ApiError:
+    """Return the error of a request that has to wait for others."""
+    remedy = Message("try again in a second")
+    return ApiError(503, "busy", Message("there are too many requests"), remedy, RETRY_AFTER)
+
+
 async def handle_http_error(request: Request, error: Exception) -> Response:
     """Respond to an `ApiError`, or to an unknown path or method."""
     assert isinstance(error, HTTPException)
     if isinstance(error, ApiError):
         return error.to_response()
     code, problem = {
-        404: ("not-found", "there is nothing at this path"),
-        405: ("method", f"the method {request.method[:20]} is not allowed here"),
+        404: ("not-found", Message("there is nothing at this path")),
+        405: ("method", Message("the method {method} is not allowed here", method=request.method[:20])),
     }.get(error.status_code, ("http", str(error.detail)))
-    return ApiError(error.status_code, code, problem, "see /openapi.json", error.headers).to_response()
+    return ApiError(error.status_code, code, problem, Message("see /openapi.json"), error.headers).to_response()
 
 
 async def handle_yisheng_error(_: Request, error: Exception) -> Response:
@@ -90,11 +98,14 @@ async def handle_invalid_query(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name, value = first["loc"][1], str(first["input"])[:MAX_QUOTED_CHARACTERS]
-    problem = f"{name}: {first['msg']}, got {value!r}"
-    return ApiError(422, "query", problem, f"correct {name}=, or leave it out; see /openapi.json").to_response()
+    values = {"name": name, "problem": describe_invalid(first), "value": repr(value)}
+    problem = Message("{name}: {problem}, got {value}", **values)
+    remedy = Message("correct {name}=, or leave it out; see /openapi.json", name=name)
+    return ApiError(422, "query", problem, remedy).to_response()
 
 
 async def handle_defect(_: Request, _error: Exception) -> Response:
     """Respond to an exception that nobody expected; the server prints its traceback."""
-    problem = "the service failed: it has a defect, or too little memory"
-    return ApiError(500, "defect", problem, "read the traceback that the server printed, and report it").to_response()
+    problem = Message("the service failed: it has a defect, or too little memory")
+    remedy = Message("read the traceback that the server printed, and report it")
+    return ApiError(500, "defect", problem, remedy).to_response()

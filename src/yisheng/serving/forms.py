@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from yisheng.core.messages import Message
 from yisheng.serving.errors import ApiError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def parse_form(body: bytes, content_type: str) -> list[FormPart]:
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
     if not boundary:
-        raise _damaged("the content type does not name its boundary")
+        raise _damaged(Message("the content type does not name its boundary"))
     collector = _PartCollector()
     try:
         parser = MultipartParser(boundary, collector.callbacks())
@@ -57,12 +58,13 @@ def parse_form(body: bytes, content_type: str) -> list[FormPart]:
     except FormParserError as error:
         raise _damaged(str(error)) from None
     if not collector.is_complete:
-        raise _damaged("it breaks off")
+        raise _damaged(Message("it breaks off"))
     return collector.parts
 
 
 def _damaged(reason: str) -> ApiError:
-    return ApiError(400, "form", f"the form cannot be read: {reason}", "send it as multipart/form-data, as browsers do")
+    problem = Message("the form cannot be read: {reason}", reason=reason)
+    return ApiError(400, "form", problem, Message("send it as multipart/form-data, as browsers do"))
 
 
 class _PartCollector:
@@ -87,7 +89,8 @@ class _PartCollector:
 
     def _begin_part(self) -> None:
         if len(self.parts) >= MAX_FORM_PARTS:
-            raise ApiError(422, "too-many", f"a form has at most {MAX_FORM_PARTS:,} parts", "send fewer at a time")
+            problem = Message("a form has at most {limit} parts", limit=f"{MAX_FORM_PARTS:,}")
+            raise ApiError(422, "too-many", problem, Message("send fewer at a time"))
         self.parts.append(FormPart())
 
     def _end_header(self) -> None:

@@ -11,8 +11,10 @@ from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as AsgiMessage
 
+from yisheng.core.messages import ENGLISH, LANGUAGES, Message, use_language
 from yisheng.serving.errors import ApiError
 from yisheng.serving.request_bodies import BodyReader, replay_body
 from yisheng.serving.server import LOOPBACK
@@ -81,15 +83,17 @@ class RequestGuard:
         self._bodies = BodyReader(max_body, body_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle an ASGI connection."""
+        """Handle an ASGI connection; texts are in the language that the request prefers."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
-            return
-        if scope["type"] != "http":
+        elif scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        send = _add_security_headers(send)
-        headers = Headers(scope=scope)
+        else:
+            headers = Headers(scope=scope)
+            with use_language(choose_language(headers.get("accept-language", ""))):
+                await self._handle(headers, scope, receive, _add_security_headers(send))
+
+    async def _handle(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             _require_single_length(headers)
             host, port = _require_host(headers, self._hosts)
@@ -110,6 +114,26 @@ class RequestGuard:
             await self._app(scope, replay_body(body, receive), send)
         finally:
             self._bodies.release(len(body))
+
+
+def choose_language(accepted: str) -> str:
+    """Return the language of an ``Accept-Language`` header that its client likes best, among those of the package.
+
+    Args:
+        accepted: the header; without one the texts are English, as in all JSON.
+
+    >>> choose_language("zh-CN,zh;q=0.9,en;q=0.8"), choose_language("de, en;q=0.8, zh;q=0.5"), choose_language("")
+    ('zh', 'en', 'en')
+    """
+    best, best_quality = ENGLISH, 0.0
+    for item in accepted.split(","):
+        tag, _, parameter = item.partition(";")
+        language = tag.strip().lower().partition("-")[0]
+        name, _, number = parameter.strip().partition("=")
+        quality = float(number) if name == "q" and re.fullmatch(r"[01](\.\d{0,3})?", number) else 1.0
+        if language in LANGUAGES and quality > best_quality:
+            best, best_quality = language, quality
+    return best
 
 
 def _normalize_host(name: str) -> str:
@@ -134,7 +158,8 @@ def _is_numeric(name: str) -> bool:
 def _require_single_length(headers: Headers) -> None:
     """Refuse a body with two lengths: a proxy may read it differently, and take its end for another request."""
     if "content-length" in headers and "transfer-encoding" in headers:
-        raise ApiError(400, "length", "a body has a length or comes in chunks, not both", "send Content-Length alone")
+        problem = Message("a body has a length or comes in chunks, not both")
+        raise ApiError(400, "length", problem, Message("send Content-Length alone"))
 
 
 def _require_host(headers: Headers, hosts: frozenset[str]) -> tuple[str, str]:
@@ -142,11 +167,14 @@ def _require_host(headers: Headers, hosts: frozenset[str]) -> tuple[str, str]:
     values = headers.getlist("host")
     match = _HOST.fullmatch(values[0].lower()) if len(values) == 1 else None
     if match is None:
-        raise ApiError(400, "host", "a request needs one Host header with one name", "use an HTTP/1.1 client")
+        problem = Message("a request needs one Host header with one name")
+        raise ApiError(400, "host", problem, Message("use an HTTP/1.1 client"))
     name = _normalize_host(match[1])
     if name not in hosts and not (_is_numeric(name) and hosts & ALL_ADDRESSES):
         accepted = ", ".join(sorted(hosts))
-        raise ApiError(403, "host", f"this server is not {name}", f"use {accepted}; or start it with hosts={name}")
+        problem = Message("this server is not {name}", name=name)
+        remedy = Message("use {accepted}; or start it with hosts={name}", accepted=accepted, name=name)
+        raise ApiError(403, "host", problem, remedy)
     return match[0], match[2] or "80"
 
 
@@ -157,9 +185,8 @@ def _require_same_origin(scope: Scope, headers: Headers, host: str) -> None:
     has_foreign_origin = any(origin.lower() not in own_origins for origin in headers.getlist("origin"))
     has_foreign_site = any(site not in ("same-origin", "none") for site in headers.getlist("sec-fetch-site"))
     if has_foreign_origin or (has_foreign_site and not is_navigation):
-        raise ApiError(
-            403, "origin", "a page of another site sent this request", "use this server's page, or a program"
-        )
+        problem = Message("a page of another site sent this request")
+        raise ApiError(403, "origin", problem, Message("use this server's page, or a program"))
 
 
 def _has_token_in_url(scope: Scope, token: str) -> bool:
@@ -188,8 +215,8 @@ def _require_token(headers: Headers, cookie_name: str, token: str) -> None:
     raise ApiError(
         401,
         "token",
-        "the token is missing or wrong",
-        "send the header Authorization: Bearer TOKEN, or open /?token=TOKEN in a browser",
+        Message("the token is missing or wrong"),
+        Message("send the header Authorization: Bearer TOKEN, or open /?token=TOKEN in a browser"),
         {"WWW-Authenticate": "Bearer"},
     )
 
@@ -207,7 +234,7 @@ def _hash_token(token: str) -> str:
 def _add_security_headers(send: Send) -> Send:
     """Return a ``send`` that adds the security headers, and removes headers that open a response to other sites."""
 
-    async def send_with_headers(message: Message) -> None:
+    async def send_with_headers(message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [(name.lower(), value) for name, value in message.get("headers", ())]
             headers = MutableHeaders(scope=message)

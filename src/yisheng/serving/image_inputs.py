@@ -43,14 +43,15 @@ def read_files(body: bytes, content_type: str, limits: Limits) -> list[ImageFile
         files = read_form_files(body, content_type)
     elif kind == JSON:
         texts = parse_json_list(body, "images")
-        files = [_decode_text(text, f"image {number}") for number, text in enumerate(texts[: limits.images + 1], 1)]
+        files = [_decode_text(text, number) for number, text in enumerate(texts[: limits.images + 1], 1)]
     elif kind.startswith("image/"):
         files = [("image", body)]
     else:
-        raise refuse_type(kind, "images", (*IMAGES, FORM, JSON))
+        raise refuse_type(kind, Message("images"), (*IMAGES, FORM, JSON))
     if len(files) > limits.images:
-        problem = f"a request has at most {limits.images} images, got {len(texts) if kind == JSON else len(files)}"
-        raise ApiError(422, "too-many", problem, "send fewer at a time")
+        count = len(texts) if kind == JSON else len(files)
+        problem = Message("a request has at most {limit} images, got {count}", limit=limits.images, count=count)
+        raise ApiError(422, "too-many", problem, Message("send fewer at a time"))
     return list(files)
 
 
@@ -69,8 +70,9 @@ def estimate_costs(files: Sequence[ImageFile], limits: Limits) -> list[DecodingC
             cost = estimate_decoding_cost(content, name)
             pixels += cost.pixels
             if pixels > limits.pixels:
-                problem = f"the images of a request have at most {limits.pixels:,} pixels together"
-                raise ApiError(413, "too-large", problem, "scale them down first")
+                limit = f"{limits.pixels:,}"
+                problem = Message("the images of a request have at most {limit} pixels together", limit=limit)
+                raise ApiError(413, "too-large", problem, Message("scale them down first"))
             check_cost(cost, name)
             costs.append(cost)
         except DataError as error:
@@ -102,8 +104,9 @@ def decode_files(
             yield DataError(Message("{name} takes too much memory to decode", name=name), REMEDY)
 
 
-def _decode_text(text: object, name: str) -> ImageFile:
+def _decode_text(text: object, number: int) -> ImageFile:
+    name = f"image {number}"
     try:
-        return name, decode_base64(text, name)
+        return name, decode_base64(text, Message("image {number}", number=number))
     except ApiError as error:
         return name, DataError(error.problem, error.remedy)

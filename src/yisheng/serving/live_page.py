@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from yisheng.core.messages import Message
 from yisheng.serving import server
 from yisheng.serving.errors import ApiError, AsciiJSONResponse, handle_http_error
 from yisheng.serving.event_feed import EventFeed, format_event
@@ -113,7 +114,8 @@ def create_live_app(live: LivePage) -> Starlette:
 
     async def stream_events(request: Request) -> Response:
         if live.open_pages >= MAX_PAGES:
-            raise ApiError(503, "busy", f"{MAX_PAGES} pages are open already", "close some of them")
+            problem = Message("{count} pages are open already", count=MAX_PAGES)
+            raise ApiError(503, "busy", problem, Message("close some of them"))
         return StreamingResponse(live.stream(request.headers.get("last-event-id", "")), media_type="text/event-stream")
 
     @contextlib.asynccontextmanager
@@ -137,7 +139,7 @@ def create_live_app(live: LivePage) -> Starlette:
 
 
 def _unknown_run() -> ApiError:
-    return ApiError(404, "unknown", "there is no such run", "go to the list of the runs")
+    return ApiError(404, "unknown", Message("there is no such run"), Message("go to the list of the runs"))
 
 
 def serve(out: Path, port: int, announce: Callable[[str], None], *, until_eof: bool = False) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yisheng.core import files
+from yisheng.core.messages import restore_message, translate
 from yisheng.core.natural_sort import natural_key
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.run_state import find_locked_inodes, is_nonfinite, is_running
@@ -209,7 +210,7 @@ class LiveRuns:
             return {
                 "run": run.summary,
                 "curves": run.open_log().to_json(),
-                "findings": run.findings,
+                "findings": [{key: translate(text) for key, text in finding.items()} for finding in run.findings],
                 "mistakes": read_json_object(run.folder / RunFolder.MISTAKES) or None,
             }
 
@@ -270,7 +271,13 @@ def _describe_findings(findings: Any) -> list[dict[str, str]]:
         return []
     objects = [finding for finding in findings if isinstance(finding, dict)][:MAX_FINDINGS]
     keys = ("check", "severity", "cause", "remedy")
-    return [{key: str(finding.get(key, "")) for key in keys} for finding in objects]
+    return [{key: _restore_text(finding, key) for key in keys} for finding in objects]
+
+
+def _restore_text(finding: Mapping[str, Any], key: str) -> str:
+    """Return a text of a finding as a message, if the file has its template and values."""
+    text, messages = str(finding.get(key, "")), finding.get("messages")
+    return restore_message(text, messages.get(key)) if isinstance(messages, Mapping) else text
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from yisheng.core.messages import Message
+
 _LENGTHS = struct.Struct("<IQ")
 
-Message = tuple[dict[str, Any], bytes]
+ReaderMessage = tuple[dict[str, Any], bytes]
 
 
 def write_message(stream: IO[bytes], header: Mapping[str, Any], content: bytes | memoryview = b"") -> None:
@@ -28,7 +30,7 @@ def write_message(stream: IO[bytes], header: Mapping[str, Any], content: bytes |
     stream.flush()
 
 
-def read_message(stream: IO[bytes]) -> Message | None:
+def read_message(stream: IO[bytes]) -> ReaderMessage | None:
     """Return the next message, or None if the stream ends before or inside it.
 
     >>> import io
@@ -46,6 +48,20 @@ def read_message(stream: IO[bytes]) -> Message | None:
     if len(header) < header_length or len(content) < content_length:
         return None
     return json.loads(header), content
+
+
+def pack_text(text: str) -> Any:
+    """Return a text for a header: a message with its template and values, so that the service can translate it.
+
+    >>> pack_text(Message("{n} rows", n=3)), pack_text("x.csv")
+    ({'template': '{n} rows', 'values': {'n': 3}}, 'x.csv')
+    """
+    return text.to_json() if isinstance(text, Message) else text
+
+
+def unpack_text(packed: Any) -> str:
+    """Return the text that `pack_text` packed."""
+    return Message.from_json(packed) if isinstance(packed, Mapping) else str(packed)
 
 
 def describe_array(array: np.ndarray) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from yisheng.serving.correction_bodies import parse_correction
 from yisheng.serving.errors import ApiError, to_api_error
 from yisheng.serving.image_inputs import decode_files, estimate_costs, read_files
 from yisheng.serving.limits import Limits
-from yisheng.serving.messages import describe_array, read_message, write_message
+from yisheng.serving.messages import describe_array, pack_text, read_message, write_message
 from yisheng.serving.row_inputs import parse_rows
 
 QUICK_SECONDS, QUICK_BYTES = 0.4, 250_000_000
@@ -77,7 +77,7 @@ class Reader:
         if not self._is_slow and len(body) > MAX_QUICK_BODY_BYTES:
             raise DeferredError
         rows = parse_rows(body, task["content_type"], self._spec, self._limits)
-        header = {"rows": describe_array(rows.x), "names": rows.names, "notes": rows.notes}
+        header = {"rows": describe_array(rows.x), "names": rows.names, "notes": [*map(pack_text, rows.notes)]}
         self._write(header, rows.x.tobytes())
 
     def read_correction(self, _task: Mapping[str, Any], body: bytes) -> None:
@@ -102,9 +102,11 @@ class Reader:
             start_timer(self._limits.seconds if self._is_slow else MAX_QUICK_CPU_SECONDS)
             image = next(decoded)
             if isinstance(image, DataError):
-                self._write({"failure": [image.problem, image.remedy]})
+                self._write({"failure": [pack_text(image.problem), pack_text(image.remedy)]})
             else:
-                self._write({"image": describe_array(image[0]), "notes": image[1]}, image[0].tobytes())
+                self._write(
+                    {"image": describe_array(image[0]), "notes": [*map(pack_text, image[1])]}, image[0].tobytes()
+                )
 
 
 def start_timer(cpu_seconds: float) -> None:
@@ -167,7 +169,7 @@ def _answer(reader: Reader, task: Mapping[str, Any], body: bytes) -> dict[str, A
         tasks[task["task"]](task, body)
     except (ApiError, YishengError) as error:
         refused = error if isinstance(error, ApiError) else to_api_error(error)
-        details = [refused.status_code, refused.code, refused.problem, refused.remedy]
+        details = [refused.status_code, refused.code, pack_text(refused.problem), pack_text(refused.remedy)]
         return {"outcome": "refused", "error": details}
     except DeferredError:
         return {"outcome": "deferred"}

@@ -16,7 +16,7 @@ from typing import Any
 
 from yisheng.core.types import Spec
 from yisheng.serving.limits import Limits
-from yisheng.serving.messages import Message, read_message, write_message
+from yisheng.serving.messages import ReaderMessage, read_message, write_message
 
 MODULE = "yisheng.serving.reader"
 END_SECONDS = 5.0
@@ -45,7 +45,7 @@ class ReaderProcess:
             env=_make_environment(self._folder),
         )
 
-    def run(self, task: Mapping[str, Any], body: bytes, messages: list[Message]) -> dict[str, Any]:
+    def run(self, task: Mapping[str, Any], body: bytes, messages: list[ReaderMessage]) -> dict[str, Any]:
         """Do a task; return its outcome, empty if the process ended before.
 
         Args:

@@ -14,14 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.data.images.decode_limits import REMEDY
 from yisheng.serving.correction_bodies import Correction
-from yisheng.serving.errors import RETRY_AFTER, ApiError
+from yisheng.serving.errors import RETRY_AFTER, ApiError, too_many_requests
 from yisheng.serving.image_inputs import Decoded
 from yisheng.serving.inputs import Inputs, collect_images, collect_rows
 from yisheng.serving.limits import Limits
-from yisheng.serving.messages import Message, to_array
+from yisheng.serving.messages import ReaderMessage, pack_text, to_array, unpack_text
 from yisheng.serving.reader_process import ReaderProcess
 from yisheng.serving.row_inputs import RowInputs
 
@@ -70,7 +71,9 @@ class ReaderPool:
         messages = await self._run({"task": "inputs", "content_type": content_type}, body)
         for header, content in messages:
             if "rows" in header:
-                rows = RowInputs(to_array(header["rows"], content), tuple(header["names"]), tuple(header["notes"]))
+                rows = RowInputs(
+                    to_array(header["rows"], content), tuple(header["names"]), tuple(map(unpack_text, header["notes"]))
+                )
                 return collect_rows(rows)
         try:
             return collect_images(_find_names(messages), _collect_decoded(messages))
@@ -87,9 +90,9 @@ class ReaderPool:
         header, image = next(message for message in messages if "label" in message[0])
         return Correction(header["label"], image, tuple(header["texts"]))
 
-    async def _run(self, task: dict[str, Any], body: bytes) -> list[Message]:
+    async def _run(self, task: dict[str, Any], body: bytes) -> list[ReaderMessage]:
         """Return what the readers wrote; an image that ends the slow reader is a failure, and the next ones follow."""
-        messages: list[Message] = []
+        messages: list[ReaderMessage] = []
         lane = self._quick
         while True:
             outcome = await lane.run({**task, "done": len(_collect_decoded(messages))}, body, messages)
@@ -101,10 +104,12 @@ class ReaderPool:
                 lane = self._slow
                 continue
             names, position = _find_names(messages), len(_collect_decoded(messages))
-            limits = "too much memory" if outcome else f"too much memory, or more than {self._limits.seconds:g} seconds"
             if position >= len(names):
-                raise ApiError(413, "too-large", f"reading the body takes {limits}", "send less at a time")
-            messages.append(({"failure": [f"{names[position]} takes {limits} to decode", REMEDY]}, b""))
+                problem = _explain_size(Message("reading the body"), None if outcome else self._limits.seconds)
+                raise ApiError(413, "too-large", problem, Message("send less at a time"))
+            reading = Message("decoding {name}", name=names[position])
+            problem = _explain_size(reading, None if outcome else self._limits.seconds)
+            messages.append(({"failure": [pack_text(problem), pack_text(REMEDY)]}, b""))
             if position + 1 == len(names):
                 return messages
 
@@ -131,7 +136,7 @@ class _Lane:
     def _start_reader(self) -> None:
         self._idle.append(ReaderProcess(self._spec, self._limits, is_slow=self._is_slow))
 
-    async def run(self, task: Mapping[str, Any], body: bytes, messages: list[Message]) -> dict[str, Any]:
+    async def run(self, task: Mapping[str, Any], body: bytes, messages: list[ReaderMessage]) -> dict[str, Any]:
         """Do a task with the next free reader; see `ReaderProcess.run`.
 
         The slow reader is ended if nobody waits for the result any more; a quick one is nearly done then.
@@ -140,7 +145,7 @@ class _Lane:
             ApiError: there are too many requests.
         """
         if self._waiting >= MAX_WAITING or self._is_closed:
-            raise ApiError(503, "busy", "there are too many requests", "try again in a second", RETRY_AFTER)
+            raise too_many_requests()
         self._waiting += 1
         try:
             await self._slots.acquire()
@@ -151,7 +156,8 @@ class _Lane:
                 self._start_reader()
         except OSError:
             self._slots.release()
-            raise ApiError(503, "busy", "no further process can be started", "try again later", RETRY_AFTER) from None
+            problem = Message("no further process can be started")
+            raise ApiError(503, "busy", problem, Message("try again later"), RETRY_AFTER) from None
         reader, loop = self._idle.pop(), asyncio.get_running_loop()
         future = loop.run_in_executor(self._threads, reader.run, task, body, messages)
         self._busy[future] = reader
@@ -200,18 +206,25 @@ class _Lane:
             self._threads.submit(self._idle.pop(0).close)
 
 
-def _collect_decoded(messages: Sequence[Message]) -> list[Decoded]:
+def _explain_size(work: Message, seconds: float | None) -> Message:
+    """Return why work failed that ended its reader: it takes too much memory, or more than these seconds."""
+    if seconds is None:
+        return Message("{work} takes too much memory", work=work)
+    return Message("{work} takes too much memory, or more than {seconds} seconds", work=work, seconds=f"{seconds:g}")
+
+
+def _collect_decoded(messages: Sequence[ReaderMessage]) -> list[Decoded]:
     """Return the images that were decoded, and the errors of the others."""
     decoded: list[Decoded] = []
     for header, content in messages:
         if "image" in header:
-            decoded.append((to_array(header["image"], content), header["notes"]))
+            decoded.append((to_array(header["image"], content), [*map(unpack_text, header["notes"])]))
         elif "failure" in header:
-            decoded.append(DataError(*header["failure"]))
+            decoded.append(DataError(*map(unpack_text, header["failure"])))
     return decoded
 
 
-def _find_names(messages: Sequence[Message]) -> list[str]:
+def _find_names(messages: Sequence[ReaderMessage]) -> list[str]:
     """Return the names of all images of a request; empty if the body was not parsed so far."""
     return next((header["files"] for header, _ in messages if "files" in header), [])
 
@@ -219,5 +232,6 @@ def _find_names(messages: Sequence[Message]) -> list[str]:
 def _to_error(outcome: Mapping[str, Any]) -> Exception:
     """Return the error that a reader reported."""
     if outcome["outcome"] == "refused":
-        return ApiError(*outcome["error"])
+        status_code, code, problem, remedy = outcome["error"]
+        return ApiError(status_code, code, unpack_text(problem), unpack_text(remedy))
     return RuntimeError(f"a reader has a defect:\n{outcome['traceback']}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from starlette.datastructures import Headers
-from starlette.types import Message, Receive
+from starlette.types import Message as AsgiMessage
+from starlette.types import Receive
 
+from yisheng.core.messages import Message
 from yisheng.serving.errors import RETRY_AFTER, ApiError
 
 MAX_BODIES_IN_MEMORY = 16
@@ -55,14 +57,14 @@ class BodyReader:
                         await self._drain(receive)
                         raise self._too_large()
                     if self.bytes_in_memory > MAX_BODIES_IN_MEMORY * self.max_bytes:
-                        problem = "there are too many large requests at once"
-                        raise ApiError(503, "busy", problem, "try again in a second", RETRY_AFTER)
+                        problem = Message("there are too many large requests at once")
+                        raise ApiError(503, "busy", problem, Message("try again in a second"), RETRY_AFTER)
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError:
             self.release(len(body))
-            problem = f"the body did not arrive within {self.seconds:g} seconds"
-            raise ApiError(408, "too-slow", problem, "send less, or faster") from None
+            problem = Message("the body did not arrive within {seconds} seconds", seconds=f"{self.seconds:g}")
+            raise ApiError(408, "too-slow", problem, Message("send less, or faster")) from None
         except BaseException:
             self.release(len(body))
             raise
@@ -72,8 +74,9 @@ class BodyReader:
         self.bytes_in_memory -= size
 
     def _too_large(self) -> ApiError:
-        problem = f"the body of a request has at most {self.max_bytes:,} bytes, this one has more"
-        return ApiError(413, "too-large", problem, "send less at a time")
+        limit = f"{self.max_bytes:,}"
+        problem = Message("the body of a request has at most {limit} bytes, this one has more", limit=limit)
+        return ApiError(413, "too-large", problem, Message("send less at a time"))
 
     async def _drain(self, receive: Receive) -> None:
         """Read on for a moment: a client that is still writing would not see the response."""
@@ -93,7 +96,7 @@ def replay_body(body: bytes, receive: Receive) -> Receive:
     """Return a ``receive`` that yields the body in one message, then what the original yields: the disconnect."""
     is_replayed = False
 
-    async def receive_body_first() -> Message:
+    async def receive_body_first() -> AsgiMessage:
         nonlocal is_replayed
         if is_replayed:
             return await receive()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from yisheng.core import files, provenance
 from yisheng.core.errors import DataError
+from yisheng.core.messages import translate
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import InputSpec, InputType, Spec, Task
 from yisheng.inference.prediction import Prediction
@@ -167,7 +168,7 @@ def format_prediction(prediction: Prediction, top: int | None, occlusion_map: st
         "input": prediction.input,
         "prediction": [_finite_or_none(v) for v in value] if isinstance(value, list) else _finite_or_none(value),
         "probabilities": {name: _finite_or_none(probability) for name, probability in probabilities},
-        "notes": prediction.notes,
+        "notes": [translate(note) for note in prediction.notes],
         "ood_score": _finite_or_none(prediction.ood_score),
         "interval": _format_interval(prediction.interval),
         "occlusion_map": occlusion_map,
@@ -183,7 +184,8 @@ def _format_interval(interval: Any) -> Any:
 
 def format_failure(name: str, error: DataError) -> dict[str, Any]:
     """Return the error of one input of several as plain data."""
-    return {"input": name, "error": {"problem": error.problem, "remedy": error.remedy, "code": "input"}}
+    problem, remedy = translate(error.problem), translate(error.remedy)
+    return {"input": name, "error": {"problem": problem, "remedy": remedy, "code": "input"}}
 
 
 def _finite_or_none(value: Any) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import YishengError
+from yisheng.core.messages import Message, replace_in_values
 from yisheng.core.types import Spec
 from yisheng.data.compression import open_decompressed
 from yisheng.data.tables.decoded_text import find_encoding
@@ -62,10 +63,11 @@ def _read_table_file(body: bytes, content_type: str, kind: str) -> tuple[str, by
     if kind == CSV:
         return "table", body
     if kind != FORM:
-        raise refuse_type(kind, "rows", (CSV, FORM, JSON))
+        raise refuse_type(kind, Message("rows"), (CSV, FORM, JSON))
     files = read_form_files(body, content_type)
     if len(files) > 1:
-        raise ApiError(422, "input", f"a request has one table, got {len(files)} files", "send one at a time")
+        problem = Message("a request has one table, got {count} files", count=len(files))
+        raise ApiError(422, "input", problem, Message("send one at a time"))
     return files[0]
 
 
@@ -83,14 +85,14 @@ def _read_charset(content_type: str) -> ReadingOptions:
 def _parse_table(name: str, content: bytes, spec: Spec, limits: Limits, options: ReadingOptions) -> RowInputs:
     _check_row_count(content.count(b"\n") - 1, spec, limits)
     if open_decompressed(io.BytesIO(content)) is not None:
-        raise ApiError(415, "type", f"{name} is compressed", "decompress it first")
+        raise ApiError(415, "type", Message("{name} is compressed", name=name), Message("decompress it first"))
     with tempfile.TemporaryDirectory(prefix="yisheng-") as folder:
         path = Path(folder, "table.csv")
         path.write_bytes(content)
         try:
             table = rows.read_rows(path, spec, options=options)
         except YishengError as error:
-            problem, remedy = (text.replace(str(path), name) for text in (error.problem, error.remedy))
+            problem, remedy = (replace_in_values(text, str(path), name) for text in (error.problem, error.remedy))
             raise ApiError(422, "input", problem, remedy) from None
     names = table.ids or _number_rows(len(table.x))
     _check_row_count(len(names), spec, limits)
@@ -104,8 +106,8 @@ def _number_rows(count: int) -> tuple[str, ...]:
 def _check_row_count(count: int, spec: Spec, limits: Limits) -> None:
     limit = max_rows(spec, limits)
     if count > limit:
-        problem = f"a request has at most {limit:,} rows, got {count:,}"
-        raise ApiError(422, "too-many", problem, "send fewer at a time")
+        problem = Message("a request has at most {limit} rows, got {count}", limit=f"{limit:,}", count=f"{count:,}")
+        raise ApiError(422, "too-many", problem, Message("send fewer at a time"))
 
 
 def place_on_first(notes: Sequence[str], count: int) -> tuple[tuple[str, ...], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import numpy as np
 from fastapi import FastAPI
 
 from yisheng.core import machine
+from yisheng.core.messages import Message
 from yisheng.data.images import decode
 from yisheng.evaluation.png import encode_png
 from yisheng.inference.occlusion import draw_occlusion_map
@@ -93,8 +95,9 @@ class Service:
         level = self.predictor.check_level(interval)
         parsed = await self._parse(body, content_type)
         if explain and self.spec.is_image and len(parsed.x) > self.limits.explained:
-            problem = f"explain=true takes at most {self.limits.explained} images, got {len(parsed.x)}"
-            raise ApiError(422, "too-many", problem, "send fewer, or leave explain=true out")
+            values = {"limit": self.limits.explained, "count": len(parsed.x)}
+            problem = Message("explain=true takes at most {limit} images, got {count}", **values)
+            raise ApiError(422, "too-many", problem, Message("send fewer, or leave explain=true out"))
         computed = await self._queue.compute(parsed.x)
         maps = await self._draw_occlusion_maps(parsed.x) if explain else [None] * len(parsed.x)
         is_fast = level is None or not self._keeps_models
@@ -131,14 +134,17 @@ class Service:
             YishengError: see `Corrections`.
         """
         if media_type(content_type) != JSON:
-            raise ApiError(415, "type", "a correction is sent as JSON", f"send it as {JSON}")
+            raise ApiError(
+                415, "type", Message("a correction is sent as JSON"), Message("send it as {type}", type=JSON)
+            )
         correction = await self._readers.read_correction(body)
         saved = await self._run_in_thread(self._corrections.save, correction)
         path = saved.path.relative_to(self._corrections.folder.parent).as_posix()
         return SavedSample(path=path, count=saved.total)
 
     async def _run_in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        context = contextvars.copy_context()  # with the language of the request
+        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, function, *arguments)
 
     def _compute(self, x: np.ndarray) -> np.ndarray:
         """Return the OOD scores, NaN without a detector, and then the outputs; see `_split`."""

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from yisheng.core.messages import Message
+from yisheng.core.validation_texts import describe_invalid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -183,7 +184,7 @@ def from_json(data: Mapping[str, Any]) -> Transform:
         try:
             values[name] = TypeAdapter(hints[name], config=ConfigDict(strict=True)).validate_python(value)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"]
+            reason = describe_invalid(error.errors()[0])
             raise DataError(
                 Message(
                     "transform {name} is damaged at {field}: {reason}", name=data["name"], field=name, reason=reason

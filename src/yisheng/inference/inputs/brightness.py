@@ -18,9 +18,9 @@ MIN_BYTE_FACTOR, MAX_BYTE_FACTOR = 0.002, 0.1
 scaled values differ per unit. Those of 16 bits differ by less."""
 MIN_FRACTION_FACTOR = 0.9
 """Values from 0 to 1 have a range of at most 1, so their scaled values differ by about 1 or more per unit."""
-BYTE_NOTE = "values from 0 to 1 were multiplied by 255, as in the bytes of training"
-PIXEL_NOTE = "the array was read as pixels from 0 to 255, not as the values of the training files"
-FRACTION_NOTE = "bytes were divided by 255, as the network was trained on values from 0 to 1"
+BYTE_NOTE = Message("values from 0 to 1 were multiplied by 255, as in the bytes of training")
+PIXEL_NOTE = Message("the array was read as pixels from 0 to 255, not as the values of the training files")
+FRACTION_NOTE = Message("bytes were divided by 255, as the network was trained on values from 0 to 1")
 
 
 def find_white(scale: Any, spec: Spec) -> float | None:

@@ -1,5 +1,7 @@
 // Requests to the server, with errors in words.
 
+import { language, message } from "./messages.js";
+
 /** An error with a problem and a remedy, for people. */
 export class RequestError extends Error {
   constructor(problem, remedy) {
@@ -8,16 +10,24 @@ export class RequestError extends Error {
   }
 }
 
-export const NO_RESPONSE = "the server does not respond";
+export const NO_RESPONSE = message("the server does not respond");
+
+/** Return the text of an error that should not happen. */
+export const describeDefect = (error) => message("this page has a defect: {error}", { error: error.message });
+
+/** Fetch from the server, whose texts are in the language of the page. */
+export function fetchHere(path, options = {}) {
+  return fetch(path, { ...options, headers: { "Accept-Language": language, ...options.headers } });
+}
 
 /** Return the JSON of the server's response; throws RequestError if anything goes wrong. */
 export async function request(path, options = {}) {
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetchHere(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new RequestError(NO_RESPONSE, "is yisheng serve still running? Start it again, then try again here");
+    throw new RequestError(NO_RESPONSE, message("is yisheng serve still running? Start it again, then try again here"));
   }
   let content = null;
   try {
@@ -25,6 +35,7 @@ export async function request(path, options = {}) {
   } catch { /* not JSON: reported below */ }
   if (response.ok && content !== null) return content;
   if (content?.error?.problem) throw new RequestError(String(content.error.problem), String(content.error.remedy ?? ""));
-  const isJson = content === null ? ", and not in JSON" : "";
-  throw new RequestError(`the server responded with status ${response.status}${isJson}`, "try again; if it fails again, read the server's output");
+  const { status } = response;
+  throw new RequestError(content === null ? message("the server responded with status {status}, and not in JSON", { status })
+    : message("the server responded with status {status}", { status }), message("try again; if it fails again, read the server's output"));
 }

@@ -1,6 +1,7 @@
 // Curves as SVG, with the values under the pointer (or by arrow keys) in the legend.
 
 import { element, formatNumber, svgElement } from "./dom.js";
+import { message } from "./messages.js";
 
 const HEIGHT = 232, LEFT = 58, RIGHT = 10, TOP = 10, BOTTOM = 38; // pixels: the height and the margins
 const MIN_WIDTH = 240, DEFAULT_WIDTH = 480;
@@ -17,7 +18,7 @@ export function createChart(title, { logarithmic = false, height = HEIGHT } = {}
   let series = [], xName = "", isLog = logarithmic === true, selected = null, scales = null, xs = [];
   const svg = svgElement("svg", { class: "curves", role: "img", tabindex: "0", height });
   const legend = element("ul", { class: "legend" });
-  const toggle = element("button", { type: "button", class: "small", "aria-pressed": String(isLog), onclick: toggleLog }, "log");
+  const toggle = element("button", { type: "button", class: "small", "aria-pressed": String(isLog), onclick: toggleLog }, message("log"));
   const head = element("div", { class: "chart-head" }, element("h3", {}, title), logarithmic === null ? null : toggle);
   const figure = element("figure", { class: "chart" }, head, svg, legend);
   const cursor = svgElement("line", { class: "cursor", y1: TOP, y2: height - BOTTOM });
@@ -39,7 +40,7 @@ export function createChart(title, { logarithmic = false, height = HEIGHT } = {}
   function redraw() {
     const width = Math.max(MIN_WIDTH, figure.clientWidth || DEFAULT_WIDTH);
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    svg.setAttribute("aria-label", `${title}: ${series.map(({ name }) => name).join(", ") || "no data yet"}`);
+    svg.setAttribute("aria-label", `${title}: ${series.map(({ name }) => name).join(", ") || message("no data yet")}`);
     scales = computeScales(series, isLog, width, height);
     const curves = scales ? [...drawGrid(scales, xName, isLog, width, height), ...series.map((line) => drawCurve(line, scales, isLog))] : [];
     svg.replaceChildren(...(curves.length ? [...curves, cursor] : [drawEmpty(width, height)]));
@@ -185,5 +186,5 @@ function logTicks(low, high) {
 }
 
 function drawEmpty(width, height) {
-  return svgElement("text", { class: "empty", x: width / 2, y: height / 2, "text-anchor": "middle" }, "no data yet");
+  return svgElement("text", { class: "empty", x: width / 2, y: height / 2, "text-anchor": "middle" }, message("no data yet"));
 }

@@ -1,5 +1,7 @@
 // Elements with attributes and children, and numbers as text. Content from a server goes in as text, never as HTML.
 
+import { message } from "./messages.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Create an HTML element; a property that begins with "on" adds a listener, null and false leave an attribute out. */
@@ -59,10 +61,11 @@ export function formatScore(name, value) {
   return FRACTION_SCORES.test(name) ? formatPercent(value) : formatNumber(value);
 }
 
-/** Format seconds for people: "40 s", "3 min", "2 h 5 min". */
+/** Format seconds for people: in English "40 s", "3 min", "2 h 5 min". */
 export function formatDuration(seconds) {
   if (!Number.isFinite(seconds)) return "";
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 90) return message("{n} s", { n: Math.max(1, Math.round(seconds)) });
   const minutes = Math.round(seconds / 60);
-  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 90) return message("{n} min", { n: minutes });
+  return message("{hours} h {minutes} min", { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
 }

@@ -1,7 +1,9 @@
 // The live page: it keeps the list of the runs and the curves of the selected ones, and draws every change.
 
+import { fetchHere } from "./api.js";
 import { createChart } from "./chart.js";
 import { byId, compareNaturally, element, formatDuration, formatNumber, formatPercent, formatScore, showConnection } from "./dom.js";
+import { message, messageParts, pluralMessage } from "./messages.js";
 
 const COLOR_COUNT = 6; // classes c0 to c5 in style.css
 const MAX_RUNS_WITH_STEPS = 3; // more curves of single steps would hide the others
@@ -21,13 +23,13 @@ let source = null;
 function connect() {
   source = new EventSource("/events");
   const on = (kind, handle) => source.addEventListener(kind, (event) => { handle(JSON.parse(event.data)); scheduleDraw(); });
-  source.onopen = () => showConnection("live", "good");
+  source.onopen = () => showConnection(message("live"), "good");
   source.onerror = handleLostConnection;
   on("runs", (list) => {
     runs.clear();
     for (const run of list.runs) runs.set(run.id, run);
     byId("omitted").hidden = !list.omitted;
-    byId("omitted").textContent = `${list.omitted} older runs are not listed.`;
+    byId("omitted").textContent = pluralMessage(list.omitted, "{count} older run is not listed.", "{count} older runs are not listed.");
     selectNewest();
     for (const id of selected) fetchRun(id);
   });
@@ -47,18 +49,18 @@ function connect() {
   on("details", ({ id }) => fetchRun(id));
   on("end", async () => {
     source.close();
-    showConnection("the training has ended: this page no longer changes", "");
+    showConnection(message("the training has ended: this page no longer changes"), "");
     await Promise.all(selected.map(fetchRun));
   });
 }
 
 async function handleLostConnection() {
-  showConnection("connection lost, trying again", "warning");
+  showConnection(message("connection lost, trying again"), "warning");
   if (source.readyState !== EventSource.CLOSED) return;
   try {
-    const response = await fetch("/events", { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+    const response = await fetchHere("/events", { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
     const { error } = await response.json();
-    showConnection(`${error.problem}; ${error.remedy}`, "bad");
+    showConnection(message("{problem}; {remedy}", error), "bad");
   } catch { /* still no connection: the next attempt will show it */ }
   setTimeout(connect, RECONNECT_MS);
 }
@@ -85,7 +87,7 @@ async function fetchRun(id) {
   }
   fetching.add(id);
   try {
-    const response = await fetch(`/runs/${encodeURIComponent(id)}`);
+    const response = await fetchHere(`/runs/${encodeURIComponent(id)}`);
     if (response.ok) {
       const { run, curves: { steps, epochs, generation }, findings, mistakes } = await response.json();
       curves.set(id, { steps, epochs, generation, findings, mistakes });
@@ -165,7 +167,7 @@ function drawList() {
 
 function createListItem(run) {
   const without = (id) => selected.filter((other) => other !== id);
-  const checkbox = element("input", { type: "checkbox", "aria-label": `show ${run.name}`, onchange: () =>
+  const checkbox = element("input", { type: "checkbox", "aria-label": message("show {name}", run), onchange: () =>
     selectByUser(checkbox.checked ? [...selected, run.id] : without(run.id)) });
   const name = element("button", { type: "button", class: "name", onclick: () =>
     selectByUser(selected.includes(run.id) && selected.length > 1 ? [run.id, ...without(run.id)] : [run.id]) },
@@ -176,10 +178,12 @@ function createListItem(run) {
   return item;
 }
 
-const PHASES = { training: "training", scoring: "scoring", report: "writing the report" };
+const PHASES = { training: message("training"), scoring: message("scoring"), report: message("writing the report") };
+const STATES = { running: message("running"), finished: message("finished"), stopped: message("stopped"), broken: message("broken") };
+const SEVERITIES = { note: message("note"), warning: message("warning"), error: message("error") };
 
 /** Return the state of a run for people; of a running one, what it does. */
-const nameState = (run) => PHASES[run.phase] ?? run.state;
+const nameState = (run) => PHASES[run.phase] ?? STATES[run.state] ?? run.state;
 const isTraining = (run) => run.state === "running" && run.phase === "training";
 
 function formatDetail(run) {
@@ -204,9 +208,11 @@ function drawRun(run, details) {
   byId("state").textContent = nameState(run);
   byId("state").className = `pill ${{ running: "good", broken: "bad", stopped: "warning" }[run.state] ?? ""}`;
   byId("report").href = `/runs/${encodeURIComponent(run.id)}/report`;
-  const facts = [["data", run.data], ["model", run.model], ["optimizer", run.optimizer], ["epochs", run.epochs]];
+  const facts = [[message("data"), run.data], [message("model"), run.model], [message("optimizer"), run.optimizer],
+    [message("epochs"), run.epochs]];
   if (run.best?.score && run.best.value !== null) {
-    facts.push(["best", `${formatNamedScore(run.best.score, run.best.value)} in epoch ${run.best.epoch}`]);
+    const score = formatNamedScore(run.best.score, run.best.value);
+    facts.push([message("best"), message("{score} in epoch {epoch}", { score, epoch: run.best.epoch })]);
   }
   byId("facts").replaceChildren(...facts.filter(([, value]) => value).map(([name, value]) =>
     element("span", {}, `${name} `, element("b", {}, String(value)))));
@@ -219,12 +225,13 @@ function drawRun(run, details) {
 
 function formatStatus(run) {
   const isRunning = run.state === "running";
-  if (!run.step) return isRunning ? "the training begins" : "the log is empty";
+  if (!run.step) return isRunning ? message("the training begins") : message("the log is empty");
   const epoch = Math.min(run.epoch + (isTraining(run) ? 1 : 0), run.epochs);
-  const parts = [run.epochs ? `epoch ${epoch} of ${run.epochs}` : "", `step ${run.step.toLocaleString("en")}`,
-    run.seconds ? `${formatDuration(run.seconds)} of training` : "",
+  const parts = [run.epochs ? message("epoch {epoch} of {epochs}", { epoch, epochs: run.epochs }) : "",
+    message("step {step}", { step: run.step.toLocaleString("en") }),
+    run.seconds ? message("{duration} of training", { duration: formatDuration(run.seconds) }) : "",
     isRunning && !isTraining(run) ? `${nameState(run)} …` : "",
-    isTraining(run) && run.remaining_seconds ? `about ${formatDuration(run.remaining_seconds)} remaining` : ""];
+    isTraining(run) && run.remaining_seconds ? message("about {duration} remaining", { duration: formatDuration(run.remaining_seconds) }) : ""];
   return parts.filter(Boolean).join(" · ");
 }
 
@@ -237,10 +244,10 @@ function isUnchanged(section, content) {
 
 function drawFindings(run, findings) {
   if (isUnchanged("findings", [run.state, findings])) return;
-  const hint = run.state === "running" ? "No findings so far." : "No findings.";
+  const hint = run.state === "running" ? message("No findings so far.") : message("No findings.");
   byId("findings").replaceChildren(...(findings?.length ? findings.map((finding) =>
     element("article", { class: `finding ${finding.severity}` },
-      element("p", {}, element("span", { class: "severity" }, finding.severity), " ", element("strong", {}, finding.cause)),
+      element("p", {}, element("span", { class: "severity" }, SEVERITIES[finding.severity] ?? finding.severity), " ", element("strong", {}, finding.cause)),
       element("p", { class: "remedy" }, finding.remedy))) : [element("p", { class: "hint" }, hint)]));
 }
 
@@ -250,20 +257,21 @@ const formatValues = (value, names = []) =>
 function drawMistakes(mistakes) {
   if (isUnchanged("mistakes", mistakes)) return;
   const worst = mistakes?.worst ?? [];
-  byId("mistakes-summary").textContent = !mistakes ? "Mistakes are recorded during a training with watch=true."
-    : !worst.length ? `No mistakes among ${mistakes.rows} validation rows after epoch ${mistakes.epoch}.`
-    : `The worst of ${mistakes.rows} validation rows, after epoch ${mistakes.epoch}.`;
+  byId("mistakes-summary").textContent = !mistakes ? message("Mistakes are recorded during a training with watch=true.")
+    : !worst.length ? message("No mistakes among {rows} validation rows after epoch {epoch}.", mistakes)
+    : message("The worst of {rows} validation rows, after epoch {epoch}.", mistakes);
   byId("mistakes").replaceChildren(...worst.map((mistake) => {
     const isNumber = mistake.error !== undefined;
     const truth = isNumber ? formatValues(mistake.true, mistakes.targets) : String(mistake.true);
     const predicted = isNumber ? formatValues(mistake.predicted, mistakes.targets) : String(mistake.predicted);
     return element("li", {},
-      mistake.image ? element("img", { src: `data:image/png;base64,${mistake.image}`, alt: `row ${mistake.row}` }) : null,
-      element("span", {}, "true ", element("b", {}, truth), ", predicted ", element("b", { class: "wrong" }, predicted),
-        isNumber ? "" : ` (${formatPercent(mistake.probability)})`),
-      element("small", {}, mistake.name === String(mistake.row) ? `row ${mistake.row}` : mistake.name),
+      mistake.image ? element("img", { src: `data:image/png;base64,${mistake.image}`, alt: message("row {row}", mistake) }) : null,
+      element("span", {}, messageParts("true {truth}, predicted {predicted}",
+        { truth: element("b", {}, truth), predicted: element("b", { class: "wrong" }, predicted) }),
+      isNumber ? "" : ` (${formatPercent(mistake.probability)})`),
+      element("small", {}, mistake.name === String(mistake.row) ? message("row {row}", mistake) : mistake.name),
       (mistake.unusual ?? []).map(({ column, value, typical }) =>
-        element("small", {}, `${column} `, element("b", {}, value), ` (typical ${typical})`)));
+        element("small", {}, messageParts("{column} {value} (typical {typical})", { column, value: element("b", {}, value), typical }))));
   }));
 }
 
@@ -271,7 +279,7 @@ function drawCurves() {
   const ids = selected.filter((id) => curves.has(id));
   const stepsPerEpoch = new Map(ids.map((id) => [id, computeStepsPerEpoch(curves.get(id))]));
   const byEpoch = ids.length > 0 && ids.every((id) => stepsPerEpoch.get(id));
-  const seriesOf = new Map([["loss", []], ["learning rate", []]]);
+  const seriesOf = new Map([[LOSS, []], [LEARNING_RATE, []]]);
   for (const id of ids) {
     const toX = (step) => (byEpoch ? step / stepsPerEpoch.get(id) : step);
     for (const [name, series] of listSeries(id, toX, ids.length)) {
@@ -279,32 +287,35 @@ function drawCurves() {
       if (series.points.some(([, y]) => y !== null)) seriesOf.get(name).push({ color: colors.get(id), ...series });
     }
   }
-  const order = (name) => (name === "loss" ? 0 : name === "learning rate" ? 2 : 1);
+  const order = (name) => (name === LOSS ? 0 : name === LEARNING_RATE ? 2 : 1);
   [...seriesOf].sort((a, b) => order(a[0]) - order(b[0])).forEach(([name, series], position) => {
     const chart = getChart(name), current = byId("charts").children[position];
     if (current !== chart.figure) byId("charts").insertBefore(chart.figure, current);
-    chart.draw(series, byEpoch ? "epoch" : "step");
+    chart.draw(series, byEpoch ? message("epoch") : message("step"));
   });
   for (const [name, chart] of charts) chart.figure.hidden = !seriesOf.has(name);
 }
 
+const LOSS = message("loss"), LEARNING_RATE = message("learning rate");
+
 /** Return the series of a run as pairs of chart name and series. */
 function listSeries(id, toX, runCount) {
   const { steps, epochs } = curves.get(id), runName = runs.get(id)?.name ?? id;
-  const isAlone = runCount === 1, prefix = isAlone ? "" : `${runName}: `;
+  const isAlone = runCount === 1;
+  const nameSeries = (name) => (isAlone ? name : message("{run}: {name}", { run: runName, name }));
   const validationColor = isAlone ? { color: 1 } : {};
   const series = [];
   if (runCount <= MAX_RUNS_WITH_STEPS) {
-    series.push(["loss", { name: `${prefix}each step`, kind: "faint", points: steps.map(([step, loss]) => [toX(step), loss]) }]);
+    series.push([LOSS, { name: nameSeries(message("each step")), kind: "faint", points: steps.map(([step, loss]) => [toX(step), loss]) }]);
   }
-  series.push(["loss", { name: `${prefix}training`, kind: "line", points: epochs.map(([step, , loss]) => [toX(step), loss]) }]);
+  series.push([LOSS, { name: nameSeries(message("training")), kind: "line", points: epochs.map(([step, , loss]) => [toX(step), loss]) }]);
   for (const score of new Set(epochs.flatMap(([, , , scores]) => Object.keys(scores)))) {
     const points = epochs.map(([step, , , scores]) => [toX(step), scores[score] ?? null]);
     series.push(score === "loss"
-      ? ["loss", { name: `${prefix}validation`, kind: "dashed", points, ...validationColor }]
-      : [`validation ${spaced(score)}`, { name: isAlone ? "validation" : runName, kind: "line", points, ...validationColor }]);
+      ? [LOSS, { name: nameSeries(message("validation")), kind: "dashed", points, ...validationColor }]
+      : [message("validation {score}", { score: spaced(score) }), { name: isAlone ? message("validation") : runName, kind: "line", points, ...validationColor }]);
   }
-  series.push(["learning rate", { name: isAlone ? "learning rate" : runName, kind: "line", points: steps.map(([step, , lr]) => [toX(step), lr]) }]);
+  series.push([LEARNING_RATE, { name: isAlone ? LEARNING_RATE : runName, kind: "line", points: steps.map(([step, , lr]) => [toX(step), lr]) }]);
   return series;
 }
 

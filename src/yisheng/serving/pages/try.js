@@ -1,8 +1,9 @@
 // The page to try a model: a drawing, file or row goes to /predict, and the prediction is shown.
 
-import { NO_RESPONSE, request, RequestError } from "./api.js";
+import { describeDefect, NO_RESPONSE, request, RequestError } from "./api.js";
 import { byId, element, formatScore, showConnection } from "./dom.js";
 import { drawingPad } from "./drawing_pad.js";
+import { message } from "./messages.js";
 import { addOcclusionMap, renderPrediction, renderTable } from "./predictions.js";
 
 const MAX_DRAWING_SIDE = 64; // pixels: larger images are not drawings
@@ -25,27 +26,32 @@ async function start() {
     return;
   }
   byId("error").hidden = true;
-  showConnection("ready", "good");
-  document.title = `Try ${model.run} · Yisheng`;
+  showConnection(message("ready"), "good");
+  document.title = message("Try {run} · Yisheng", model);
   byId("title").textContent = model.run;
   showFacts();
   const [channels, height, width] = model.shape;
   const takesImages = model.takes === "images";
   if (takesImages && channels === 1 && Math.max(height, width) <= MAX_DRAWING_SIDE) setUpDrawing();
-  else if (takesImages) byId("drop-title").textContent = "An image";
+  else if (takesImages) byId("drop-title").textContent = message("An image");
   else if (model.takes === "tensors") setUpSample();
   else setUpForm();
   if (model.takes !== "tensors") setUpFiles(takesImages);
 }
 
 function showFacts() {
-  const task = { classification: `${model.classes.length} classes`, multilabel: `${model.classes.length} labels`,
-    regression: `predicts ${model.target}${model.unit ? ` in ${model.unit}` : ""}` }[model.task] ?? "";
-  const facts = [["", task], ["model", model.model]];
+  const count = model.classes.length;
+  const task = { classification: message("{count} classes", { count }), multilabel: message("{count} labels", { count }),
+    regression: model.unit ? message("predicts {target} in {unit}", model) : message("predicts {target}", model) }[model.task] ?? "";
+  const facts = [["", task], [message("model"), model.model]];
   const part = ["test", "validation"].find((name) => Object.keys(model.scores?.[name] ?? {}).length);
   const names = part ? Object.keys(model.scores[part]) : [];
   const score = names.includes(model.best?.score) ? model.best.score : names[0];
-  if (score) facts.push([`${part} ${score.replaceAll("_", " ")}`, formatScore(score, model.scores[part][score].value)]);
+  const name = score?.replaceAll("_", " ");
+  if (score) {
+    facts.push([part === "test" ? message("test {score}", { score: name }) : message("validation {score}", { score: name }),
+      formatScore(score, model.scores[part][score].value)]);
+  }
   byId("facts").replaceChildren(...facts.map(([name, value]) => element("span", {}, name ? `${name} ` : "", element("b", {}, value))));
 }
 
@@ -84,10 +90,10 @@ function setUpForm() {
 /** Let a sample be typed as JSON: nested lists, or an object with one for each of several inputs. */
 function setUpSample() {
   byId("row-input").hidden = false;
-  byId("row-title").textContent = "A sample";
+  byId("row-title").textContent = message("A sample");
   byId("drop").closest("section").hidden = true;
   const field = element("textarea", { rows: "8", spellcheck: "false", autocomplete: "off" });
-  const inputs = model.inputs.map((input) => `${input.name} ${input.dtype} of shape ${input.shape.join(" × ")}`.trim());
+  const inputs = model.inputs.map((input) => message("{name} {dtype} of shape {shape}", { ...input, shape: input.shape.join(" × ") }).trim());
   byId("fields").replaceChildren(element("label", {}, `JSON: ${inputs.join(", ")}`, field));
   const named = model.inputs.map((input) => [input.name, makeZeros(input.shape)]);
   if (model.inputs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0) <= MAX_ZEROS) {
@@ -97,9 +103,9 @@ function setUpSample() {
   byId("form").addEventListener("submit", (event) => {
     event.preventDefault();
     try {
-      predict({ body: JSON.stringify({ rows: [JSON.parse(field.value)] }), headers: JSON_HEADERS, title: "A sample" });
+      predict({ body: JSON.stringify({ rows: [JSON.parse(field.value)] }), headers: JSON_HEADERS, title: message("A sample") });
     } catch {
-      showError(new RequestError("the sample is not JSON", "write numbers in nested lists, as in [[0, 1], [2, 3]]"));
+      showError(new RequestError(message("the sample is not JSON"), message("write numbers in nested lists, as in [[0, 1], [2, 3]]")));
     }
   });
 }
@@ -111,8 +117,8 @@ function makeZeros([size, ...others]) {
 /** Let many fields scroll in their own box, below an input that shows only the columns whose names contain its text. */
 function setUpColumnFilter(columns) {
   const labels = [...byId("fields").children];
-  const filter = element("input", { type: "search", id: "filter", autocomplete: "off", placeholder: `find one of ${columns.length} columns`,
-    "aria-label": "show the columns whose names contain", oninput: () => {
+  const filter = element("input", { type: "search", id: "filter", autocomplete: "off", placeholder: message("find one of {count} columns", { count: columns.length }),
+    "aria-label": message("show the columns whose names contain"), oninput: () => {
       const text = filter.value.trim().toLowerCase();
       labels.forEach((label, n) => { label.hidden = !columns[n].name.toLowerCase().includes(text); });
     },
@@ -123,7 +129,7 @@ function setUpColumnFilter(columns) {
 
 function inputField({ kind, categories }) {
   if (categories.length && categories.length <= MAX_SELECT_OPTIONS) {
-    return element("select", {}, element("option", { value: "" }, "unknown"),
+    return element("select", {}, element("option", { value: "" }, message("unknown")),
       categories.map((category) => element("option", { value: category }, category)));
   }
   return kind === "number" ? element("input", { inputmode: "decimal", autocomplete: "off" }) : element("input", { autocomplete: "off" });
@@ -142,7 +148,7 @@ function setUpFiles(takesImages) {
   input.disabled = false; // until the model was known, a file would have been lost
   input.multiple = takesImages;
   input.accept = takesImages ? "image/*" : ".csv,.tsv,.txt,text/csv";
-  byId("drop-hint").textContent = takesImages ? "images: PNG, JPEG, WebP, ..." : "a CSV with the columns of training";
+  byId("drop-hint").textContent = takesImages ? message("images: PNG, JPEG, WebP, ...") : message("a CSV with the columns of training");
   input.addEventListener("change", () => {
     if (input.files.length) predictFiles([...input.files], takesImages);
     input.value = "";
@@ -168,11 +174,11 @@ function setUpFiles(takesImages) {
 
 function predictFiles(files, takesImages) {
   if (takesImages && files.length === 1) predictImage(files[0], files[0].name);
-  else if (!takesImages && files.length > 1) showError(new RequestError("one table at a time", "drop a single CSV file"));
+  else if (!takesImages && files.length > 1) showError(new RequestError(message("one table at a time"), message("drop a single CSV file")));
   else {
     const body = new FormData();
     for (const file of files) body.append("file", file, file.name);
-    predict({ body, title: files.length > 1 ? `${files.length} images` : files[0].name });
+    predict({ body, title: files.length > 1 ? message("{count} images", { count: files.length }) : files[0].name });
   }
 }
 
@@ -192,7 +198,7 @@ async function predict({ body, headers = {}, sample = null, image = null, title 
     const { predictions } = await request("/predict", options);
     if (controller !== pending) return;
     byId("error").hidden = true;
-    showConnection("ready", "good");
+    showConnection(message("ready"), "good");
     byId("result").replaceChildren(...(sample
       ? renderPrediction(model, predictions[0], image, (label) => keepCorrection(sample, label))
       : renderTable(model, predictions, title)));
@@ -211,7 +217,7 @@ async function explain(controller, options) {
     if (controller === pending) addOcclusionMap(model, predictions[0]);
   } catch (error) {
     if (controller === pending && error.name !== "AbortError") {
-      byId("images").append(element("p", { class: "hint" }, `There is no occlusion map: ${error.message}.`));
+      byId("images").append(element("p", { class: "hint" }, message("There is no occlusion map: {problem}.", { problem: error.message })));
     }
   }
 }
@@ -226,7 +232,7 @@ function toBase64(blob) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(new RequestError("the file can no longer be read", "choose it again"));
+    reader.onerror = () => reject(new RequestError(message("the file can no longer be read"), message("choose it again")));
     reader.readAsDataURL(blob);
   });
 }
@@ -238,19 +244,19 @@ function showEmpty() {
   pending = null;
   byId("error").hidden = true;
   byId("result").classList.remove("waiting");
-  byId("result").replaceChildren(element("p", { class: "hint" }, "No prediction yet."));
+  byId("result").replaceChildren(element("p", { class: "hint" }, message("No prediction yet.")));
 }
 
 /** Show an error instead of the prediction of an earlier input. */
 function showError(error) {
   const isExpected = error instanceof RequestError;
   if (!isExpected) console.error(error);
-  const problem = isExpected ? error.message : `this page has a defect: ${error.message}`;
-  byId("error").replaceChildren(element("p", {}, element("strong", {}, problem)), element("p", {}, isExpected ? error.remedy : "load it again"));
+  const problem = isExpected ? error.message : describeDefect(error);
+  byId("error").replaceChildren(element("p", {}, element("strong", {}, problem)), element("p", {}, isExpected ? error.remedy : message("load it again")));
   byId("error").hidden = false;
   byId("result").replaceChildren();
   if (isExpected && error.message === NO_RESPONSE) {
-    showConnection("no server", "bad");
+    showConnection(message("no server"), "bad");
     waitForServer();
   }
 }
@@ -268,6 +274,6 @@ async function waitForServer() {
   }
   isWaitingForServer = false;
   if (!model) return;
-  showConnection("ready", "good");
+  showConnection(message("ready"), "good");
   if (byId("error").textContent.startsWith(NO_RESPONSE)) showEmpty();
 }
