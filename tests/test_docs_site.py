@@ -1,12 +1,16 @@
-"""The site is built without a warning, has every page and every public name, and no link in it is broken."""
+"""The site has the same pages in both languages, every public name, no broken link, and a search that finds words."""
 
+import functools
+import http.server
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
@@ -22,29 +26,57 @@ def test_the_reference_names_every_public_name():
     assert named == set(yisheng.__all__)
 
 
+def list_pages(folder: Path) -> list[str]:
+    """Return the pages of a language, tutorials included, without the suffix."""
+    paths = (*folder.glob("*.md"), *folder.glob("tutorials/*.md"))
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in paths)
+
+
+def read_contents(folder: Path) -> list[str]:
+    """Return the pages that the first page of a language lists, in order."""
+    text = (folder / "index.md").read_text(encoding="utf-8")
+    trees = re.findall(r"```\{toctree\}(.*?)```", text, re.DOTALL)
+    return re.findall(r"^[a-z0-9/-]+$", "\n".join(trees), re.MULTILINE)
+
+
 def test_every_page_is_in_the_contents():
-    text = (DOCS / "index.md").read_text(encoding="utf-8")
-    listed = re.findall(
-        r"^[a-z0-9/-]+$", "\n".join(re.findall(r"```\{toctree\}(.*?)```", text, re.DOTALL)), re.MULTILINE
-    )
-    pages = [
-        path.relative_to(DOCS).with_suffix("").as_posix() for path in (*DOCS.glob("*.md"), *DOCS.glob("tutorials/*.md"))
-    ]
-    assert sorted(listed) == sorted(set(pages) - {"index"})
+    assert sorted(read_contents(DOCS)) == [page for page in list_pages(DOCS) if page != "index"]
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in (DOCS / "zh").glob("*.md") if path.name != "index.md"))
+def test_both_languages_have_the_same_pages_in_the_same_order():
+    assert list_pages(DOCS / "zh") == list_pages(DOCS)
+    assert read_contents(DOCS / "zh") == read_contents(DOCS)
+
+
+CODE = re.compile(r"(?<!`)(`+)(?!`)((?:.|\n(?!\n))+?)(?<!`)\1(?!`)")
+"""Code within a paragraph, between one or more backticks."""
+
+
+def read_structure(path: Path) -> dict[str, list[str]]:
+    """Return what does not depend on the language of a page."""
+    text = path.read_text(encoding="utf-8")
+    fence = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+    indented = re.compile(r"(?<=\n\n)(?: {4}.*\n|\n(?= {4}))+")
+    prose = indented.sub("", fence.sub("", text))
+    return {
+        "blocks of code": [*fence.findall(text), *indented.findall(fence.sub("", text))],
+        "headings, rows of tables and items of lists": re.findall(r"^(#+ |\||- )", prose, re.MULTILINE),
+        "code within sentences": sorted({" ".join(code.split()) for _, code in CODE.findall(prose)}),
+        "links": sorted(Path(link).name for link in re.findall(r"\]\(([^)#]+)", prose)),
+    }
+
+
+@pytest.mark.parametrize("page", [page for page in list_pages(DOCS) if "/" not in page and page != "index"])
 def test_a_page_says_the_same_in_both_languages(page):
-    """Blocks of code, headings, rows of tables and items of lists agree."""
-    structures = []
-    for folder in (DOCS, DOCS / "zh"):
-        text = (folder / page).read_text(encoding="utf-8")
-        blocks = re.findall(r"^```.*?^```$", text, re.DOTALL | re.MULTILINE)
-        marks = re.findall(
-            r"^(#+ |\||- )", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
-        )
-        structures.append((blocks, marks))
-    assert structures[0] == structures[1]
+    english, chinese = (read_structure(folder / f"{page}.md") for folder in (DOCS, DOCS / "zh"))
+    for name, expected in english.items():
+        assert chinese[name] == expected, name
+
+
+def test_a_page_that_differs_is_found(tmp_path):
+    (tmp_path / "a.md").write_text("# A\n\nUse `lr=1` [here](b.md#c).\n\n    run\n\n- x\n\n```python\ny = 1\n```\n")
+    structure = read_structure(tmp_path / "a.md")
+    assert list(structure.values()) == [["```python\ny = 1\n```", "    run\n"], ["# ", "- "], ["lr=1"], ["b.md"]]
 
 
 class Page(HTMLParser):
@@ -83,18 +115,71 @@ def test_a_broken_link_is_found(tmp_path):
     assert broken_links(tmp_path) == ["a.html: b.html", "a.html: #y"]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_nb", "furo")), reason="needs yisheng[docs]"
-)
-def test_the_site_is_built_without_a_warning_and_without_a_broken_link(tmp_path):
-    script = ROOT / "scripts" / "build_docs.py"
-    process = subprocess.run(
-        [sys.executable, script, f"out={tmp_path}", "execute=false"], capture_output=True, text=True, cwd=tmp_path
-    )
+HAS_SPHINX = all(importlib.util.find_spec(name) is not None for name in ("sphinx", "myst_nb", "furo"))
+needs_sphinx = pytest.mark.skipif(not HAS_SPHINX, reason="needs yisheng[docs]")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Build the site of both languages, without running the tutorials."""
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, ROOT / "scripts" / "build_docs.py", f"out={out}", "execute=false"]
+    process = subprocess.run(command, capture_output=True, text=True, cwd=out)
     assert process.returncode == 0, process.stdout + process.stderr
+    return out
+
+
+@pytest.mark.slow
+@needs_sphinx
+def test_the_site_is_built_without_a_warning_and_without_a_broken_link(site):
     for name in ("index", "api", "doctor", "tutorials/softmax-twice"):
-        assert (tmp_path / "en" / f"{name}.html").is_file()
-    assert "yisheng.train" in (tmp_path / "en" / "api.html").read_text(encoding="utf-8")
-    assert 'lang="zh-CN"' in (tmp_path / "zh" / "index.html").read_text(encoding="utf-8")
-    assert broken_links(tmp_path) == []
+        assert (site / "en" / f"{name}.html").is_file()
+    assert "yisheng.train" in (site / "en" / "api.html").read_text(encoding="utf-8")
+    assert 'lang="zh-CN"' in (site / "zh" / "index.html").read_text(encoding="utf-8")
+    assert broken_links(site) == []
+
+
+@pytest.mark.slow
+@needs_sphinx
+def test_every_page_leads_to_the_same_page_in_the_other_language(site):
+    for page in list_pages(DOCS):
+        up = "../" * (page.count("/") + 1)
+        for language, other in (("en", "zh"), ("zh", "en")):
+            text = (site / language / f"{page}.html").read_text(encoding="utf-8")
+            assert f'href="{up}{other}/{page}.html"' in text
+
+
+@pytest.mark.slow
+@needs_sphinx
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: run scripts/chromium.sh")
+def test_the_search_finds_words_in_both_languages(site):
+    api = pytest.importorskip("playwright.sync_api")
+    queries = {
+        ("en", "overfitting"): "fix",
+        ("zh", "过拟合"): "doctor",
+        ("zh", "学习率范围测试"): "lr-find",
+        ("zh", "图"): "images",
+        ("zh", "safetensors"): "export",
+    }
+    handler = functools.partial(SilentHandler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, api.sync_playwright() as playwright:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]).new_page()
+        problems = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        for (language, query), expected in queries.items():
+            page.goto(f"{address}/{language}/search.html?q={quote(query)}")
+            page.locator(f'#search-results a[href^="{expected}.html"]').first.wait_for(timeout=30_000)
+        page.goto(f"{address}/zh/search.html?q={quote('鸭嘴兽学习率')}")
+        page.locator("#search-results p.search-summary", has_text="没有匹配").wait_for(timeout=30_000)
+        server.shutdown()
+    assert problems == []
+
+
+class SilentHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves the site without a log."""
+
+    def log_message(self, *args) -> None:
+        """Write nothing."""
