@@ -11,7 +11,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     SerializationInfo,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -21,6 +20,7 @@ from pydantic import (
 from yisheng.core.messages import Message, restore_message
 from yisheng.core.types import Finding
 from yisheng.reporting.evaluation_schema import ClassRow
+from yisheng.reporting.text_field import Text
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -37,16 +37,6 @@ Step = Annotated[int, Field(ge=0)]
 
 class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-def _require_text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("a text")
-    return value
-
-
-Text = Annotated[str, PlainValidator(_require_text, json_schema_input_type=str)]
-"""A text for people; a `Message` stays one."""
 
 
 class _Texts(_Schema):
