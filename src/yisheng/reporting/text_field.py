@@ -1,4 +1,4 @@
-"""The type of texts for people in the schemas of stored files."""
+"""A field of a schema that holds a text for people."""
 
 from __future__ import annotations
 
