@@ -1,4 +1,7 @@
-"""The model card of a run, ``README.md``: facts from its files, with the front matter of the Hugging Face hub."""
+"""The model card of a run, ``README.md``: facts from its files, with the front matter of the Hugging Face hub.
+
+The text is in the current language; the front matter is for programs.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from yisheng.core import files
+from yisheng.core.messages import Message, translate
 from yisheng.core.printable import escape_line
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Score, Spec
@@ -18,9 +22,11 @@ from yisheng.reporting.run_facts import RunFacts, read_run_facts
 
 MODEL_CARD: Final = "README.md"
 BASELINES: Final = {
-    "classification": "the most frequent class of the training part",
-    "multilabel": "the most frequent value of each label in the training part",
-    "regression": "the mean of the training part",
+    "classification": Message("The baseline predicts the most frequent class of the training part for every row."),
+    "multilabel": Message(
+        "The baseline predicts the most frequent value of each label in the training part for every row."
+    ),
+    "regression": Message("The baseline predicts the mean of the training part for every row."),
 }
 MAX_CLASSES: Final = 20
 """Classes that are listed by name."""
@@ -46,13 +52,13 @@ def write_model_card(folder: Path) -> Path | None:
 def format_model_card(facts: RunFacts) -> str:
     """Return the text of the model card: front matter in YAML, then Markdown."""
     sections = {
-        "Data": _describe_data(facts),
-        "Model": _describe_model(facts),
-        "Scores": _describe_scores(facts),
-        "How to use it": _describe_use(facts),
-        "Versions": _describe_versions(facts),
+        Message("Data"): _describe_data(facts),
+        Message("Model"): _describe_model(facts),
+        Message("Scores"): _describe_scores(facts),
+        Message("How to use it"): _describe_use(facts),
+        Message("Versions"): _describe_versions(facts),
     }
-    body = "\n\n".join(f"## {head}\n\n{text}" for head, text in sections.items() if text)
+    body = "\n\n".join(f"## {translate(head)}\n\n{text}" for head, text in sections.items() if text)
     title = _escape(str(facts.config.get("name") or facts.name))
     return f"---\n{_format_front_matter(facts)}---\n\n# {title}\n\n{body}\n"
 
@@ -89,33 +95,40 @@ def _describe_data(facts: RunFacts) -> str:
     recorded = facts.environment.get("data")
     data: Mapping[str, Any] = recorded if isinstance(recorded, Mapping) else {}
     rows = {
-        "data set": facts.choice_name("data"),
-        "rows": data.get("rows"),
+        Message("data set"): facts.choice_name("data"),
+        Message("rows"): data.get("rows"),
         "SHA-256": data.get("sha256"),
-        "task": facts.spec.task,
-        "inputs": facts.spec.description,
-        "classes": _list_classes(facts.spec.classes),
-        "target": f"{facts.spec.target} {facts.spec.unit}".strip() if facts.spec.task == "regression" else None,
+        Message("task"): facts.spec.task,
+        Message("inputs"): facts.spec.description,
+        Message("classes"): _list_classes(facts.spec.classes),
+        Message("target"): f"{facts.spec.target} {facts.spec.unit}".strip()
+        if facts.spec.task == "regression"
+        else None,
         **{key: facts.config.get(key) for key in ("split", "validation", "test", "fold", "seed")},
         "repeat": facts.config.get("repeat") if facts.config.get("fold") else None,
     }
     if facts.evaluation is not None and facts.scores.get(facts.part):
-        rows[f"rows of the {facts.part} part"] = facts.evaluation.rows
+        name = Message("rows of the test part") if facts.part == "test" else Message("rows of the validation part")
+        rows[name] = facts.evaluation.rows
     return _format_rows(rows)
 
 
 def _describe_model(facts: RunFacts) -> str:
     trained, requested = facts.epochs
     rows = {
-        "model": facts.choice_name("model"),
-        "parameters": facts.model.get("parameters"),
+        Message("model"): facts.choice_name("model"),
+        Message("parameters"): facts.model.get("parameters"),
         **{key: facts.choice_name(key) for key in ("loss", "optimizer", "schedule", "scale")},
         "batch": facts.config.get("batch"),
-        "epochs": trained if requested in (None, trained) else f"{trained} of {requested}",
-        "weights of epoch": facts.best_epoch,
-        "chosen by": f"validation {score_name(facts.watched_score)}" if facts.best_epoch else None,
+        Message("epochs"): trained
+        if requested in (None, trained)
+        else Message("{trained} of {requested}", trained=trained, requested=requested),
+        Message("weights of epoch"): facts.best_epoch,
+        Message("chosen by"): Message("validation {score}", score=score_name(facts.watched_score))
+        if facts.best_epoch
+        else None,
     }
-    return f"{_format_rows(rows)}\n\nEvery choice is in `{RunFolder.CONFIG}`."
+    return f"{_format_rows(rows)}\n\n{translate(Message('Every choice is in {file}.', file=f'`{RunFolder.CONFIG}`'))}"
 
 
 def _describe_scores(facts: RunFacts) -> str:
@@ -123,16 +136,19 @@ def _describe_scores(facts: RunFacts) -> str:
     assert facts.spec is not None
     parts = [part for part in ("test", "validation", "baseline", "boosting") if facts.scores.get(part)]
     names = list(dict.fromkeys(name for part in parts for name in facts.scores[part]))
-    head = ["score", *parts]
+    heads = {"test": Message("test"), "validation": Message("validation"), "baseline": Message("baseline")}
+    head = [translate(text) for text in (Message("score"), *(heads.get(part, part) for part in parts))]
     lines = [head, ["---", *("---:" for _ in parts)]]
     lines += [[score_name(name), *(_format_score(facts.scores[part].get(name)) for part in parts)] for name in names]
     table = "\n".join(f"| {' | '.join(map(_escape_cell, line))} |" for line in lines)
-    notes = ["Brackets hold 95% confidence intervals."]
+    notes = [Message("Brackets hold 95% confidence intervals.")]
     if "baseline" in parts:
-        notes.append(f"The baseline predicts {BASELINES[facts.spec.task]} for every row.")
+        notes.append(BASELINES[facts.spec.task])
     if "test" not in parts:
-        notes.append("There is no test part: the validation part also chose the weights, so its scores are optimistic.")
-    return f"{table}\n\n{' '.join(notes)}"
+        notes.append(
+            Message("There is no test part: the validation part also chose the weights, so its scores are optimistic.")
+        )
+    return f"{table}\n\n{' '.join(map(translate, notes))}"
 
 
 def _describe_use(facts: RunFacts) -> str:
@@ -158,7 +174,11 @@ def _list_classes(classes: tuple[str, ...]) -> str | None:
 
 def _format_rows(values: Mapping[str, Any]) -> str:
     """Return a list of the values that are there."""
-    return "\n".join(f"- {key}: {_escape(_format_value(value))}" for key, value in _drop_absent(values))
+    lines = []
+    for key, value in _drop_absent(values):
+        text = _escape(translate(_format_value(value)))
+        lines.append(translate(Message("- {key}: {value}", key=key, value=text)))
+    return "\n".join(lines)
 
 
 def _drop_absent(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -166,7 +186,9 @@ def _drop_absent(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _format_value(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return value if isinstance(value, str) else str(value)
 
 
 def _format_score(score: Score | None) -> str:
