@@ -3,7 +3,7 @@
     python -m benchmarks.doctor.trust results=FILE [seeds=7] [minutes=N] [only=NAME,...] [commit=HASH]
 
 trains the healthy programs of all parts of the benchmark with these seeds, adds a line to the file for each run, and
-writes ``docs/doctor-trust.md`` and its twin in ``docs/zh`` from it. Runs that the file already has for the present
+writes ``docs/doctor-trust.md`` and ``docs/zh/doctor-trust.md`` from it. Runs that the file already has for the present
 commit are not repeated, so a run that was stopped (by `minutes=` or otherwise) is continued by the same command. With
 `commit=` the page is written from the runs of an earlier commit, and nothing is trained. Checks and thresholds are read
 from the source.
@@ -149,7 +149,7 @@ def _summarize(runs: list[Run], texts: dict[str, str]) -> str:
     programs = {run.program for run in runs}
     alarmed_programs = {run.program for run in runs if run.alarms}
     alarmed = sum(bool(run.alarms) for run in runs)
-    gone = sum(bool(run.early_alarms) and not run.alarms for run in runs)
+    temporary = sum(bool(run.early_alarms) and not run.alarms for run in runs)
     commits = texts["comma"].join(f"`{commit}`" for commit in sorted({run.commit for run in runs}))
     return texts["summary"].format(
         runs=len(runs),
@@ -158,8 +158,8 @@ def _summarize(runs: list[Run], texts: dict[str, str]) -> str:
         commits=commits or texts["none"],
         alarmed=alarmed,
         rate=_format_rate(alarmed, len(runs), texts),
-        gone=gone,
-        gone_rate=_format_rate(gone, len(runs), texts),
+        temporary=temporary,
+        temporary_rate=_format_rate(temporary, len(runs), texts),
         alarmed_programs=len(alarmed_programs),
         program_rate=_format_rate(len(alarmed_programs), len(programs), texts),
     )

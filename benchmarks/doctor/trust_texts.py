@@ -22,10 +22,10 @@ been changed since because of them.
 ## Alarms in healthy trainings
 """,
     "summary": "Of {runs} runs ({programs} programs, {seeds}, commit {commits}) {alarmed} end with an alarm: {rate}. "
-    "{gone} more have one during training that is gone at the end: {gone_rate}. Intervals are Wilson's, of 95%. Runs "
-    "of one program are not independent, so the interval over programs is the careful one: {alarmed_programs} of "
-    "{programs} programs have an alarm in any run, {program_rate}. A check that ran in no run is newer than these "
-    "runs, or needs what these programs do not have.",
+    "{temporary} more have one during training that is gone at the end: {temporary_rate}. Intervals are Wilson's, of "
+    "95%. Runs of one program are not independent, so the interval over programs is the careful one: "
+    "{alarmed_programs} of {programs} programs have an alarm in any run, {program_rate}. A check that ran in no run "
+    "is newer than these runs, or needs what these programs do not have.",
     "same seeds": "{low} seeds each",
     "seeds": "{low} to {high} seeds each",
     "none": "none",
@@ -58,7 +58,7 @@ CHINESE = {
 ## 健康训练中的警报
 """,
     "summary": "{runs} 次运行（{programs} 个程序，{seeds}，提交 {commits}）中有 {alarmed} 次以警报结束：{rate}。"
-    "另有 {gone} 次在训练中有警报，但结束时已经消失：{gone_rate}。"
+    "另有 {temporary} 次在训练中有警报，但结束时已经消失：{temporary_rate}。"
     "区间为 95% 的 Wilson 区间。同一程序的各次运行并不独立，"
     "所以按程序计算的区间更为谨慎：{programs} 个程序中有 {alarmed_programs} 个在某次运行中有警报，{program_rate}。"
     "没有在任何运行中执行过的检查，或者比这些运行新，或者需要这些程序所没有的东西。",

@@ -1,4 +1,4 @@
-"""Count the lines of ten tasks with each library, and write docs/ten-tasks.md and its twin in docs/zh.
+"""Count the lines of ten tasks with each library, and write docs/ten-tasks.md and docs/zh/ten-tasks.md.
 
 Usage: python benchmarks/tasks/count.py
 """
