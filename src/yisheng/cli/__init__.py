@@ -19,6 +19,7 @@ from pathlib import Path
 from yisheng.cli._language import language_of_process, take_language
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import ENGLISH, Message, translate, use_language
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.printable import PrintedStream, escape_line
 from yisheng.core.signals import StopSignal, handle_stop_signals
 
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
             code = _report_stop(stop.number)
         stdout.flush()  # an error of a full disk appears here, while it can still be reported
         if stdout.error is not None and stdout.error.errno not in READER_IS_GONE:
-            problem = Message("the output cannot be written: {reason}", reason=stdout.error.strerror)
+            problem = Message("the output cannot be written: {reason}", reason=describe_os_error(stdout.error))
             _print_error(problem, Message("check the disk that it goes to"))
             code = code or 1
     return code

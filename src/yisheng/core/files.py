@@ -12,6 +12,7 @@ from typing import Any
 
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.temporary import create_temporary_file
 
 CHUNK_BYTES = 1 << 20
@@ -127,7 +128,7 @@ def read_json(path: str | os.PathLike[str], *, limit: int = MAX_JSON_BYTES) -> A
         ) from None
     except OSError as error:
         raise DataError(
-            Message("{path} cannot be read: {strerror}", path=path, strerror=error.strerror),
+            Message("{path} cannot be read: {strerror}", path=path, strerror=describe_os_error(error)),
             Message("check the path and its permissions"),
         ) from None
 
@@ -145,7 +146,7 @@ def explain_write_error(error: OSError, path: str | os.PathLike[str]) -> Storage
             Message("raise the limit (ulimit -f), or write to another disk with out="),
         )
     return StorageError(
-        Message("{path} cannot be written: {strerror}", path=path, strerror=error.strerror or error),
+        Message("{path} cannot be written: {strerror}", path=path, strerror=describe_os_error(error)),
         Message("check the folder and its permissions"),
     )
 

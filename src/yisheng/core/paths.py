@@ -11,6 +11,7 @@ from typing import Any
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 
 INPUT = "an input"
 """What `parse_path` calls an input of a prediction; it is read only, so its name need not be in UTF-8."""
@@ -74,7 +75,10 @@ def parse_path(value: Any, key: str) -> Path:
         if error.errno in IMPOSSIBLE_NAME:
             raise UsageError(
                 Message(
-                    "{key} must be a path, got {text}: {strerror}", key=key, text=f"{text!r}", strerror=error.strerror
+                    "{key} must be a path, got {text}: {strerror}",
+                    key=key,
+                    text=f"{text!r}",
+                    strerror=describe_os_error(error),
                 ),
                 Message("use another name"),
             ) from None

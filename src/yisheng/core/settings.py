@@ -19,6 +19,7 @@ from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.files import read_bytes
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.paths import parse_path
 from yisheng.core.read_choices import choose, parse_augmentations, parse_metrics, require_plain
 from yisheng.core.references import is_reference, short_name
@@ -70,7 +71,7 @@ def read_settings(path: Path, *, is_generated: bool = False) -> list[Setting]:
         data = tomllib.loads(text)
     except OSError as error:
         raise UsageError(
-            Message("config {path} cannot be read: {strerror}", path=path, strerror=error.strerror),
+            Message("config {path} cannot be read: {strerror}", path=path, strerror=describe_os_error(error)),
             Message("check the path after config="),
         ) from None
     except (ValueError, RecursionError) as error:

@@ -20,6 +20,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_BYTES = 4 << 30
@@ -72,7 +73,7 @@ def read(path: str | os.PathLike[str], *, limit: int = MAX_BYTES) -> np.ndarray:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         _refuse(path, Message("its compressed data is damaged: {error}", error=error))
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = describe_os_error(error) if isinstance(error, OSError) else error
         raise DataError(
             Message("{path} cannot be read: {reason}", path=path, reason=reason),
             Message("check the path and its permissions"),

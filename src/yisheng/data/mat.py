@@ -26,6 +26,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 
 DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 """How values are stored, by type of element."""
@@ -55,7 +56,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             _refuse(path, Message("it has more than {limit} bytes", limit=f"{MAX_BYTES:,}"))
         content = memoryview(path.read_bytes())
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = describe_os_error(error) if isinstance(error, OSError) else error
         raise DataError(
             Message("{path} cannot be read: {reason}", path=path, reason=reason),
             Message("check the path and its permissions"),

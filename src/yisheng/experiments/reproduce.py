@@ -16,6 +16,7 @@ import torch
 from yisheng.core import files, machine
 from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.text_tables import format_fact, format_table
 from yisheng.core.types import Dataset
@@ -130,7 +131,7 @@ def _read_results(run: RunFolder) -> dict[str, Any]:
             events = [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
     except OSError as error:
         raise DataError(
-            Message("{path} cannot be read: {reason}", path=run.path, reason=error.strerror),
+            Message("{path} cannot be read: {reason}", path=run.path, reason=describe_os_error(error)),
             Message("check the files' permissions"),
         ) from None
     except (ValueError, AttributeError, RecursionError) as error:

@@ -12,6 +12,7 @@ from PIL import Image
 from yisheng.core.errors import DataError
 from yisheng.core.files import read_bytes
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.types import Drawing, Spec
 from yisheng.data.images import decode
 from yisheng.data.images.decode import DecodedImage
@@ -113,7 +114,7 @@ def read_image_bytes(path: Path) -> bytes:
         raise DataError(Message("{path} does not exist", path=path), Message("check the path")) from None
     except OSError as error:
         raise DataError(
-            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("{path} cannot be read: {reason}", path=path, reason=describe_os_error(error)),
             Message("check the path and its permissions"),
         ) from None
     if content is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 
 ARTIFACT_FILES = (RunFolder.MODEL, RunFolder.WEIGHTS, RunFolder.OOD, RunFolder.CHECKSUMS)
@@ -70,5 +71,5 @@ def _hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(
-            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror), INTACT_COPY
+            Message("{path} cannot be read: {reason}", path=path, reason=describe_os_error(error)), INTACT_COPY
         ) from None

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 
 MAX_FILE_BYTES = 4 << 30
 """Largest file that is read; VGG-19, the largest of the classic networks, has 0.6 GB."""
@@ -48,7 +49,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         size = path.stat().st_size if path.is_file() else None
     except OSError as error:
-        raise DataError(Message("{path} cannot be read: {reason}", path=path, reason=error.strerror), remedy) from None
+        raise DataError(
+            Message("{path} cannot be read: {reason}", path=path, reason=describe_os_error(error)), remedy
+        ) from None
     if size is None:
         raise DataError(Message("there are no weights at {path}", path=path), remedy)
     if size > MAX_FILE_BYTES:

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.run_folder import RunFolder
 
 MAX_STEPS = 2_000
@@ -113,7 +114,7 @@ def _read_lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
         return
     except OSError as error:
         raise DataError(
-            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("{path} cannot be read: {reason}", path=path, reason=describe_os_error(error)),
             Message("check the path and its permissions"),
         ) from None
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.scores_file import parse_scores
 from yisheng.core.types import Score, Spec
@@ -240,7 +241,7 @@ def _read_text(path: Path, problems: dict[str, str]) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        problems[path.name] = f"{path.name} cannot be read: {error.strerror}"
+        problems[path.name] = f"{path.name} cannot be read: {describe_os_error(error)}"
         return ""
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from yisheng.core.errors import MissingPartError, UsageError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.serving.connections import TimeoutProtocol
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise UsageError(
-            Message("{host}:{port} cannot be listened at: {reason}", host=host, port=port, reason=error.strerror),
+            Message(
+                "{host}:{port} cannot be listened at: {reason}", host=host, port=port, reason=describe_os_error(error)
+            ),
             Message("use another port=, or port=0 for any that is free"),
         ) from None
     return listening

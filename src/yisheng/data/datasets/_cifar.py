@@ -15,6 +15,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -87,7 +88,7 @@ def _count_records(path: Path, record_bytes: int) -> int:
         size = path.stat().st_size
     except OSError as error:
         raise DataError(
-            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("{path} cannot be read: {reason}", path=path, reason=describe_os_error(error)),
             Message("download the set again"),
         ) from None
     if size == 0 or size % record_bytes or size // record_bytes > MAX_RECORDS:

@@ -19,6 +19,7 @@ from typing import IO, Literal
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.files import read_json, write_file
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.data import compression, file_trees
 from yisheng.data.hub import locations
 from yisheng.data.hub.catalog import Algorithm, Checksum, HubFile, Scope
@@ -179,7 +180,7 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, EOFError):
         return "it ends too early"
     if isinstance(error, OSError) and error.errno:
-        return f"it cannot be read: {error.strerror}"
+        return f"it cannot be read: {describe_os_error(error)}"
     return str(error) or type(error).__name__
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from yisheng.core.errors import StorageError, UsageError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.paths import parse_path
 from yisheng.core.printable import PrintedStream, escape_line
 
@@ -102,7 +103,7 @@ def explain_write_errors(path: Path) -> Iterator[None]:
             reason: str = Message("no space left on the disk")
             remedy = Message("free some space, or set YISHENG_HOME to another disk")
         else:
-            reason = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
+            reason = describe_os_error(cause) if isinstance(cause, OSError) else str(cause)
             remedy = Message("set YISHENG_HOME to a folder that can be written to")
         raise StorageError(Message("{path} cannot be written: {reason}", path=path, reason=reason), remedy) from error
 

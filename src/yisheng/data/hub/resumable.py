@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from yisheng.core.os_errors import describe_os_error
 from yisheng.data import file_trees
 from yisheng.data.hub import locations
 from yisheng.data.hub.catalog import HubFile
@@ -114,5 +115,5 @@ def describe_error(error: BaseException) -> str:
     if isinstance(cause, TimeoutError):
         return "it did not answer in time"
     if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
+        return describe_os_error(cause)
     return (str(cause) or type(cause).__name__).splitlines()[0]

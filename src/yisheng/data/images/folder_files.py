@@ -13,6 +13,7 @@ from typing import Literal
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.data.images.file_listing import (
     MAX_FOLDER_DEPTH,
     MAX_IMAGE_BYTES,
@@ -143,7 +144,7 @@ def _list_entries(
             visible = [entry for entry in entries if not is_hidden(entry.name)]
     except OSError as error:
         raise DataError(
-            Message("the folder {path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("the folder {path} cannot be read: {reason}", path=path, reason=describe_os_error(error)),
             Message("check its permissions, or move it away"),
         ) from None
     prefix = f"{folder}/" if folder else ""
@@ -182,7 +183,7 @@ def _read_files(root: Path, names: Sequence[str]) -> Contents:
                         Message("scale it down first"),
                     )
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
+            reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
             yield DataError(
                 Message("{name} cannot be read: {reason}", name=name, reason=reason),
                 Message("check the file and its permissions"),

@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.data.archive_names import split_member_name
 from yisheng.data.archives import MIN_BOMB_BYTES, Limits
 from yisheng.data.images.file_listing import MAX_IMAGE_BYTES, Contents, Listing, is_hidden, is_image
@@ -82,7 +83,7 @@ def list_zip(path: Path) -> Listing:
                 decoder = _find_decoder(stream, status.st_size, path)
                 _fill_listing(stream, status.st_size, listing, members, decoder)
     except (OSError, struct.error, ValueError, OverflowError, MemoryError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
         raise DataError(
             Message("{path} cannot be read as a zip: {reason}", path=path, reason=reason),
             Message("download or copy it again"),
@@ -286,7 +287,7 @@ def _read_members(path: Path, names: Sequence[str], members: Sequence[_Member], 
         stream = path.open("rb", buffering=0)
     except OSError as error:
         raise DataError(
-            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("{path} cannot be read: {reason}", path=path, reason=describe_os_error(error)),
             Message("check the file and its permissions"),
         ) from None
     with stream:
@@ -294,7 +295,7 @@ def _read_members(path: Path, names: Sequence[str], members: Sequence[_Member], 
             try:
                 yield _read_member(stream, members[index])
             except (OSError, ValueError, zlib.error, struct.error) as error:
-                reason = error.strerror if isinstance(error, OSError) else str(error)
+                reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
                 yield DataError(
                     Message("{name} is damaged in the zip: {reason}", name=names[index], reason=reason),
                     Message("download or copy the zip again"),

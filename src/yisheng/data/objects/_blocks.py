@@ -14,6 +14,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.data.hub import locations
 
 MAX_BYTES_IN_MEMORY = 1 << 30
@@ -103,7 +104,7 @@ class GrowingBlock:
                     "the rows of {name} do not fit into {parent}: {reason}",
                     name=self._name,
                     parent=path.parent,
-                    reason=error.strerror,
+                    reason=describe_os_error(error),
                 ),
                 Message("free space, or name another folder with YISHENG_HOME"),
             ) from None

@@ -15,6 +15,7 @@ from yisheng.core import files
 from yisheng.core.errors import DataError, StorageError, UsageError
 from yisheng.core.files import explain_write_error
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.run_names import check_run_name, make_label
 from yisheng.core.run_state import LOCK
@@ -84,7 +85,7 @@ def delete_runs(folders: Sequence[Path]) -> None:
                 Message(
                     "{hidden}, which was a run, cannot be deleted completely: {reason}",
                     hidden=hidden,
-                    reason=error.strerror,
+                    reason=describe_os_error(error),
                 ),
                 Message("delete that folder"),
             ) from None
@@ -184,7 +185,7 @@ def _write_name(run: RunFolder, name: str) -> None:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise DataError(
-            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("{path} cannot be read: {reason}", path=path, reason=describe_os_error(error)),
             Message("check the file and its permissions"),
         ) from None
     except ValueError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from yisheng.core import files
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.run_state import is_nonfinite, is_running
 from yisheng.core.scores_file import parse_scores
@@ -189,7 +190,7 @@ class _Reader:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self.problems.append(f"{path.name}: {error.strerror}")
+            self.problems.append(f"{path.name}: {describe_os_error(error)}")
             return None
 
 

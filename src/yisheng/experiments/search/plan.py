@@ -13,6 +13,7 @@ from yisheng.core import files, registry
 from yisheng.core.config import AUTO, Config
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
+from yisheng.core.os_errors import describe_os_error
 from yisheng.core.registry import Entry
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.settings import Setting
@@ -246,7 +247,7 @@ def read_plan(folder: RunFolder) -> SearchPlan:
         )
     except OSError as error:
         raise DataError(
-            Message("{path} cannot be read: {reason}", path=path, reason=error.strerror),
+            Message("{path} cannot be read: {reason}", path=path, reason=describe_os_error(error)),
             Message("give the path of a search's folder"),
         ) from None
     except UsageError as error:
