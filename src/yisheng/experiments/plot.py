@@ -16,6 +16,7 @@ from yisheng.reporting import figures
 from yisheng.reporting.formatting import is_higher_better, score_name
 from yisheng.reporting.headline import describe_result
 from yisheng.reporting.run_facts import RunFacts, read_run_facts
+from yisheng.reporting.section import PARTS
 from yisheng.reporting.sections import confusion, folds
 from yisheng.reporting.svg import Chart
 
@@ -26,7 +27,7 @@ MAX_SCORES: Final = 5
 MAX_FOLD_SCORES: Final = 3
 MAX_MISTAKES: Final = 24
 MISTAKES_IN_A_ROW: Final = 8
-NOT_EVALUATED: Final = "it is not evaluated: run yisheng evaluate first"
+NOT_EVALUATED: Final = Message("it is not evaluated: run yisheng evaluate first")
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def find_kind(source: Source, name: str, folder: Path) -> FigureKind:
     reason = KINDS[name].explain_absence(source.facts)
     if reason:
         names = ", ".join(list_kinds(folder))
-        remedy = f"this run has {names}" if names else "train it further"
+        remedy = Message("this run has {names}", names=names) if names else Message("train it further")
         raise UsageError(
             Message("{folder} has no figure {name}: {reason}", folder=source.folder, name=name, reason=reason), remedy
         )
@@ -196,7 +197,8 @@ def _draw_confusion(source: Source) -> RunFigure:
     assert evaluation is not None
     assert evaluation.confusion is not None
     names = confusion.class_names(source.facts, evaluation)
-    details = f"{evaluation.rows:,} rows of the {evaluation.part} part"
+    part = _name_part(evaluation.part)
+    details = Message("{rows} rows of the {part} part", rows=f"{evaluation.rows:,}", part=part)
     return draw_confusion(evaluation.confusion, names, source.facts.name, details)
 
 
@@ -204,7 +206,11 @@ def _draw_calibration(source: Source) -> RunFigure:
     evaluation = source.facts.evaluation
     assert evaluation is not None
     assert evaluation.calibration is not None
-    return _draw_charts(source, [figures.plot_reliability(evaluation.calibration.bins)], f"{evaluation.part} part")
+    return _draw_charts(
+        source,
+        [figures.plot_reliability(evaluation.calibration.bins)],
+        Message("{part} part", part=_name_part(evaluation.part)),
+    )
 
 
 def _draw_predicted(source: Source) -> RunFigure:
@@ -234,67 +240,74 @@ def _draw_images(source: Source) -> RunFigure:
     return draw_predicted_images(source.folder, source.facts, source.data, source.n, source.seed)
 
 
+def _name_part(part: str) -> str:
+    return PARTS.get(part, part)
+
+
 def _explain_curves(facts: RunFacts) -> str:
     if facts.cross_validation is not None:
-        return f"it has a model for each fold; give one of them, as in {facts.run}/fold-01"
-    return "" if facts.history.epochs else "no epoch is finished"
+        return Message("it has a model for each fold; give one of them, as in {path}", path=f"{facts.run}/fold-01")
+    return "" if facts.history.epochs else Message("no epoch is finished")
 
 
 def _explain_steps(facts: RunFacts) -> str:
-    return "" if len(facts.history.steps) > 1 else "no two steps are in its log"
+    return "" if len(facts.history.steps) > 1 else Message("no two steps are in its log")
 
 
 def _explain_folds(facts: RunFacts) -> str:
     cv = facts.cross_validation
     if cv is None:
-        return "it is a single run"
-    return "" if cv.trained_models else "no fold is trained"
+        return Message("it is a single run")
+    return "" if cv.trained_models else Message("no fold is trained")
 
 
 def _explain_confusion(facts: RunFacts) -> str:
     if facts.spec and facts.spec.task != "classification":
-        return f"it is a {facts.spec.task}"
+        return Message("it is a {task}", task=facts.spec.task)
     return "" if facts.evaluation and facts.evaluation.confusion else NOT_EVALUATED
 
 
 def _explain_calibration(facts: RunFacts) -> str:
     if facts.spec and facts.spec.task != "classification":
-        return f"it is a {facts.spec.task}"
+        return Message("it is a {task}", task=facts.spec.task)
     return "" if facts.evaluation and facts.evaluation.calibration else NOT_EVALUATED
 
 
 def _explain_predicted(facts: RunFacts) -> str:
     if facts.spec and facts.spec.task != "regression":
-        return f"it is a {facts.spec.task}"
+        return Message("it is a {task}", task=facts.spec.task)
     return "" if facts.evaluation and facts.evaluation.pairs else NOT_EVALUATED
 
 
 def _explain_mistakes(facts: RunFacts) -> str:
     if facts.evaluation is None:
         return NOT_EVALUATED
-    return "" if facts.evaluation.worst else f"all rows of the {facts.evaluation.part} part are predicted correctly"
+    part = _name_part(facts.evaluation.part)
+    return "" if facts.evaluation.worst else Message("all rows of the {part} part are predicted correctly", part=part)
 
 
 def _explain_images(facts: RunFacts) -> str:
     if facts.spec is None:
-        return "it has no model yet"
-    return "" if facts.spec.is_image else "its inputs are not images"
+        return Message("it has no model yet")
+    return "" if facts.spec.is_image else Message("its inputs are not images")
 
 
 KINDS: Final[Mapping[str, FigureKind]] = {
     "curves": FigureKind(
-        "loss and scores by epoch, with the epoch whose weights are used", _draw_curves, _explain_curves
+        Message("loss and scores by epoch, with the epoch whose weights are used"), _draw_curves, _explain_curves
     ),
-    "steps": FigureKind("training loss and learning rate by step", _draw_steps, _explain_steps),
+    "steps": FigureKind(Message("training loss and learning rate by step"), _draw_steps, _explain_steps),
     "confusion-matrix": FigureKind(
-        "how often each class was predicted as each other", _draw_confusion, _explain_confusion
+        Message("how often each class was predicted as each other"), _draw_confusion, _explain_confusion
     ),
-    "images": FigureKind("images of the test part with their true and predicted labels", _draw_images, _explain_images),
-    "mistakes": FigureKind("the rows or images with the worst predictions", _draw_mistakes, _explain_mistakes),
+    "images": FigureKind(
+        Message("images of the test part with their true and predicted labels"), _draw_images, _explain_images
+    ),
+    "mistakes": FigureKind(Message("the rows or images with the worst predictions"), _draw_mistakes, _explain_mistakes),
     "predicted": FigureKind(
-        "predicted against true values, and their differences", _draw_predicted, _explain_predicted
+        Message("predicted against true values, and their differences"), _draw_predicted, _explain_predicted
     ),
-    "calibration": FigureKind("accuracy by predicted probability", _draw_calibration, _explain_calibration),
-    "folds": FigureKind("the scores of a cross-validation's folds", _draw_folds, _explain_folds),
+    "calibration": FigureKind(Message("accuracy by predicted probability"), _draw_calibration, _explain_calibration),
+    "folds": FigureKind(Message("the scores of a cross-validation's folds"), _draw_folds, _explain_folds),
 }
 """Figures of a run or a cross-validation by name."""

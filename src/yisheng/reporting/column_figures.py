@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from yisheng.core.messages import Message, translate
 from yisheng.reporting.evaluation_schema import ColumnEffect
 from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, Chart, clean_label, explain_empty, set_ticks
 
@@ -41,7 +42,7 @@ def plot_dependence(effect: ColumnEffect, unit: str = "") -> Chart:
                 axes.fill_between(xs, output.low, output.high, color=color, alpha=0.15, linewidth=0)
             elif len(effect.outputs) == 1:
                 axes.vlines(xs, output.low, output.high, color=color, alpha=0.35, linewidth=2)
-        name = "prediction" if len(effect.outputs) > 1 else clean_label(effect.outputs[0].name, 20)
+        name = translate(Message("prediction")) if len(effect.outputs) > 1 else clean_label(effect.outputs[0].name, 20)
         axes.set_title(f"{name} ({clean_label(unit, 20)})" if unit.strip() else name, loc="left", x=-0.1)
         axes.set_xlabel(clean_label(effect.column, 40))
         set_ticks(axes, "y", 5)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from yisheng.core.messages import Message, translate
 from yisheng.reporting.evaluation_schema import Bin, TargetPairs
 from yisheng.reporting.formatting import format_tick
 from yisheng.reporting.history import History
@@ -35,6 +36,9 @@ MIN_LOG_DECADES = 1.5
 """Positive values that span more powers of ten than this are drawn on a log axis."""
 MAX_DRAWABLE = 1e30
 """Larger values come from runs that diverged; drawn, they would flatten all other values."""
+TRAINING_LOSS, BATCH, PERFECT = Message("training loss"), Message("batch"), Message("perfect")
+PREDICTED, TRUE = Message("predicted"), Message("true")
+X_LABELS = {"step": Message("step"), "epoch": Message("epoch")}
 Points = Sequence[tuple[int, float]]
 MAX_MARKERS = 40
 """Lines with at most this number of points have a marker at each point."""
@@ -47,10 +51,10 @@ def plot_loss_by_epoch(history: History, best: int | None = None) -> Chart:
         epochs = history.epochs
         training = [(e.epoch, _drawable(e.loss)) for e in epochs]
         validation = [(e.epoch, _drawable(e.scores["loss"])) for e in epochs if "loss" in e.scores]
-        _plot_line(axes, training, "training", color=SECOND_COLOR, dashed=True)
-        _plot_line(axes, validation, "validation", color=FIRST_COLOR)
+        _plot_line(axes, training, Message("training"), color=SECOND_COLOR, dashed=True)
+        _plot_line(axes, validation, Message("validation"), color=FIRST_COLOR)
         _mark_best_epoch(axes, validation or training, best)
-        _label_axes(axes, "loss", "epoch", [y for _, y in training + validation])
+        _label_axes(axes, Message("loss"), Message("epoch"), [y for _, y in training + validation])
 
     return Chart("loss", paint, on_canvas=True)
 
@@ -72,7 +76,8 @@ def plot_score_by_epoch(
         points = [(e.epoch, _drawable(e.scores[score])) for e in history.epochs if score in e.scores]
         _plot_line(axes, points, "", color=FIRST_COLOR)
         _mark_best_epoch(axes, points, best)
-        _label_axes(axes, f"validation {clean_label(name)}", "epoch", [y for _, y in points] if log else ())
+        title = Message("validation {score}", score=clean_label(name))
+        _label_axes(axes, title, Message("epoch"), [y for _, y in points] if log else ())
 
     return Chart("score", paint, on_canvas=True)
 
@@ -82,10 +87,10 @@ def plot_loss_by_step(history: History) -> Chart:
 
     def paint(axes: Axes) -> None:
         points = [(s.step, _drawable(s.loss)) for s in history.steps]
-        axes.plot(*zip(*points, strict=True), color=MUTED, alpha=0.6, linewidth=0.8, label="batch")
+        axes.plot(*zip(*points, strict=True), color=MUTED, alpha=0.6, linewidth=0.8, label=translate(BATCH))
         smooth = _running_mean([y for _, y in points], max(2, len(points) // 80))
-        axes.plot([x for x, _ in points], smooth, color=FIRST_COLOR, label="running mean")
-        _label_axes(axes, "training loss", "step", [y for _, y in points])
+        axes.plot([x for x, _ in points], smooth, color=FIRST_COLOR, label=translate(Message("running mean")))
+        _label_axes(axes, TRAINING_LOSS, Message("step"), [y for _, y in points])
 
     return Chart("step", paint, on_canvas=True)
 
@@ -97,7 +102,7 @@ def plot_lr_by_step(history: History) -> Chart:
         rates = [_drawable(s.lr) for s in history.steps]
         axes.plot([s.step for s in history.steps], rates, color=FIRST_COLOR)
         axes.set_ylim(0, 1.08 * max([r for r in rates if r > 0], default=1.0))
-        _label_axes(axes, "learning rate", "step", ())
+        _label_axes(axes, Message("learning rate"), Message("step"), ())
 
     return Chart("rate", paint, on_canvas=True)
 
@@ -110,19 +115,27 @@ def plot_range_test(test: LearningRateTest) -> Chart:
 
     def paint(axes: Axes) -> None:
         first = test.curves[0]
-        axes.plot(first.lr, [_drawable(y) for y in first.loss], color=MUTED, alpha=0.5, linewidth=0.7, label="batch")
+        axes.plot(
+            first.lr,
+            [_drawable(y) for y in first.loss],
+            color=MUTED,
+            alpha=0.5,
+            linewidth=0.7,
+            label=translate(BATCH),
+        )
         for number, curve in enumerate(test.curves):
-            label = "smoothed" if number == 0 else None
+            label = translate(Message("smoothed")) if number == 0 else None
             axes.plot(curve.lr, [_drawable(y) for y in curve.smooth], color=FIRST_COLOR, linewidth=1.4, label=label)
         if test.suggestion is not None:
-            axes.axvline(test.suggestion, color=SECOND_COLOR, linewidth=1.4, linestyle=(0, (4, 2)), label="suggested")
+            label = translate(Message("suggested"))
+            axes.axvline(test.suggestion, color=SECOND_COLOR, linewidth=1.4, linestyle=(0, (4, 2)), label=label)
         values = [y for curve in test.curves for y in curve.smooth if math.isfinite(y)]
         starts = [curve.smooth[0] for curve in test.curves if curve.smooth]
         if values:
             low, high = min(values), max(starts)
             margin = 0.1 * ((high - low) or abs(high) or 1.0)
             axes.set_ylim(low - margin, high + 3 * margin)
-        _label_axes(axes, "training loss", "learning rate", ())
+        _label_axes(axes, TRAINING_LOSS, Message("learning rate"), ())
         set_log_axis(axes, "x")
 
     return Chart("range-test", paint, on_canvas=True)
@@ -139,11 +152,10 @@ def plot_two_losses(scratch_losses: Points, library_losses: Points, x_label: str
 
     def paint(axes: Axes) -> None:
         curves = [[(x, _drawable(y)) for x, y in points] for points in (scratch_losses, library_losses)]
-        axes.plot(*zip(*curves[0], strict=True), color=FIRST_COLOR, alpha=0.45, linewidth=3.5, label="from scratch")
-        axes.plot(
-            *zip(*curves[1], strict=True), color=SECOND_COLOR, linewidth=1.1, linestyle=(0, (4, 2)), label="library"
-        )
-        _label_axes(axes, "training loss", x_label, [y for points in curves for _, y in points])
+        first, second = translate(Message("from scratch")), translate(Message("library"))
+        axes.plot(*zip(*curves[0], strict=True), color=FIRST_COLOR, alpha=0.45, linewidth=3.5, label=first)
+        axes.plot(*zip(*curves[1], strict=True), color=SECOND_COLOR, linewidth=1.1, linestyle=(0, (4, 2)), label=second)
+        _label_axes(axes, TRAINING_LOSS, X_LABELS[x_label], [y for points in curves for _, y in points])
 
     return Chart("scratch-losses", paint, on_canvas=True)
 
@@ -157,7 +169,8 @@ def plot_loss_difference(points: Points, x_label: str) -> Chart:
         scaled = [y / unit for y in differences]  # so that the tick labels stay short
         marker = "o" if len(points) <= MAX_MARKERS else ""
         axes.plot([x for x, _ in points], scaled, color=FIRST_COLOR, marker=marker, markersize=3, linewidth=1)
-        _label_axes(axes, f"difference of the losses (in {format_tick(unit)})", x_label, scaled)
+        title = Message("difference of the losses (in {unit})", unit=format_tick(unit))
+        _label_axes(axes, title, X_LABELS[x_label], scaled)
 
     return Chart("loss-difference", paint, on_canvas=True)
 
@@ -171,7 +184,7 @@ def plot_reliability(bins: Sequence[Bin]) -> Chart:
     def paint(axes: Axes) -> None:
         filled = [b for b in bins if b.count and b.confidence is not None and b.accuracy is not None]
         max_count = max((b.count for b in filled), default=1)
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="perfect")
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label=translate(PERFECT))
         for b in filled:
             axes.bar(
                 b.low,
@@ -183,13 +196,14 @@ def plot_reliability(bins: Sequence[Bin]) -> Chart:
                 zorder=1.5,
             )
         xs, ys = [b.confidence or 0 for b in filled], [b.accuracy or 0 for b in filled]
-        axes.plot(xs, ys, "o-", color=FIRST_COLOR, markersize=2, linewidth=1.2, label="this model", zorder=4)
+        label = translate(Message("this model"))
+        axes.plot(xs, ys, "o-", color=FIRST_COLOR, markersize=2, linewidth=1.2, label=label, zorder=4)
         for b, x, y in zip(filled, xs, ys, strict=True):  # a dot's area is proportional to its rows
             axes.plot([x], [y], "o", color=FIRST_COLOR, markersize=2 + 7 * math.sqrt(b.count / max_count), zorder=4)
-        axes.bar(0, 0, color=GRID, label="rows")
+        axes.bar(0, 0, color=GRID, label=translate(Message("rows")))
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(0, 1.03)
-        _label_axes(axes, "accuracy", "predicted probability", ())
+        _label_axes(axes, Message("accuracy"), Message("predicted probability"), ())
 
     return Chart("reliability", paint, on_canvas=True)
 
@@ -207,9 +221,9 @@ def plot_predicted_by_true(pairs: TargetPairs, unit: str = "", name: str = "") -
         points = _finite_pairs(pairs)
         values = [v for pair in points for v in pair]
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
-        axes.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="perfect")
+        axes.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label=translate(PERFECT))
         _plot_dots(axes, points)
-        _label_axes(axes, _label("predicted", name, unit), _label("true", name, unit), values if low > 0 else ())
+        _label_axes(axes, _label(PREDICTED, name, unit), _label(TRUE, name, unit), values if low > 0 else ())
         if axes.get_yscale() == "log":
             set_log_axis(axes, "x")
 
@@ -228,7 +242,7 @@ def plot_residuals(pairs: TargetPairs, unit: str = "", name: str = "") -> Chart:
     def paint(axes: Axes) -> None:
         axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         _plot_dots(axes, [(predicted, predicted - true) for true, predicted in _finite_pairs(pairs)])
-        _label_axes(axes, _label("predicted − true", name, unit), _label("predicted", name, unit), ())
+        _label_axes(axes, _label(Message("predicted − true"), name, unit), _label(PREDICTED, name, unit), ())
 
     return Chart("residuals", paint, on_canvas=True)
 
@@ -251,7 +265,7 @@ def _plot_line(
     marker = ("s" if dashed else "o") if len(points) <= MAX_MARKERS else ""
     style = (0, (4, 1.5)) if dashed else "-"
     xs, ys = zip(*points, strict=True)
-    axes.plot(xs, ys, color=color, linestyle=style, marker=marker, markersize=3.5, label=name or "_")
+    axes.plot(xs, ys, color=color, linestyle=style, marker=marker, markersize=3.5, label=translate(name) or "_")
 
 
 def _mark_best_epoch(axes: Axes, points: Sequence[tuple[float, float]], best: int | None) -> None:
@@ -259,9 +273,8 @@ def _mark_best_epoch(axes: Axes, points: Sequence[tuple[float, float]], best: in
         return
     axes.axvline(best, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
     values = [y for x, y in points if x == best]
-    (ring,) = axes.plot(
-        [best], values[:1] or [math.nan], "o", color=BACKGROUND, label=f"best: epoch {best:,}", zorder=5
-    )
+    label = translate(Message("best: epoch {epoch}", epoch=f"{best:,}"))
+    (ring,) = axes.plot([best], values[:1] or [math.nan], "o", color=BACKGROUND, label=label, zorder=5)
     ring.set(markeredgecolor=TEXT, markeredgewidth=1.6, markersize=8)
 
 
@@ -273,8 +286,8 @@ def _plot_dots(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
 
 def _label_axes(axes: Axes, title: str, x_label: str, values: Iterable[float]) -> None:
     """Add labels, ticks and legend. The label of the y axis is horizontal and above it, which is easier to read."""
-    axes.set_title(title, loc="left", x=-0.1)
-    axes.set_xlabel(x_label)
+    axes.set_title(translate(title), loc="left", x=-0.1)
+    axes.set_xlabel(translate(x_label))
     if x_label in ("epoch", "step"):
         label_counts(axes)
     else:
@@ -290,8 +303,9 @@ def _label_axes(axes: Axes, title: str, x_label: str, values: Iterable[float]) -
 
 def _label(text: str, target: str, unit: str) -> str:
     """Return the label of an axis, with the name of one of several targets and the unit."""
-    text = f"{text} {clean_label(target, 20)}" if target.strip() else text
-    return f"{text} ({clean_label(unit, 20)})" if unit.strip() else text
+    if target.strip():
+        text = Message("{quantity} {target}", quantity=text, target=clean_label(target, 20))
+    return Message("{quantity} ({unit})", quantity=text, unit=clean_label(unit, 20)) if unit.strip() else text
 
 
 def _finite_pairs(pairs: TargetPairs) -> list[tuple[float, float]]:

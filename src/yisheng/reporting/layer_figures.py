@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from yisheng.core.messages import Message, translate
 from yisheng.reporting.figures import MAX_DRAWABLE
 from yisheng.reporting.findings_schema import LayerCurve
 from yisheng.reporting.formatting import format_tick
-from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, Chart, clean_label, format_ticks, set_ticks
+from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, Chart, format_ticks, set_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,14 +49,15 @@ def plot_layers_by_step(
         for line in lines[1:-1]:
             axes.plot(steps, _drawable(line, log), color=MUTED, alpha=0.6, linewidth=0.8)
         if len(lines) > 2:
-            axes.plot([], [], color=MUTED, alpha=0.6, linewidth=0.8, label="between")
+            axes.plot([], [], color=MUTED, alpha=0.6, linewidth=0.8, label=translate(Message("between")))
         if len(lines) > 1:
-            axes.plot(steps, _drawable(lines[-1], log), color=SECOND_COLOR, linestyle=(0, (4, 1.5)), label="last layer")
-        axes.plot(
-            steps, _drawable(lines[0], log), color=FIRST_COLOR, label="first layer" if len(lines) > 1 else "layer"
-        )
+            label = translate(Message("last layer"))
+            axes.plot(steps, _drawable(lines[-1], log), color=SECOND_COLOR, linestyle=(0, (4, 1.5)), label=label)
+        label = translate(Message("first layer") if len(lines) > 1 else Message("layer"))
+        axes.plot(steps, _drawable(lines[0], log), color=FIRST_COLOR, label=label)
         for line in bounds:
-            axes.plot(steps, _drawable(line, log), color=TEXT, linewidth=1, linestyle=(0, (1, 2)), label="threshold")
+            label = translate(Message("threshold"))
+            axes.plot(steps, _drawable(line, log), color=TEXT, linewidth=1, linestyle=(0, (1, 2)), label=label)
         axes.set_xscale("symlog", linthresh=10)
         _label_axes(axes, title)
 
@@ -69,8 +71,8 @@ def _limits(lines: Sequence[LayerCurve], log: bool) -> tuple[float, float]:
 
 
 def _label_axes(axes: Axes, title: str) -> None:
-    axes.set_title(clean_label(title), loc="left", x=-0.1)
-    axes.set_xlabel("step")
+    axes.set_title(translate(title), loc="left", x=-0.1)
+    axes.set_xlabel(translate(Message("step")))
     axes.set_xlim(0)
     ticks = [0, 10, 100, 1000, 10_000, 100_000, 1_000_000]
     last_step = axes.get_xlim()[1]

@@ -30,6 +30,8 @@ from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.svg import NAMESPACE, Chart
 
 TEMPLATES = Path(__file__).parent / "templates"
+PARTS = {"train": Message("training"), "validation": Message("validation"), "test": Message("test")}
+"""Name of a part -> how it is called."""
 MAX_UNBROKEN = 20
 """Characters of a word that needs no place to break."""
 _SEPARATOR = re.compile(r"(?<=[/\\_,=-])(?=\w)")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree
 
+from yisheng.core.messages import Message, translate
 from yisheng.reporting.canvas import Canvas
 from yisheng.reporting.formatting import format_tick, replace_unprintable
 
@@ -163,7 +164,8 @@ def explain_empty(axes: Axes) -> None:
     values = [float(y) for line in axes.lines for y in cast("Any", line.get_ydata())]
     if not axes.lines or any(map(math.isfinite, values)):
         return
-    axes.text(0.5, 0.5, "no value is finite", transform=axes.transAxes, ha="center", va="center", color=MUTED)
+    text = translate(Message("no value is finite"))
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED)
     axes.set_xticks([])
     axes.set_yticks([])
 

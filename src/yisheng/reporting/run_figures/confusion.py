@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.messages import Message, translate
 from yisheng.reporting.run_figures.figure import (
     MARGIN,
     TITLE_HEIGHT,
@@ -60,8 +61,8 @@ def draw_confusion(matrix: list[list[int]], names: list[str], title: str, detail
         rotation = {"rotation": 90, "va": "top"} if is_upright else {}
         axes.set_xticks(range(0, classes, stride), names[::stride], fontsize=LABEL_SIZE, **rotation)
         axes.set_yticks(range(0, classes, stride), names[::stride], fontsize=LABEL_SIZE)
-        axes.set_xlabel("predicted", color=MUTED, labelpad=4)
-        axes.set_ylabel("true", color=MUTED, labelpad=4)
+        axes.set_xlabel(translate(Message("predicted")), color=MUTED, labelpad=4)
+        axes.set_ylabel(translate(Message("true")), color=MUTED, labelpad=4)
         _separate_cells(axes, classes)
         if classes <= MAX_COUNTED_CLASSES:
             _write_counts(axes, counts, cell)

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from yisheng.core import files
 from yisheng.core.errors import UsageError
 from yisheng.core.fonts import DEFAULT_FONT, find_font_path
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.reporting.svg import HEIGHT, MUTED, TEXT, WIDTH, Chart, clean_label, matplotlib_style
 
 FORMATS = ("png", "svg", "pdf")
@@ -63,7 +63,7 @@ def make_figure(width: float, height: float, title: str, details: str = "") -> R
         title: at the top left.
         details: muted, after the title.
     """
-    title, details = clean_label(title, 60), clean_label(details, 120)
+    title, details = clean_label(title, 60), clean_label(translate(details), 120)
     title_width = measure(title, TITLE_SIZE, bold=True) + 0.2
     inner = max(width, title_width + measure(details, DETAILS_SIZE))
     figure = RunFigure(figsize=(inner + 2 * MARGIN, height + TITLE_HEIGHT + 2 * MARGIN), dpi=DPI, facecolor="white")

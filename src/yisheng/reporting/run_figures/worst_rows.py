@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from yisheng.core.messages import Message, translate
 from yisheng.reporting.evaluation_schema import Mistake
 from yisheng.reporting.formatting import decimal_places, format_number, format_percent, format_tick
 from yisheng.reporting.run_figures.figure import (
@@ -28,7 +29,7 @@ NAME_SIZE, VALUE_SIZE = 9, 8
 MAX_NAME_WIDTH, MAX_VALUES_WIDTH = 2.6, 3.4
 CHART_WIDTH = 3.6
 COLUMN_GAP = 0.25
-UNUSUAL = "most unusual values (typical)"
+UNUSUAL = Message("most unusual values (typical)")
 MARKERS = "osD^"
 MAX_TARGETS = len(MARKERS)
 """Targets whose errors are drawn."""
@@ -71,7 +72,8 @@ def draw_worst_targets(
     def paint(axes: Any, rows: Sequence[Mistake]) -> None:
         _draw_errors(axes, rows, names, deviations)
 
-    return _draw(rows, notes, paint, "predicted − true, in standard deviations of the target", title, details)
+    label = Message("predicted − true, in standard deviations of the target")
+    return _draw(rows, notes, paint, label, title, details)
 
 
 def _draw(
@@ -87,7 +89,7 @@ def _draw(
     notes = [shorten_to(note, VALUE_SIZE, MAX_NAME_WIDTH) for note in notes]
     unusual = [shorten_to(_describe_unusual(row), VALUE_SIZE, MAX_VALUES_WIDTH) for row in rows]
     name_width = max(*(measure(name, NAME_SIZE) for name in names), *(measure(note, VALUE_SIZE) for note in notes), 0.5)
-    value_width = max(measure(text, VALUE_SIZE) for text in [*unusual, UNUSUAL]) if any(unusual) else 0.0
+    value_width = max(measure(text, VALUE_SIZE) for text in [*unusual, translate(UNUSUAL)]) if any(unusual) else 0.0
     with styled():
         width = name_width + CHART_WIDTH + 2 * COLUMN_GAP + value_width
         figure = make_figure(width, len(rows) * ROW_HEIGHT + AXIS_HEIGHT, title, details)
@@ -97,11 +99,11 @@ def _draw(
         axes.set_yticks([])
         axes.tick_params(length=0, pad=4)
         paint(axes, rows)
-        axes.set_xlabel(label)
+        axes.set_xlabel(translate(label))
         if any(unusual):
             _write(
                 figure,
-                UNUSUAL,
+                translate(UNUSUAL),
                 x_offset + CHART_WIDTH + COLUMN_GAP,
                 MARGIN + TITLE_HEIGHT - 0.04,
                 VALUE_SIZE,
@@ -122,9 +124,10 @@ def _draw_values(axes: Any, rows: Sequence[Mistake]) -> None:
     pairs = [(_to_number(row.true), _to_number(row.predicted)) for row in rows]
     positions = range(len(rows))
     axes.hlines(positions, [true for true, _ in pairs], [predicted for _, predicted in pairs], color=MUTED, linewidth=1)
-    (ring,) = axes.plot([true for true, _ in pairs], positions, "o", color=BACKGROUND, label="true", markersize=7)
+    labels = translate(Message("true")), translate(Message("predicted"))
+    (ring,) = axes.plot([true for true, _ in pairs], positions, "o", color=BACKGROUND, label=labels[0], markersize=7)
     ring.set(markeredgecolor=TEXT, markeredgewidth=1.4)
-    axes.plot([predicted for _, predicted in pairs], positions, "o", color=SECOND_COLOR, label="predicted")
+    axes.plot([predicted for _, predicted in pairs], positions, "o", color=SECOND_COLOR, label=labels[1])
     _format_ticks(axes)
     _add_legend(axes, len(rows))
 
@@ -153,8 +156,9 @@ def _draw_probabilities(axes: Any, rows: Sequence[Mistake]) -> None:
     positions = range(len(rows))
     predicted = [row.probability or 0.0 for row in rows]
     true = [row.true_probability or 0.0 for row in rows]
-    axes.barh([n - 0.16 for n in positions], predicted, 0.28, color=SECOND_COLOR, label="predicted label")
-    axes.barh([n + 0.16 for n in positions], true, 0.28, color=FIRST_COLOR, label="true label")
+    labels = translate(Message("predicted label")), translate(Message("true label"))
+    axes.barh([n - 0.16 for n in positions], predicted, 0.28, color=SECOND_COLOR, label=labels[0])
+    axes.barh([n + 0.16 for n in positions], true, 0.28, color=FIRST_COLOR, label=labels[1])
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
     _add_legend(axes, len(rows))
@@ -173,12 +177,18 @@ def _write(figure: RunFigure, text: str, x_offset: float, top: float, size: floa
 
 def _describe_labels(row: Mistake, classes: tuple[str, ...]) -> str:
     labels = f"{format_label(row.true, classes)} → {format_label(row.predicted, classes)}"
-    return labels if row.probability is None else f"{labels}, {format_percent(row.probability)} sure"
+    return (
+        labels
+        if row.probability is None
+        else translate(
+            Message("{labels}, {probability} sure", labels=labels, probability=format_percent(row.probability))
+        )
+    )
 
 
 def _describe_error(row: Mistake) -> str:
     error = _to_number(row.error)
-    return f"error {format_number(error, decimal_places(error / 10))}"
+    return translate(Message("error {error}", error=format_number(error, decimal_places(error / 10))))
 
 
 def _describe_unusual(row: Mistake) -> str:

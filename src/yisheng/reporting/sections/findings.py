@@ -174,23 +174,23 @@ def _draw_figures(curves: Curves) -> list[Markup]:
         return []
     if curves.gradients:
         chart = layer_figures.plot_layers_by_step(
-            "gradients", "gradient", curves.steps, curves.gradients, _gradient_threshold(curves), log=True
+            "gradients", Message("gradient"), curves.steps, curves.gradients, _gradient_threshold(curves), log=True
         )
         caption = _describe_ends(Message("Root mean square of the gradient"), curves.gradients)
         drawn.append(render_figure(chart, caption, caption))
     if curves.updates:
         chart = layer_figures.plot_layers_by_step(
-            "updates", "relative update", curves.steps, curves.updates, thresholds.get("updates"), log=True
+            "updates", Message("relative update"), curves.steps, curves.updates, thresholds.get("updates"), log=True
         )
         quantity = Message("Root mean square of the update, relative to that of the weight")
         caption = _describe_ends(quantity, curves.updates)
         drawn.append(render_figure(chart, caption, caption))
     for name, lines, title, quantity in (
-        ("dead", curves.dead, "dead units", Message("Fraction of relu units that are zero for all samples")),
+        ("dead", curves.dead, Message("dead units"), Message("Fraction of relu units that are zero for all samples")),
         (
             "saturated",
             curves.saturated,
-            "saturated units",
+            Message("saturated units"),
             Message("Fraction of sigmoid and tanh units at a limit"),
         ),
     ):
