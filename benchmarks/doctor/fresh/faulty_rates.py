@@ -104,7 +104,7 @@ def fresh_one_rate_for_all_groups(t: Trial) -> float:
             optimizer.zero_grad()
             F.cross_entropy(trained(x), y).backward()
             optimizer.step()
-    small = Data(data.x[:150], data.y[:150] % 2, data.x_test, data.y_test % 2)
+    parity = Data(data.x[:150], data.y[:150] % 2, data.x_test, data.y_test % 2)
     net = Tagged(trained.body)
     rates = (1e-3, 0.4)
     groups = [{"params": net.body.parameters(), "lr": rates[0]}, {"params": net.head.parameters(), "lr": rates[1]}]
@@ -117,5 +117,5 @@ def fresh_one_rate_for_all_groups(t: Trial) -> float:
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = min(1.0, step / 20) * (rate if t.fixed else rates[1])
 
-    train_epochs(t, net, optimizer, small, epochs=12, size=16, after_step=warm_up)
-    return accuracy(net, small)
+    train_epochs(t, net, optimizer, parity, epochs=12, size=16, after_step=warm_up)
+    return accuracy(net, parity)
