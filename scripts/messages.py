@@ -106,10 +106,16 @@ def extract_evidence(source: str, file: str) -> Iterator[Text]:
     """Yield the names of the evidence of every ``Finding(...)`` in a source file, as `findings_text` looks them up."""
     for node in ast.walk(ast.parse(source)):
         is_finding = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding"
-        if is_finding and len(node.args) > EVIDENCE_POSITION:
-            evidence = node.args[EVIDENCE_POSITION]
-            keys = evidence.keys if isinstance(evidence, ast.Dict) else []
-            yield from (Text(f"{EVIDENCE}{key.value}", file) for key in keys if isinstance(key, ast.Constant))
+        evidence = node.args[EVIDENCE_POSITION] if is_finding and len(node.args) > EVIDENCE_POSITION else None
+        if re.match(r"diagnosis/\w+_checks/", file) and isinstance(node, ast.Dict):
+            evidence = node  # a check may build it before the finding: names of several words are evidence
+        for key in evidence.keys if isinstance(evidence, ast.Dict) else []:
+            if (
+                isinstance(key, ast.Constant)
+                and isinstance(key.value, str)
+                and (node is not evidence or " " in key.value)
+            ):
+                yield Text(f"{EVIDENCE}{key.value}", file)
 
 
 def extract_templates(source: str, file: str) -> Iterator[Text]:

@@ -71,55 +71,55 @@ def _has_rare_class(case: Case) -> bool:
 
 SCALE = Candidate(
     "inputs",
-    "the inputs are not scaled",
-    "standardize them and keep the learning rate: the loss falls further",
+    Message("the inputs are not scaled"),
+    Message("standardize them and keep the learning rate: the loss falls further"),
     (STANDARDIZED_INPUTS,),
     _has_unscaled_inputs,
 )
 TARGETS = Candidate(
     "target-scale",
-    "the targets are not scaled",
-    "train on (target - mean) / standard deviation: the loss falls below that of the mean",
+    Message("the targets are not scaled"),
+    Message("train on (target - mean) / standard deviation: the loss falls below that of the mean"),
     applies=_has_unscaled_targets,
 )
 HIGH_RATE = Candidate(
     "high-learning-rate",
-    "the learning rate is too high",
-    "divide it by 10 from the same start: the loss falls further",
+    Message("the learning rate is too high"),
+    Message("divide it by 10 from the same start: the loss falls further"),
     tuple(LOWER_LRS),
 )
 LOW_RATE = Candidate(
     "low-learning-rate",
-    "the learning rate is too low",
-    "multiply it by 10 from the same start: the loss falls further",
+    Message("the learning rate is too low"),
+    Message("multiply it by 10 from the same start: the loss falls further"),
     tuple(HIGHER_LRS),
 )
 CAPACITY = Candidate(
     "",
-    "the network is too small",
-    "train on one batch only: a network that is large enough fits it",
+    Message("the network is too small"),
+    Message("train on one batch only: a network that is large enough fits it"),
     (ONE_BATCH,),
 )
 RARE_CLASSES = Candidate(
     "",
-    "batches with rows of a rare class move the loss",
-    "compare the losses with and without them, or draw every class equally often: the loss becomes smooth",
+    Message("batches with rows of a rare class move the loss"),
+    Message("compare the losses with and without them, or draw every class equally often: the loss becomes smooth"),
     applies=_has_rare_class,
 )
 NOISE = Candidate(
     "label-noise",
-    "labels are wrong",
-    "look at the rows whose label contradicts confident predictions of rows that were held out",
+    Message("labels are wrong"),
+    Message("look at the rows whose label contradicts confident predictions of rows that were held out"),
 )
 SHIFT = Candidate(
     "shifted-rows",
-    "the held-out rows come from another distribution",
-    "train a classifier to distinguish the parts: at an AUC of 0.5 they are alike",
+    Message("the held-out rows come from another distribution"),
+    Message("train a classifier to distinguish the parts: at an AUC of 0.5 they are alike"),
 )
 SIGNAL = Candidate(
     "no-signal",
-    "the inputs do not determine the target",
-    "train a quick model on shuffled targets: it does as well as on the true ones",
+    Message("the inputs do not determine the target"),
+    Message("train a quick model on shuffled targets: it does as well as on the true ones"),
 )
 CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
     "high-learning-rate": (SCALE, TARGETS),

@@ -9,6 +9,7 @@ from typing import Literal
 from yisheng.core import registry
 from yisheng.core.config import Config
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Finding, Spec
 from yisheng.diagnosis.sample import InconclusiveError, Sample
 from yisheng.reporting.findings_schema import SEVERITIES, Cause, Findings, Symptom
@@ -21,7 +22,7 @@ Cost = Literal["cheap", "scored", "trainings"]
 COSTS: tuple[Cost, ...] = ("cheap", "scored", "trainings")
 SCORES_TO_JUDGE = ("accuracy", "log_loss", "rmse", "r2")
 """Scores that beat the baseline only if something was learned."""
-NEEDS_TRAININGS = "it trains small models: use doctor=full, or yisheng diagnose RUN data=true"
+NEEDS_TRAININGS = Message("it trains small models: use doctor=full, or yisheng diagnose RUN data=true")
 OUTRANKED_CAUSES = ("rate", "fit")
 """Kinds of causes in the training that causes in the data outrank."""
 
@@ -78,7 +79,9 @@ def run_checks(
         except InconclusiveError as inconclusive:
             unchecked[entry.name] = str(inconclusive)
         except Exception as error:  # a defect in a check must not stop the run that it examines
-            unchecked[entry.name] = f"it has a defect: {type(error).__name__}: {error}"
+            unchecked[entry.name] = Message(
+                "it has a defect: {name__}: {error}", name__=type(error).__name__, error=error
+            )
     return CheckResults(tuple(entry.name for entry in entries), tuple(findings), unchecked)
 
 
@@ -125,7 +128,7 @@ def is_ordered(config: Config, data: Dataset) -> bool:
 
 def announce_check(name: str) -> None:
     """Log the name of a check of the data that begins."""
-    logger.info(f"checking the data: {name}")
+    logger.info(Message("checking the data: {name}", name=name))
 
 
 def merge_findings(findings: Findings, results: Iterable[CheckResults]) -> Findings:

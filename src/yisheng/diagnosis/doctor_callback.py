@@ -160,9 +160,9 @@ class DoctorCallback:
         if self._config.doctor != "full":
             reason = data_findings.NEEDS_TRAININGS
         elif error is not None:
-            reason = "the run did not finish"
+            reason = Message("the run did not finish")
         elif fold is not None and (not fold.startswith("1/") or self._config.repeat > 1):
-            reason = "it runs for the first fold only"
+            reason = Message("it runs for the first fold only")
         if reason:
             return data_findings.skip_checks("trainings", reason, self._data.spec)
         return data_findings.run_checks(sample, "trainings", progress=data_findings.announce_check)
@@ -205,7 +205,15 @@ def _diagnose_safely(case: Case) -> Diagnosis:
     try:
         return diagnose(case)
     except Exception as error:
-        return Diagnosis((), {}, {"all training checks": f"because of a defect: {type(error).__name__}: {error}"})
+        return Diagnosis(
+            (),
+            {},
+            {
+                "all training checks": Message(
+                    "because of a defect: {name__}: {error}", name__=type(error).__name__, error=error
+                )
+            },
+        )
 
 
 def _explain_nonfinite_loss(diagnosis: Diagnosis, error: YishengError) -> Diagnosis:

@@ -128,7 +128,7 @@ def _add_row_findings(diagnosis: Diagnosis, batches: Sequence[Batch], held_out: 
     try:
         rows = examine_rows(torch.cat([x for x, _ in parts]).cpu(), torch.cat([y for _, y in parts]).cpu(), quick=True)
     except (YishengError, RuntimeError) as error:  # several inputs, or rows of different sizes
-        problem = error.problem if isinstance(error, YishengError) else "the batches have different shapes"
+        problem = error.problem if isinstance(error, YishengError) else Message("the batches have different shapes")
         return replace(diagnosis, unchecked={**diagnosis.unchecked, "data": problem}, examined=("training",))
     return add_findings(diagnosis, rows.findings, rows.unchecked)
 

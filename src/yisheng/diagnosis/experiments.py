@@ -22,8 +22,8 @@ EXPERIMENT_STEPS = 60
 experiments."""
 LOWER_LR_FACTORS, HIGHER_LR_FACTORS = (0.1, 0.01, 0.001), (10.0, 100.0, 1e3, 1e4)
 """Multiples of the learning rate, tried in this order as long as lower ones help and higher ones do no harm."""
-UNCHANGED, STANDARDIZED_INPUTS = "as it is", "standardized inputs"
-ONE_BATCH, ONE_BATCH_START = "one batch, at best", "one batch, at first"
+UNCHANGED, STANDARDIZED_INPUTS = Message("as it is"), "standardized inputs"
+ONE_BATCH, ONE_BATCH_START = Message("one batch, at best"), Message("one batch, at first")
 MIN_GAIN = 0.02
 """Fraction by which a remedy must lower the loss to count as confirmed."""
 GROSS_STD = 20.0

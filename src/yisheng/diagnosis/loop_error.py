@@ -13,18 +13,26 @@ from yisheng.diagnosis.ranking import Diagnosis
 CHECK = "loop-error"
 MAX_MESSAGE = 300
 REMEDIES = {
-    "does not require grad": "look for detach(), .data, .item(), numpy() or no_grad() between the network and the loss",
-    "mat1 and mat2 shapes cannot be multiplied": "make in_features of that layer the size of its input: print(x.shape) "
-    "before it; images need flatten(1)",
-    "Given groups=": "make in_channels of that layer the number of channels of its input, axis 1 of (B, C, H, W)",
-    "Expected all tensors to be on the same device": "move network and batch to one device: model.to(device), "
-    "x.to(device), y.to(device)",
-    "must have the same dtype": "give inputs and weights one type: x.float()",
-    "backward through the graph a second time": "compute the loss again from a new forward pass, and detach what is "
-    "carried from one step to the next",
-    "modified by an inplace operation": "replace the in-place operation (+=, relu_, inplace=True) by one that makes a "
-    "new tensor",
-    "out of memory": "use smaller batches; keep loss.item() instead of the loss itself",
+    "does not require grad": Message(
+        "look for detach(), .data, .item(), numpy() or no_grad() between the network and the loss"
+    ),
+    "mat1 and mat2 shapes cannot be multiplied": Message(
+        "make in_features of that layer the size of its input: print(x.shape) before it; images need flatten(1)"
+    ),
+    "Given groups=": Message(
+        "make in_channels of that layer the number of channels of its input, axis 1 of (B, C, H, W)"
+    ),
+    "Expected all tensors to be on the same device": Message(
+        "move network and batch to one device: model.to(device), x.to(device), y.to(device)"
+    ),
+    "must have the same dtype": Message("give inputs and weights one type: x.float()"),
+    "backward through the graph a second time": Message(
+        "compute the loss again from a new forward pass, and detach what is carried from one step to the next"
+    ),
+    "modified by an inplace operation": Message(
+        "replace the in-place operation (+=, relu_, inplace=True) by one that makes a new tensor"
+    ),
+    "out of memory": Message("use smaller batches; keep loss.item() instead of the loss itself"),
 }
 """What to do about an error, by a part of its message."""
 

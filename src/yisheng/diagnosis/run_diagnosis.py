@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 
 from yisheng.core import registry
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis import dead_units
 from yisheng.diagnosis.experiments import ExperimentResults
@@ -37,7 +38,7 @@ def build_findings(
     """
     unchecked = dict(diagnosis.unchecked)
     if experiments is None or not experiments.losses:
-        unchecked[EXPERIMENTS] = "the experiments need doctor=full"
+        unchecked[EXPERIMENTS] = Message("the experiments need doctor=full")
     causes = [_build_cause(finding, diagnosis.symptoms.get(finding.check, ())) for finding in diagnosis.findings]
     return Findings(
         findings=_sort_by_severity([*causes, *(_build_cause(finding) for finding in data_findings)]),

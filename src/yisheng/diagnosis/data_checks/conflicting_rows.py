@@ -43,13 +43,13 @@ def conflicting_rows(sample: Sample) -> Iterator[Finding]:
         return
     names = [sample.row_name(row) for row in rows[conflicting]]
     limit = 1 - wrong / len(rows)
-    count = f"{len(conflicting):,} of {len(rows):,} training rows"
+    count = Message("{count} of {total} training rows", count=f"{len(conflicting):,}", total=f"{len(rows):,}")
     if is_coincidence:
-        text = f"{count} equal another row with another label: with these columns"
-        remedy = "add columns that distinguish these rows"
+        text = Message("{count} equal another row with another label: with these columns", count=count)
+        remedy = Message("add columns that distinguish these rows")
     else:
-        text = f"{count} occur several times with different labels:"
-        remedy = "keep the copy with the correct label"
+        text = Message("{count} occur several times with different labels:", count=count)
+        remedy = Message("keep the copy with the correct label")
     evidence = {"rows": len(conflicting), "of": len(rows), "can be right at most": limit, "first": names[:MAX_EVIDENCE]}
     yield Finding(
         "conflicting-rows",

@@ -90,12 +90,14 @@ def _build_finding(sample: Sample, leaks: Sequence[_Leak]) -> Finding:
     severity: Severity = "error" if fraction >= MIN_ERROR else "warning" if fraction >= MIN_WARNING else "note"
     if sample.has_coinciding_rows:
         severity = "note"
-        consequence = "; with so few values rows can be equal by coincidence"
-        remedy = "check whether they are copies"
+        consequence = Message("; with so few values rows can be equal by coincidence")
+        remedy = Message("check whether they are copies")
     else:
-        consequence = ", so its score is too good" if len(leaks) == 1 else ", so their scores are too good"
-        when = "the data is split in time" if sample.ordered else "the data is split"
-        remedy = f"remove the copies from one part, before {when}"
+        consequence = (
+            Message(", so its score is too good") if len(leaks) == 1 else Message(", so their scores are too good")
+        )
+        when = Message("the data is split in time") if sample.ordered else Message("the data is split")
+        remedy = Message("remove the copies from one part, before {when}", when=when)
     examples = join_names(leak.pairs[:MAX_NAMES]) + (", ..." if leak.count > MAX_NAMES else "")
     evidence = {
         "part": leak.part,

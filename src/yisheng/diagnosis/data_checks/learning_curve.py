@@ -64,17 +64,31 @@ def learning_curve(sample: Sample) -> Iterator[Finding]:
     gain_error = float((scores - half_scores).std() / math.sqrt(len(rows)))
     score_error = float(scores.std()) / math.sqrt(len(rows))
     name = "R²" if sample.spec.task == "regression" else "accuracy"
-    summary = f"{name} of a quick model: {', '.join(f'{value:.3g} with {n:,} rows' for n, value in curve.items())}"
+    summary = Message(
+        "{name} of a quick model: {names}",
+        name=name,
+        names=", ".join(f"{value:.3g} with {n:,} rows" for n, value in curve.items()),
+    )
     network = sample.test_score
     if network is not None and network.high is not None and network.high < score - 2 * score_error:
-        cause = f"the network reaches {network.value:.3g} ({summary}): it is limited by bias, not by the number of rows"
-        remedy = "use a larger network or more epochs (hidden=256,256; yisheng tune) before collecting more rows"
+        cause = Message(
+            "the network reaches {value} ({summary}): it is limited by bias, not by the number of rows",
+            value=f"{network.value:.3g}",
+            summary=summary,
+        )
+        remedy = Message(
+            "use a larger network or more epochs (hidden=256,256; yisheng tune) before collecting more rows"
+        )
     elif gain > max(MIN_GAIN, MIN_GAIN_IN_ERRORS * gain_error):
-        cause = f"more rows would help ({summary}): the last doubling gained {gain:.3f}"
-        remedy = "collect more rows before using a larger network"
+        cause = Message(
+            "more rows would help ({summary}): the last doubling gained {gain}", summary=summary, gain=f"{gain:.3f}"
+        )
+        remedy = Message("collect more rows before using a larger network")
     else:
-        cause = f"there is no sign that more rows would help ({summary})"
-        remedy = "look for better inputs, and at the wrong predictions, before collecting rows or enlarging the network"
+        cause = Message("there is no sign that more rows would help ({summary})", summary=summary)
+        remedy = Message(
+            "look for better inputs, and at the wrong predictions, before collecting rows or enlarging the network"
+        )
     evidence = {"score": name, "by rows": {f"{n:,}": value for n, value in curve.items()}, "last doubling": gain}
     network_evidence = {} if network is None else {"the network": network.value}
     evidence = {**evidence, "standard error": gain_error, **network_evidence}

@@ -77,7 +77,7 @@ def least_squares(sample: Sample) -> Iterator[Finding]:
 def _describe(degree: int, solution: float, network: float, features: int, measure: str) -> Finding:
     evidence = {"network": network, "least squares": solution, "features": features, "degree": degree}
     if degree > 1:
-        terms = "squares and products" if degree == 2 else "squares, third powers and products"
+        terms = Message("squares and products") if degree == 2 else Message("squares, third powers and products")
         return Finding(
             "least-squares",
             "warning",

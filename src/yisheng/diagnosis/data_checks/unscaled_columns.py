@@ -38,7 +38,11 @@ def unscaled_columns(sample: Sample) -> Iterator[Finding]:
         problem = _compare_columns(sample, x, evidence)
     if not problem and finite.std() > MAX_STD:
         largest = np.abs(finite).max()
-        problem = f"the standard deviation of the inputs is {finite.std():.3g} (values up to {largest:.3g})"
+        problem = Message(
+            "the standard deviation of the inputs is {std} (values up to {largest})",
+            std=f"{finite.std():.3g}",
+            largest=f"{largest:.3g}",
+        )
     if problem:
         yield Finding(
             "unscaled-columns",
@@ -61,10 +65,16 @@ def _compare_columns(sample: Sample, x: np.ndarray, evidence: dict[str, float]) 
     evidence["ratio of columns"] = ratio
     if ratio > MAX_RATIO and stds.max() > 1:
         largest, smallest = varying[stds[varying].argmax()], varying[stds[varying].argmin()]
-        return (
-            f"the standard deviation of {sample.column_name(largest)} is {ratio:.3g} times that of "
-            f"{sample.column_name(smallest)}"
+        return Message(
+            "the standard deviation of {column_name} is {ratio} times that of {column_name_2}",
+            column_name=sample.column_name(largest),
+            ratio=f"{ratio:.3g}",
+            column_name_2=sample.column_name(smallest),
         )
     distant = varying[np.abs(means[varying]) > MAX_MEAN_IN_STDS * stds[varying]]
     names = [sample.column_name(number) for number in distant]
-    return f"the mean of {join_names(names, MAX_NAMES)} is far from zero" if len(distant) > len(varying) / 2 else ""
+    return (
+        Message("the mean of {names} is far from zero", names=join_names(names, MAX_NAMES))
+        if len(distant) > len(varying) / 2
+        else ""
+    )

@@ -48,8 +48,8 @@ def baseline_not_beaten(facts: RunFacts) -> Iterator[Finding]:
     has_learned = "better" in run_verdicts | proper_verdicts and (not is_worse or _weights_classes(facts))
     if has_learned or not (run_verdicts | proper_verdicts) - {"unknown"}:
         return
-    comparison = "worse than" if is_worse else "not shown to be better than"
-    description = BASELINE_DESCRIPTIONS[facts.spec.task] if facts.spec else "a constant prediction"
+    comparison = Message("worse than") if is_worse else Message("not shown to be better than")
+    description = BASELINE_DESCRIPTIONS[facts.spec.task] if facts.spec else Message("a constant prediction")
     yield Finding(
         "baseline-not-beaten",
         "warning" if not is_worse else "note" if _weights_classes(facts) else "error",
@@ -100,7 +100,7 @@ def _choose_remedy(facts: RunFacts) -> str:
             rows=f"{rows:,}",
             width=f"{width:,}",
         )
-    simpler = "" if facts.choice_name("model") == "linear" else "try model=linear, and "
+    simpler = "" if facts.choice_name("model") == "linear" else Message("try model=linear, and ")
     return Message(
         "find out whether the target depends on the inputs at all: {simpler}check the data for "
         "leaks, mixed-up rows or labels",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.history_checks._loss_history import (
@@ -16,7 +17,7 @@ from yisheng.reporting.formatting import is_higher_better
 from yisheng.reporting.headline import judge_score
 from yisheng.reporting.run_facts import RunFacts
 
-REMEDY = (
+REMEDY = Message(
     "check whether each label belongs to its row: shuffled labels, a wrong join or another sort order look like this, "
     "and so do inputs that do not determine the target"
 )

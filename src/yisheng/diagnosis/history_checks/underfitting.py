@@ -79,11 +79,11 @@ def _choose_larger_model(facts: RunFacts) -> tuple[str, dict[str, Any]]:
     """Return a remedy for a network that trees beat, in words and as settings."""
     if facts.choice_name("model") == "tabm":
         return (
-            "train longer, try another lr, or search for better settings: yisheng tune",
+            Message("train longer, try another lr, or search for better settings: yisheng tune"),
             {"epochs": 3 * (facts.epochs[1] or facts.epochs[0])},
         )
     return (
-        "use model=tabm; otherwise more epochs, a wider network (hidden=256,256), or a search: yisheng tune",
+        Message("use model=tabm; otherwise more epochs, a wider network (hidden=256,256), or a search: yisheng tune"),
         {"model": "tabm"},
     )
 

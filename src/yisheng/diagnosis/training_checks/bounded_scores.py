@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -17,9 +18,9 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     pairing = case.pairing
     if pairing is None or pairing.loss != "nll" or len(pairing.shape) < 2 or pairing.shape[1] < 2:
-        return "the loss does not compare classes"
+        return Message("the loss does not compare classes")
     if case.probe.reason or case.probe.score_limit is None:
-        return case.probe.reason or "the outputs change with the size of the weights"
+        return case.probe.reason or Message("the outputs change with the size of the weights")
     return ""
 
 
@@ -52,8 +53,14 @@ def bounded_scores(case: Case) -> Iterator[Finding]:
         "bounded-scores",
         "error",
         {"largest score": limit, "smallest possible loss": floor, "loss at the end": case.final_loss},
-        f"whatever the weights are, the scores stay between {-limit:.2g} and {limit:.2g}: the cross-entropy of "
-        f"{classes} classes cannot fall below {floor:.2g}",
-        "multiply the scores by a scale before the loss: 10 to 30 for cosines, or a parameter that is learned",
+        Message(
+            "whatever the weights are, the scores stay between {low} and {high}: the cross-entropy of {classes} "
+            "classes cannot fall below {floor}",
+            low=f"{-limit:.2g}",
+            high=f"{limit:.2g}",
+            classes=classes,
+            floor=f"{floor:.2g}",
+        ),
+        Message("multiply the scores by a scale before the loss: 10 to 30 for cosines, or a parameter that is learned"),
         source=case.sources.get("loss", ""),
     )

@@ -40,16 +40,16 @@ def dead_relu(case: Case) -> Iterator[Finding]:
     if dead is None:
         return
     if dead.dead_from_start:
-        when = ", as they were before the first update"
+        when = Message(", as they were before the first update")
         remedy = case.choose_remedy(
-            "use init=kaiming-normal", "use Kaiming initialization with zero biases, or leaky relu"
+            Message("use init=kaiming-normal"), Message("use Kaiming initialization with zero biases, or leaky relu")
         )
         change = case.config_change(init="kaiming-normal")
     else:
         when = ""
         remedy = case.choose_remedy(
-            "lower lr and use init=kaiming-normal",
-            "lower the learning rate, use Kaiming initialization with zero biases, or leaky relu",
+            Message("lower lr and use init=kaiming-normal"),
+            Message("lower the learning rate, use Kaiming initialization with zero biases, or leaky relu"),
         )
         change = case.config_change(init="kaiming-normal", lr="x 0.1")
     yield Finding(

@@ -23,10 +23,10 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     pairing = case.pairing
     if pairing is None or not (pairing.loss == "nll" or pairing.loss.startswith("binary_cross_entropy")):
-        return "the loss does not compare classes"
+        return Message("the loss does not compare classes")
     if case.has_line_search or case.batch_order.period == 1:
-        return "each step fits all rows, which may be few"
-    return describe_shortage(MIN_LOSSES, len(case.losses), Message("losses"))
+        return Message("each step fits all rows, which may be few")
+    return describe_shortage(MIN_LOSSES, len(case.losses), "losses")
 
 
 @register(needs=explain_skip, when="first", cause="data")
@@ -55,9 +55,16 @@ def instant_fit(case: Case) -> Iterator[Finding]:
         "instant-fit",
         "warning",
         {"first loss": case.first_loss, "after": MAX_STEPS, "loss": next_losses[-1], "guessing": guess},
-        f"the loss falls from {case.first_loss:.3g} to {max(next_losses):.2g} in {MAX_STEPS} steps: the target seems "
-        "to be among the inputs, or all targets are equal",
-        "predict rows that were collected later; then look for a column, a file name or an order that gives the target "
-        "away",
+        Message(
+            "the loss falls from {first} to {loss} in {steps} steps: the target seems to be among the inputs, or all "
+            "targets are equal",
+            first=f"{case.first_loss:.3g}",
+            loss=f"{max(next_losses):.2g}",
+            steps=MAX_STEPS,
+        ),
+        Message(
+            "predict rows that were collected later; then look for a column, a file name or an order that gives the "
+            "target away"
+        ),
         source=case.sources.get("loss", ""),
     )

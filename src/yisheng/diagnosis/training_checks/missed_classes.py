@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -26,8 +27,8 @@ MAX_EQUAL_SHARE = 0.5
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.from_config:
-        return "the predictions of a run are examined at its end"
-    return "" if case.evaluated.confusion is not None else "no evaluation with the loss of classes was seen"
+        return Message("the predictions of a run are examined at its end")
+    return "" if case.evaluated.confusion is not None else Message("no evaluation with the loss of classes was seen")
 
 
 @register(
@@ -76,13 +77,15 @@ def missed_classes(case: Case) -> Iterator[Finding]:
             "found": int(hits[worst]),
             "fraction of the training rows": float(fractions[worst]),
         },
-        f"{_name(confusion, missed, worst)} {format_fraction(float(fractions[worst]))} of the training rows, and of "
-        f"{int(rows[worst])} evaluated rows {int(hits[worst])} are found: answering with the frequent classes is "
-        "nearly always right",
-        "the loss has weights already: give rare classes the larger ones, total / (classes * rows of the class)"
+        _explain_missed(confusion, missed, worst, fractions, rows, hits),
+        Message(
+            "the loss has weights already: give rare classes the larger ones, total / (classes * rows of the class)"
+        )
         if has_weights
-        else "weight the classes: cross_entropy(weight=total / (classes * rows of each class)), or "
-        "pos_weight=negative / positive rows; or draw rare classes more often (WeightedRandomSampler)",
+        else Message(
+            "weight the classes: cross_entropy(weight=total / (classes * rows of each class)), or "
+            "pos_weight=negative / positive rows; or draw rare classes more often (WeightedRandomSampler)"
+        ),
         source=case.sources.get("loss", ""),
     )
 
@@ -104,25 +107,64 @@ def _is_ignored(case: Case, number: int) -> bool:
 
 def _explain_left_out(case: Case, number: int, rows: int, fraction: float) -> Finding:
     is_ignored = _is_ignored(case, number)
+    facts = {"number": number, "fraction": format_fraction(fraction), "rows": rows}
     return Finding(
         "missed-classes",
         "error",
         {"classes": [number], "rows": rows, "found": 0, "fraction of the training rows": fraction},
-        f"class {number} has {format_fraction(fraction)} of the training rows, and none of {rows} evaluated rows is "
-        "found, although the other classes are recognized"
-        + (f": the loss leaves it out by ignore_index={number}" if is_ignored else ": its weight leaves it out"),
-        f"leave ignore_index={number} away, or use a number outside the classes, such as -100"
+        Message(
+            "class {number} has {fraction} of the training rows, and none of {rows} evaluated rows is found, although "
+            "the other classes are recognized: the loss leaves it out by ignore_index={number}",
+            **facts,
+        )
         if is_ignored
-        else "look at the weight of this class: total / (classes * rows of the class), never 0",
+        else Message(
+            "class {number} has {fraction} of the training rows, and none of {rows} evaluated rows is found, although "
+            "the other classes are recognized: its weight leaves it out",
+            **facts,
+        ),
+        Message("leave ignore_index={number} away, or use a number outside the classes, such as -100", number=number)
+        if is_ignored
+        else Message("look at the weight of this class: total / (classes * rows of the class), never 0"),
         source=case.sources.get("loss", ""),
     )
 
 
-def _name(confusion: Confusion, missed: torch.Tensor, worst: int) -> str:
+def _explain_missed(
+    confusion: Confusion,
+    missed: torch.Tensor,
+    worst: int,
+    fractions: torch.Tensor,
+    rows: torch.Tensor,
+    hits: torch.Tensor,
+) -> Message:
+    """Return how rare the missed classes are, and how many of the rows of the worst one are found."""
+    facts = {
+        "fraction": format_fraction(float(fractions[worst])),
+        "rows": int(rows[worst]),
+        "found": int(hits[worst]),
+    }
     if confusion.is_multilabel:
-        return "positive labels are"
+        return Message(
+            "positive labels are {fraction} of the training rows, and of {rows} evaluated rows {found} are found: "
+            "answering with the frequent classes is nearly always right",
+            **facts,
+        )
     names = [str(worst), *(str(k) for k in missed.nonzero()[:, 0].tolist() if k != worst)]
-    return f"class {names[0]} has" if len(names) == 1 else f"classes {join_names(names)} are rare: {names[0]} has"
+    if len(names) == 1:
+        return Message(
+            "class {name} has {fraction} of the training rows, and of {rows} evaluated rows {found} are found: "
+            "answering with the frequent classes is nearly always right",
+            name=names[0],
+            **facts,
+        )
+    return Message(
+        "classes {names} are rare: {name} has {fraction} of the training rows, and of {rows} evaluated rows {found} "
+        "are found: answering with the frequent classes is nearly always right",
+        names=join_names(names),
+        name=names[0],
+        **facts,
+    )
 
 
 def _shares(case: Case, rows: torch.Tensor) -> torch.Tensor:

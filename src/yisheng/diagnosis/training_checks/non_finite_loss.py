@@ -36,7 +36,7 @@ def non_finite_loss(case: Case) -> Iterator[Finding]:
         return
     outputs = ((record.step, layer) for record in case.records for layer in record.layers)
     layer = next((f"{layer.name} at step {at}" for at, layer in outputs if not math.isfinite(layer.max_abs)), "")
-    layer_clause = f"; the first recorded layer with such values is {layer}" if layer else ""
+    layer_clause = Message("; the first recorded layer with such values is {layer}", layer=layer) if layer else ""
     previous_loss = case.losses[step - 2] if 1 < step <= len(case.losses) + 1 else math.nan
     data_is_finite = nonfinite is None or (nonfinite.inputs and nonfinite.targets)
     yield Finding(

@@ -76,7 +76,11 @@ def oscillation(case: Case) -> Iterator[Finding]:
     if (not period or (period < 3 and _batches_alternate(case))) and swings < MIN_SWINGS:
         return
     evidence = {"period": period, "swing": swing} if period else {"swings": swings}
-    how = f"with a period of {period:.3g} steps, by {swing:.0%}" if period else f"up and down {swings} times"
+    how = (
+        Message("with a period of {period} steps, by {swing}", period=f"{period:.3g}", swing=f"{swing:.0%}")
+        if period
+        else Message("up and down {swings} times", swings=swings)
+    )
     yield Finding(
         "oscillation",
         "warning",

@@ -55,12 +55,17 @@ def explain_refusal(call: LossCall) -> Explanation:
     is_integer = call.target_dtype.startswith(("int", "uint"))
     same_rows = call.output_shape[:1] == call.target_shape[:1]
     if not call.target_dtype.startswith(("int", "uint", "float", "bfloat", "bool")):
-        return f"the target is a {call.target_dtype}", "give the targets as a tensor"
+        return Message("the target is a {target_dtype}", target_dtype=call.target_dtype), Message(
+            "give the targets as a tensor"
+        )
     if call.target_shape and not same_rows:
         return (
-            f"the output has {call.output_shape[0] if call.output_shape else 1} rows and the target "
-            f"{call.target_shape[0]}",
-            "keep the batch as the first axis: reshape with x.flatten(1), not with view(-1, n)",
+            Message(
+                "the output has {value} rows and the target {target_shape}",
+                value=call.output_shape[0] if call.output_shape else 1,
+                target_shape=call.target_shape[0],
+            ),
+            Message("keep the batch as the first axis: reshape with x.flatten(1), not with view(-1, n)"),
         )
     if call.function in CLASS_LOSSES:
         return _explain_classes(call, is_integer)
@@ -73,38 +78,65 @@ def _explain_classes(call: LossCall, is_integer: bool) -> Explanation:
     classes = call.output_shape[1] if len(call.output_shape) > 1 else 0
     if is_integer and classes and len(call.target_shape) == len(call.output_shape) and call.target_shape[1:] == (1,):
         return (
-            f"class numbers must have shape {call.target_shape[:1]}, got {call.target_shape}",
+            Message(
+                "class numbers must have shape {expected}, got {shape}",
+                expected=call.target_shape[:1],
+                shape=call.target_shape,
+            ),
             "use y.squeeze(1)",
         )
     if is_integer and classes and (call.high >= classes or call.low < 0):
-        numbers = f"the class numbers go from {call.low:g} to {call.high:g}"
-        expected = f"the output has {classes} units, for the classes 0 to {classes - 1}"
+        numbers = Message("the class numbers go from {low} to {high}", low=f"{call.low:g}", high=f"{call.high:g}")
+        expected = Message(
+            "the output has {classes} units, for the classes 0 to {value}", classes=classes, value=classes - 1
+        )
         if call.low >= 1 and call.high == classes:
-            return f"{numbers}, and {expected}", "subtract 1 from the class numbers: they must begin at 0"
+            return Message("{numbers}, and {expected}", numbers=numbers, expected=expected), Message(
+                "subtract 1 from the class numbers: they must begin at 0"
+            )
         if call.low < 0:
-            return f"{numbers}, and {expected}", f"give each row a class from 0 to {classes - 1}"
+            return Message("{numbers}, and {expected}", numbers=numbers, expected=expected), Message(
+                "give each row a class from 0 to {value}", value=classes - 1
+            )
         return (
-            f"{numbers}, and {expected}",
-            f"give the last layer one unit per class ({call.high + 1:g}), or check how the classes are numbered",
+            Message("{numbers}, and {expected}", numbers=numbers, expected=expected),
+            Message(
+                "give the last layer one unit per class ({value}), or check how the classes are numbered",
+                value=f"{call.high + 1:g}",
+            ),
         )
     if not is_integer and call.target_shape != call.output_shape:
-        return f"class numbers must be int64, got {call.target_dtype}", "use y.long()"
+        return Message("class numbers must be int64, got {target_dtype}", target_dtype=call.target_dtype), Message(
+            "use y.long()"
+        )
     if is_integer and call.target_dtype not in ("int64", "uint8"):
-        return f"class numbers must be int64, got {call.target_dtype}", "use y.long()"
+        return Message("class numbers must be int64, got {target_dtype}", target_dtype=call.target_dtype), Message(
+            "use y.long()"
+        )
     return _describe_error(call)
 
 
 def _explain_binary(call: LossCall, is_integer: bool) -> Explanation:
     if call.target_shape != call.output_shape:
         axes = len(call.output_shape) - len(call.target_shape)
-        remedy = "use output.squeeze(1)" if axes == 1 and call.output_shape[-1:] == (1,) else "use y.view_as(output)"
-        return f"the output has shape {call.output_shape} and the target {call.target_shape}", remedy
+        remedy = (
+            Message("use output.squeeze(1)")
+            if axes == 1 and call.output_shape[-1:] == (1,)
+            else Message("use y.view_as(output)")
+        )
+        return Message(
+            "the output has shape {output_shape} and the target {target_shape}",
+            output_shape=call.output_shape,
+            target_shape=call.target_shape,
+        ), remedy
     if is_integer:
-        return f"the targets must be of the type of the output, got {call.target_dtype}", "use y.float()"
+        return Message(
+            "the targets must be of the type of the output, got {target_dtype}", target_dtype=call.target_dtype
+        ), Message("use y.float()")
     if call.function == "binary_cross_entropy" and 0 <= call.low <= call.high <= 1:
         return (
-            "the output is not between 0 and 1",
-            "use binary_cross_entropy_with_logits on the raw output, or apply a sigmoid first",
+            Message("the output is not between 0 and 1"),
+            Message("use binary_cross_entropy_with_logits on the raw output, or apply a sigmoid first"),
         )
     return _describe_error(call)
 
@@ -112,5 +144,10 @@ def _explain_binary(call: LossCall, is_integer: bool) -> Explanation:
 def _describe_error(call: LossCall) -> Explanation:
     return (
         call.error,
-        f"compare output and target: shapes {call.output_shape} and {call.target_shape}, type {call.target_dtype}",
+        Message(
+            "compare output and target: shapes {output_shape} and {target_shape}, type {target_dtype}",
+            output_shape=call.output_shape,
+            target_shape=call.target_shape,
+            target_dtype=call.target_dtype,
+        ),
     )

@@ -18,7 +18,7 @@ MAX_LEARNED_FRACTION = 0.3
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, Message("updates")) if case.losses else ""
+    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, "updates") if case.losses else ""
 
 
 @register(
@@ -57,9 +57,12 @@ def uncovered_parameters(case: Case) -> Iterator[Finding]:
         return
     fraction = sum(p.numel() for p in weights) / max(1, sum(p.numel() for _, p in trainable))
     cause = (
-        "the optimizer holds the parameters of another network: no parameter of this one will change"
+        Message("the optimizer holds the parameters of another network: no parameter of this one will change")
         if all_missing
-        else f"the optimizer does not hold {join_names(names)}: they require a gradient but will never change"
+        else Message(
+            "the optimizer does not hold {names}: they require a gradient but will never change",
+            names=join_names(names),
+        )
     )
     yield Finding(
         "uncovered-parameters",

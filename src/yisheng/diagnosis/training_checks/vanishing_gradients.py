@@ -70,7 +70,9 @@ def vanishing_gradients(case: Case) -> Iterator[Finding]:
     """
     if _outputs_vanish(case):
         yield _build_finding(
-            case, "the outputs shrink to nothing from layer to layer", {"std of the output": _output_stds(case)[-1]}
+            case,
+            Message("the outputs shrink to nothing from layer to layer"),
+            {"std of the output": _output_stds(case)[-1]},
         )
         return
     comparisons = _compare_weights(case)
@@ -82,7 +84,13 @@ def vanishing_gradients(case: Case) -> Iterator[Finding]:
     if is_small and does_harm and not case.learned_fraction > MAX_LEARNED_FRACTION:
         first, last = comparisons[0].first, comparisons[0].last
         evidence = {"ratio": ratio, "relative update": update, "first": first, "last": last}
-        yield _build_finding(case, f"the gradient of {first} is {ratio:.1g} times that of {last}", evidence)
+        yield _build_finding(
+            case,
+            Message(
+                "the gradient of {first} is {ratio} times that of {last}", first=first, ratio=f"{ratio:.1g}", last=last
+            ),
+            evidence,
+        )
 
 
 def _compare_weights(case: Case) -> list[_Comparison]:
