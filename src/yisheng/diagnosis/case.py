@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import statistics
@@ -12,20 +13,25 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.core.messages import Message
 from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.probe import Probe, probe_network
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
 from yisheng.diagnosis.recorder.course import Course
 from yisheng.diagnosis.recorder.evaluated import EvaluatedRows
 from yisheng.diagnosis.recorder.loss_calls import LossCall
+from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
 
 MIN_LOSSES_TO_JUDGE = 50
 """Losses before a check says that nothing is learned."""
-NO_LOSS = "no loss was recorded"
+NO_LOSS = Message("no loss was recorded")
 REGRESSION_LOSSES = ("mse", "squared", "smooth_l1", "huber", "absolute")
 """Losses, as in `Pairing`, that compare numbers."""
+MIN_CLIPPED_STEPS, MAX_NORM_RANGE = 5, 1e-3
+"""Recorded steps, and range of the norms of their gradients relative to the largest, that show clipping: without it
+they differ by several percent from batch to batch."""
 MEDIAN_WINDOW = 8
 """Losses at the end, at least, that the final loss is the median of."""
 
@@ -59,6 +65,7 @@ class Case:
         ran_in_bfloat16: whether a layer computed in bfloat16.
         evaluated: inputs and predicted classes of evaluations.
         rate_vanished_at: the first update at a thousandth of the highest learning rate, or None.
+        rates: the course of the learning rate of a loop that is not ours.
         foreign_writes: numbers of losses before which the weights were changed between two updates.
         is_finished: whether the training is over.
         began_trained: whether the weights had been trained before.
@@ -88,6 +95,7 @@ class Case:
     evaluated: EvaluatedRows = field(default_factory=EvaluatedRows)
     foreign_writes: Sequence[int] = ()
     rate_vanished_at: int | None = None
+    rates: RateWatch | None = None
     is_finished: bool = False
     began_trained: bool = False
     example: tuple[torch.Tensor, ...] | None = None
@@ -121,6 +129,7 @@ class Case:
             evaluated=recorder.evaluations.rows,
             foreign_writes=tuple(recorder.foreign_writes.at),
             rate_vanished_at=recorder.rate_watch.vanished_at,
+            rates=copy.copy(recorder.rate_watch),
             is_finished=recorder.is_finished,
             began_trained=recorder.began_trained,
             example=recorder.step_observer.example if recorder.is_finished else None,
@@ -195,6 +204,17 @@ class Case:
         if self.nonfinite_loss is not None or not all(map(math.isfinite, self.losses[-MEDIAN_WINDOW:])):
             return True
         return len(self.losses) >= MIN_LOSSES_TO_JUDGE and self.learned_fraction < fraction
+
+    @functools.cached_property
+    def clipped_norm(self) -> float:
+        """Return the norm that the gradients of all recorded steps are clipped to; 0 if their norms differ."""
+        norms = [
+            math.sqrt(sum((p.gradient or 0.0) ** 2 * math.prod(p.shape) for p in record.parameters))
+            for record in self.records
+            if record.parameters
+        ]
+        is_equal = len(norms) >= MIN_CLIPPED_STEPS and max(norms) - min(norms) < MAX_NORM_RANGE * max(norms)
+        return statistics.fmean(norms) if is_equal else 0.0
 
     @property
     def has_line_search(self) -> bool:

@@ -27,6 +27,8 @@ CHECKS = ("overfitting", "memorization", "underfitting")
 UNIT = "evaluation"
 MIN_UNSEPARATED = 0.8
 """Loss relative to the initial one of a linear model that cannot separate the classes; a smaller one may be noise."""
+MIN_IMAGE_AXES = 2
+"""Axes of a batch, more of which are those of images."""
 MIN_SCORES, MIN_FALL_IN_NOISE, MIN_FALL = 6, 4.0, 0.05
 """Scores that are required; and their fall from the best one, in their noise and relative to it."""
 
@@ -42,7 +44,9 @@ def find_in_course(case: Case) -> tuple[list[Finding], str]:
     scores = [values for values in scores if len(values) >= MIN_SCORES]
     if not histories and not scores:
         count = max((len(series) for series in case.course.series.values()), default=0)
-        return [], f"it needs at least {MIN_EPOCHS} evaluations with a loss, got {count}" if count else "not given"
+        return [], Message(
+            "it needs at least {min_epochs} evaluations with a loss, got {count}", min_epochs=MIN_EPOCHS, count=count
+        ) if count else "not given"
     candidates = [*(_judge(case, history) for history in histories), *map(_judge_scores, scores)]
     findings = [finding for finding in candidates if finding is not None]
     order = ("error", "warning", "note")
@@ -73,8 +77,8 @@ def _judge(case: Case, history: LossHistory) -> Finding | None:
         return _explain_columns(case, memorization)
     if memorization is not None and not _recognizes_classes(case):
         return Finding("memorization", memorization.severity, memorization.evidence, memorization.cause, CHECK_LABELS)
-    overfitting = judge_overfitting(history)
-    if overfitting is not None:
+    overfitting = judge_overfitting(history, is_linear=case.is_linear)
+    if overfitting is not None and not (overfitting.severity == "note" and is_line_on_images(case)):
         decay = max((float(group.get("weight_decay", 0)) for group in case.optimizer.param_groups), default=0.0)
         return Finding(
             "overfitting",
@@ -94,11 +98,13 @@ def _judge(case: Case, history: LossHistory) -> Finding | None:
         return None
     is_unseparated = case.is_linear and history.training_end > MIN_UNSEPARATED * history.start
     if is_unseparated:
-        remedy = "add a hidden layer with a nonlinearity: a linear model can only draw a straight line between classes"
+        remedy = Message(
+            "add a hidden layer with a nonlinearity: a linear model can only draw a straight line between classes"
+        )
     elif case.is_linear:
-        remedy = "add powers and products of the columns, or a hidden layer: a line can follow no curve"
+        remedy = Message("add powers and products of the columns, or a hidden layer: a line can follow no curve")
     else:
-        remedy = "use a larger network, or better inputs"
+        remedy = Message("use a larger network, or better inputs")
     return Finding(
         "underfitting",
         "warning" if is_unseparated else "note",
@@ -108,6 +114,12 @@ def _judge(case: Case, history: LossHistory) -> Finding | None:
         if is_unseparated
         else Message("{remedy}; if boosted trees reach the same score, the rest is noise", remedy=remedy),
     )
+
+
+def is_line_on_images(case: Case) -> bool:
+    """Return whether a linear model reads images: it can fit few of their shapes, and fewer columns are no remedy."""
+    batch = next((record.inputs for record in case.records if record.inputs is not None), None)
+    return case.is_linear and batch is not None and len(batch.shape) > MIN_IMAGE_AXES
 
 
 def _count_rows_and_columns(case: Case) -> tuple[int, int]:

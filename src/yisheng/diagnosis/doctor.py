@@ -14,12 +14,15 @@ from yisheng.core.errors import UsageError, YishengError
 from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.alternatives import add_alternatives
+from yisheng.diagnosis.augmented_rows import find_harmful_augmentation
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.course_findings import CHECKS, find_in_course
 from yisheng.diagnosis.loop_error import LoopError, explain_loop_error
 from yisheng.diagnosis.ranking import Diagnosis, add_findings, diagnose
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.source_lines import find_source_of_error
+from yisheng.diagnosis.regularized_line import find_overfitted_line
+from yisheng.diagnosis.restart import Beginning, copy_beginning
 from yisheng.diagnosis.row_checks import RowResults, examine_rows
 from yisheng.diagnosis.row_findings_of_loops import select_for_loop
 from yisheng.diagnosis.trailing_network import find_trailing_network
@@ -91,8 +94,11 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         self._data, self._validation, self._test = data, validation, test
         self._row_results: RowResults | None = None
         self._error: LoopError | None = None
+        self._beginning: Beginning | None = None
 
     def __enter__(self) -> doctor:
+        recorder = self._recorder
+        self._beginning = copy_beginning(recorder.model, recorder.optimizer, self._data, self._validation)
         self._recorder.__enter__()
         return self
 
@@ -161,9 +167,18 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
                 findings += find_label_noise(self._recorder.model, rows, self._validation)
             if case.is_finished and not any(finding.severity == "error" for finding in diagnosis.findings):
                 findings += find_unused_rows(case, self._data, self._validation)
-            is_unexplained = not any(finding.severity != "note" for finding in (*diagnosis.findings, *findings))
-            if case.is_finished and is_unexplained:
-                trailing = list(find_trailing_network(case, rows, self._data, self._validation))
+            causes = {finding.check for finding in (*diagnosis.findings, *findings) if finding.severity != "note"}
+            if case.is_finished and causes <= set(CHECKS):
+                parts = (self._beginning, self._data, self._validation)
+                augmentation = list(find_harmful_augmentation(case, *parts))
+                if augmentation:  # it is why the network does not generalize
+                    findings = [finding for finding in findings if finding.check not in CHECKS] + augmentation
+                    causes.add(augmentation[0].check)
+            if case.is_finished and not causes:
+                findings += find_overfitted_line(case, self._data, self._validation)
+                causes |= {finding.check for finding in findings if finding.severity != "note"}
+            if case.is_finished and not causes:
+                trailing = list(find_trailing_network(case, rows, self._data, self._validation, self._beginning))
                 checks = {finding.check for finding in trailing}
                 findings = [finding for finding in findings if finding.check not in checks] + trailing
             unchecked |= rows.unchecked

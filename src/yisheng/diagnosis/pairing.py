@@ -45,6 +45,20 @@ OPERATIONS = {
     "ClampBackward0": "clamp",
     "ClampBackward1": "clamp",
 }
+PICKING_NODES = ("IndexBackward0", "GatherBackward0")
+"""Nodes that pick the value of each row's own class."""
+MARGIN_NODES = (
+    "ReluBackward0",
+    "ClampBackward0",
+    "ClampBackward1",
+    "ClampMinBackward0",
+    "SoftplusBackward0",
+    "ExpBackward0",
+    "LogSigmoidBackward0",
+)
+"""Functions of a margin, the product of a score and its target."""
+MAX_NODES_IN_MARGIN = 8
+"""Nodes between such a function and the product: a sign, a margin of 1, reshapes."""
 MOVING_NODES = ("PermuteBackward0", "TransposeBackward0", "TBackward0", "CloneBackward0")
 RESHAPING_NODES = ("ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0")
 REDUCTIONS = ("none", "mean", "sum")
@@ -61,8 +75,8 @@ class Pairing:
 
     Args:
         loss: ``nll``, ``mse``, ``smooth_l1``, ``huber``, ``binary_cross_entropy``,
-            ``binary_cross_entropy_with_logits``; ``squared``, ``absolute`` or ``soft_nll`` if composed of elementary
-            operations; empty if unknown.
+            ``binary_cross_entropy_with_logits``; ``squared``, ``absolute``, ``soft_nll`` or ``margin`` (a function of
+            score times target, if targets are 0) if composed of elementary operations; empty if unknown.
         operations: operations from the loss down to the last layer with weights, nearest the loss first.
         softmax_axis: axis of the softmax nearest to the loss, counted from 0; None without a softmax.
         shape: shape of the compared output; if it was broadcast, the shape before.
@@ -75,6 +89,7 @@ class Pairing:
         is_only_term: whether the loss is this one term, up to a factor.
         has_weights: whether classes or labels have weights.
         clamp: bounds that the output was cut off at; None for one that there is not, and without a clamp.
+        is_weighted: whether a composed loss multiplies each row with another number, as a policy gradient does.
         flattened: shape ``(B, C, ...)`` of an output whose classes are on axis 1 and that was reshaped to ``(N, C)``
             without moving that axis last; empty if none was.
     """
@@ -93,6 +108,7 @@ class Pairing:
     has_weights: bool = False
     flattened: tuple[int, ...] = ()
     clamp: tuple[float, float] | None = None
+    is_weighted: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,13 +196,61 @@ def _read_composed_loss(nodes: list[Any]) -> Pairing:
         node = nodes[names.index("softmax")]
         path = _follow_to_layer(_Parent(node))
         is_only_term = _is_only_path(nodes[0], node)
-        return Pairing("nll", ("log", "softmax"), path.softmax_axis, path.shape, is_only_term=is_only_term)
-    if "log_softmax" in names:  # cross-entropy with the probabilities of the classes as targets
+        return Pairing(
+            "nll",
+            ("log", "softmax"),
+            path.softmax_axis,
+            path.shape,
+            is_only_term=is_only_term,
+            is_weighted=_is_weighted(nodes[0], node),
+        )
+    if "log_softmax" in names:  # the probabilities of the classes as targets, or those of the class picked out
         node = nodes[names.index("log_softmax")]
         path = _follow_to_layer(_Parent(node))
-        is_only_term = _is_only_path(nodes[0], node)
-        return Pairing("soft_nll", path.operations, path.softmax_axis, path.shape, is_only_term=is_only_term)
+        is_weighted = _is_weighted(nodes[0], node)
+        is_picked = not is_weighted and any(above.name() in PICKING_NODES for above in nodes[: nodes.index(node)])
+        return Pairing(
+            "nll" if is_picked else "soft_nll",
+            path.operations,
+            path.softmax_axis,
+            path.shape,
+            is_only_term=_is_only_path(nodes[0], node),
+            is_weighted=is_weighted,
+        )
+    labels = _find_margin_targets(nodes)
+    if labels is not None:
+        return Pairing("margin", (), target=labels)
     return Pairing("", tuple(name for name in names if name)[:8], is_only_term=False)
+
+
+def _find_margin_targets(nodes: list[Any]) -> torch.Tensor | None:
+    """Return the targets ``(N, ...)`` of 0 and 1 that a loss multiplies raw scores with, below a function of margins.
+
+    None is returned for other losses, and for targets of -1 and 1.
+    """
+    for node in (node for node in nodes if node.name() in MARGIN_NODES):
+        child = first_child(node)
+        for _ in range(MAX_NODES_IN_MARGIN):
+            if child is None or child.name().startswith(LAYER_PREFIXES):
+                break
+            factor = _read_factor(child) if child.name() == "MulBackward0" else None
+            if factor is not None:
+                labels = factor.abs()
+                is_binary = bool(((labels == 0) | (labels == 1)).all()) and 0 < float(labels.float().mean()) < 1
+                is_one_sign = not (bool((factor > 0).any()) and bool((factor < 0).any()))
+                is_raw = set(_follow_to_layer(child).operations) <= {"sub", "add"}
+                return labels if is_binary and is_one_sign and is_raw else None
+            child = first_child(child)
+    return None
+
+
+def _read_factor(node: Any) -> torch.Tensor | None:
+    """Return the tensor of several values that a product multiplies with, if it depends on no parameter."""
+    children = [child for child, _ in node.next_functions]
+    if len(children) != 2 or (children[0] is None) == (children[1] is None):
+        return None
+    factor = saved_tensor(node, "self" if children[0] is None else "other")
+    return factor if factor is not None and factor.numel() > 1 else None
 
 
 def _read_difference(nodes: list[Any], names: list[str]) -> Pairing:
@@ -281,6 +345,17 @@ def _is_only_path(root: Any, node: Any) -> bool:
             return False
         root = children[0]
     return False
+
+
+def _is_weighted(root: Any, node: Any) -> bool:
+    """Return whether a product with a tensor of several values lies between the root and this node."""
+    for _ in range(MAX_PATH_LENGTH):
+        if root is None or root == node:
+            return False
+        if root.name() in ("MulBackward0", "DivBackward0") and _read_factor(root) is not None:
+            return True
+        root = first_child(root)
+    return True
 
 
 def _nodes_above_layers(node: Any) -> Iterator[Any]:

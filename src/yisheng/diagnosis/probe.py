@@ -8,6 +8,7 @@ gradients; the network and the random generators stay as they are.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +18,27 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from yisheng.core import nested
+from yisheng.core.messages import Message
 
 MIN_ROWS, MIN_TOKENS = 4, 3
 MIN_PADDING, MIN_PADDED_FRACTION = 2, 0.5
 """Equal tokens at the end of a row that are padding, and the fraction of rows that must have them."""
+MAX_RATIO_OF_CHANCE = 1.5
+"""Variance between rows over that between passes, up to which there is nothing but chance: of 16 rows with several
+values each, an estimate is off by less than half."""
 WEIGHT_FACTOR, MAX_GROWTH = 10.0, 1.5
 """Factor of all weights, and growth of the largest output that is none: outputs of a linear layer grow tenfold, those
 of cosines change only as their features saturate."""
-DROPOUT_FUNCTIONS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
+AFFINE_STEPS, MAX_ROUNDING = (-0.5, 2.0), 1e-4
+"""Steps between two rows and beyond, and deviation from a line relative to the largest output: rounding of float32."""
+DROPOUT_FUNCTIONS = (
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "alpha_dropout",
+    "feature_alpha_dropout",
+)
 ATTENTION = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
@@ -39,10 +53,13 @@ class Probe:
         padding: if some of the padding at the end of the rows is left out.
         next_token: of earlier positions, if the last token changes.
         order: if the tokens of each row come in reverse order.
-        between_rows: standard deviation of the predictions over the rows, relative to their size.
+        between_rows: standard deviation of the predictions over the rows, relative to their size; 0 if two passes over
+            the same row differ as much as different rows do.
         rows: rows of the example.
         padding_token: what the rows are padded with.
         active_dropout: name of a function that drops values in evaluation mode; empty if none does.
+        is_affine: whether the network is one linear map, up to rounding; None if its inputs are not one tensor of
+            numbers.
         score_limit: largest absolute value of the outputs if weights of ten times the size do not change it; else None.
     """
 
@@ -56,6 +73,7 @@ class Probe:
     rows: int = 0
     padding_token: int | None = None
     active_dropout: str = ""
+    is_affine: bool | None = None
     score_limit: float | None = None
 
 
@@ -91,13 +109,15 @@ def probe_network(model: nn.Module, example: tuple[torch.Tensor, ...] | None) ->
     (0.0, True)
     """
     if example is None or len(example[0]) < MIN_ROWS:
-        return Probe("the inputs are not tensors with several rows, or the training is not finished")
+        return Probe(Message("the inputs are not tensors with several rows, or the training is not finished"))
     device = example[0].device
     with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
         try:
             return _probe(copy.deepcopy(model).eval(), example)
         except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
-            return Probe(f"the network does not take some rows alone: {' '.join(str(error).split())[:100]}")
+            return Probe(
+                Message("the network does not take some rows alone: {names}", names=" ".join(str(error).split())[:100])
+            )
 
 
 def _probe(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Probe:
@@ -106,7 +126,7 @@ def _probe(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Probe:
         first = _predict(network, example, rows)
     second = _predict(network, example, rows)
     if first is None or second is None:
-        return Probe("the network does not return a tensor with one entry for each row")
+        return Probe(Message("the network does not return a tensor with one entry for each row"))
     size = float(first.std())
     if not size > 0 or not bool(torch.isfinite(first).all()):
         between_rows = 0.0 if bool(torch.isfinite(first).all()) else None
@@ -121,12 +141,30 @@ def _probe(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Probe:
         padding=_cut_padding(network, tokens, padding_token, first, size) if tokens is not None else None,
         next_token=_change_last_token(network, tokens, first, size) if is_sequence and tokens is not None else None,
         order=_reverse(network, tokens, first, size) if is_sequence and tokens is not None else None,
-        between_rows=_compute_relative_deviation(first),
+        between_rows=_compute_relative_deviation(first, second),
         rows=rows,
         padding_token=padding_token,
         active_dropout=watch.active,
+        is_affine=_is_affine(network, example, first),
         score_limit=_find_score_limit(network, example, first),
     )
+
+
+def _is_affine(network: nn.Module, example: tuple[torch.Tensor, ...], first: torch.Tensor) -> bool | None:
+    """Return whether steps twice as long change the outputs twice as much, in both directions."""
+    x = example[0]
+    if len(example) > 1 or not x.is_floating_point():
+        return None
+    other = x.roll(1, 0)
+    shifted = _predict(network, (other,), len(x))
+    if shifted is None:
+        return None
+    for factor in AFFINE_STEPS:
+        output = _predict(network, (x + factor * (x - other),), len(x))
+        expected = first + factor * (first - shifted)
+        if output is None or float((output - expected).abs().max()) > MAX_ROUNDING * float(expected.abs().max()):
+            return False
+    return True
 
 
 def _find_score_limit(network: nn.Module, example: tuple[torch.Tensor, ...], first: torch.Tensor) -> float | None:
@@ -164,10 +202,16 @@ def _difference(first: torch.Tensor, second: torch.Tensor, size: float) -> float
     return float((first - second).square().mean().sqrt()) / size
 
 
-def _compute_relative_deviation(output: torch.Tensor) -> float:
-    """Return the standard deviation over the rows relative to the size of the values."""
-    flat = output.flatten(1)
-    return float(flat.std(0).square().mean().sqrt() / flat.square().mean().sqrt().clamp(min=1e-30))
+def _compute_relative_deviation(first: torch.Tensor, second: torch.Tensor) -> float:
+    """Return the standard deviation over the rows relative to the size of the values; 0 if it is one of chance only.
+
+    The squared difference of two passes has twice the variance of chance.
+    """
+    flat = first.flatten(1)
+    variance = float(flat.var(0).mean())
+    if variance < MAX_RATIO_OF_CHANCE * float((first - second).square().mean()) / 2:
+        return 0.0
+    return math.sqrt(variance) / max(float(flat.square().mean().sqrt()), 1e-30)
 
 
 def _replace_other_rows(

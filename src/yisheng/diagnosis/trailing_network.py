@@ -14,15 +14,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # its common name
 
+from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
+from yisheng.diagnosis.given_rows import are_inputs, compare
+from yisheng.diagnosis.restart import MAX_REMAINING_AFTER_RESTART, Beginning, train_again
 from yisheng.diagnosis.row_checks import RowResults
 from yisheng.diagnosis.sample import InconclusiveError, Sample
 from yisheng.diagnosis.training_state import preserve_training_state
 
 MAX_ROWS, MAX_FEATURES, TREES = 2000, 400, 60
-MIN_HELD_OUT = 40
+MIN_HELD_OUT, MIN_CLASSES = 40, 2
 MIN_GAP, MIN_GAP_IN_ERRORS = 0.2, 3.0
 """Accuracy or R² that the network lacks, and the same in standard errors of the paired difference."""
 MAX_LEARNED_BY_CHANCE = 0.1
@@ -52,24 +55,30 @@ class _QuickModel:
     correct: np.ndarray
 
 
-def find_trailing_network(case: Case, rows: RowResults, data: Any, validation: Any) -> Iterator[Finding]:
+def find_trailing_network(
+    case: Case, rows: RowResults, data: Any, validation: Any, beginning: Beginning | None = None
+) -> Iterator[Finding]:
     """Yield that trees or least squares on the same rows predict held-out rows far better than the network.
 
     The gap must be a fifth in accuracy or R², and three standard errors. If it is, the training goes on for a hundred
     updates on a copy, at a tenth of the learning rate, at the same and at ten times; if one is much better, the rate is
-    the cause.
+    the cause. If none is, a copy starts again from the initial weights at a tenth of the rate, since a lower rate
+    cannot repair what a high one has destroyed.
 
     Args:
         case: the finished training.
         rows: the rows as they were read.
         data: the training rows ``(x, y)``.
         validation: the held-out rows ``(x, y)``.
+        beginning: the network before its first update, if it was kept.
 
     Source: Grinsztajn, Oyallon and Varoquaux, "Why do tree-based models still outperform deep learning on tabular
     data?", 2022; Hastie, Tibshirani and Friedman, "The elements of statistical learning", 2009, section 3.2.
     """
     sample = rows.sample
     if sample is None or not _are_tensors(data, validation) or not _predicts_targets(case):
+        return
+    if not are_inputs(case, data, validation):
         return
     output = _predict(case.model, validation[0])
     network = None if output is None else _score(sample, output.numpy())
@@ -90,22 +99,113 @@ def find_trailing_network(case: Case, rows: RowResults, data: Any, validation: A
     goes_on = losses.get(PRESENT, math.inf) < MAX_REMAINING * losses.get(NO_UPDATES, 0.0)
     has_learned = not case.learned_less_than(MAX_LEARNED_BY_CHANCE) or _beats_guess(sample, network)
     trains_on_other_rows = not has_learned or (goes_on and _falls_less_than(case, losses))
+    restarted = math.inf if factor or goes_on else _start_again(case, beginning, data, validation)
     if factor and not (goes_on and trains_on_other_rows):
         yield _explain_rate(case, factor)
+    elif restarted < MAX_REMAINING_AFTER_RESTART * losses.get(NO_UPDATES, 0.0):
+        yield _explain_restart(case, restarted, losses[NO_UPDATES])
+    elif not trains_on_other_rows and _fits_its_rows(case, data, quick):
+        yield _explain_overfitting(sample, network, quick)
     else:
         yield _explain_gap(case, sample, network, quick, trains_on_other_rows)
 
 
+def _fits_its_rows(case: Case, data: Sequence[torch.Tensor], quick: _QuickModel) -> bool:
+    """Return whether the network predicts its training rows as well as the quick model predicts held-out ones."""
+    rows = slice(None, None, -(-len(data[0]) // MAX_ROWS))
+    output, y = _predict(case.model, data[0][rows]), data[1][rows].cpu()
+    if output is None or len(output) != len(y):
+        return False
+    if y.is_floating_point():
+        if output.numel() != y.numel():
+            return False
+        error = (output.flatten() - y.flatten()).square().mean() / y.float().var().clamp(min=1e-30)
+        return -float(error) >= float(quick.correct.mean())
+    if y.ndim != 1 or output.shape[1] < MIN_CLASSES:
+        return False
+    return float((output.argmax(1) == y).float().mean()) >= float(quick.correct.mean())
+
+
+def _explain_overfitting(sample: Sample, network: np.ndarray, quick: _QuickModel) -> Finding:
+    offset = 0 if sample.spec.task == "classification" else 1
+    network_score, quick_score = (float(part.mean()) + offset for part in (network, quick.correct))
+    return Finding(
+        "overfitting",
+        "warning",
+        {"network": network_score, quick.name: quick_score, "rows": len(network)},
+        Message(
+            "the network fits its training rows, but reaches a held-out {measure} of only {network_score}; {name} on "
+            "the same rows {quick_score}",
+            measure="R²" if offset else "accuracy",
+            network_score=f"{network_score:.3g}",
+            name=quick.name,
+            quick_score=f"{quick_score:.3g}",
+        ),
+        Message(
+            "more rows help most; otherwise use a weight_decay of 0.1 to 1, dropout, fewer columns or a smaller network"
+        ),
+    )
+
+
 def _explain_rate(case: Case, factor: float) -> Finding:
     check = "high-learning-rate" if factor < 1 else "low-learning-rate"
-    change = "divide the learning rate by 10, or let it decay" if factor < 1 else "multiply the learning rate by 10"
+    change = (
+        Message("divide the learning rate by 10, or let it decay")
+        if factor < 1
+        else Message("multiply the learning rate by 10")
+    )
+    values = {"factor": f"{factor:g}", "updates": STEPS, "fall": f"{1 - MAX_REMAINING:.0%}"}
     return Finding(
         check,
         "warning",
         {"factor": factor, "updates tried": STEPS, "loss at the end": case.final_loss},
-        f"with {factor:g} times the learning rate, {STEPS} more updates of a copy lower the held-out loss by more than "
-        f"{1 - MAX_REMAINING:.0%} compared with the present rate: it is too {'high' if factor < 1 else 'low'}",
+        Message(
+            "with {factor} times the learning rate, {updates} more updates of a copy lower the held-out loss by more "
+            "than {fall} compared with the present rate: it is too high",
+            **values,
+        )
+        if factor < 1
+        else Message(
+            "with {factor} times the learning rate, {updates} more updates of a copy lower the held-out loss by more "
+            "than {fall} compared with the present rate: it is too low",
+            **values,
+        ),
         change,
+        source=case.sources.get("optimizer", ""),
+    )
+
+
+def _start_again(
+    case: Case, beginning: Beginning | None, data: Sequence[torch.Tensor], validation: Sequence[torch.Tensor]
+) -> float:
+    """Return the held-out loss of a copy that starts again at a tenth of the rate; infinite if it cannot be tried."""
+    pairing = case.pairing
+    loss = None if pairing is None else LOSSES.get((pairing.loss, pairing.operations))
+    lr = max((record.lr for record in case.records), default=0.0)
+    if loss is None or beginning is None or case.has_line_search:
+        return math.inf
+    batch = next((record.inputs.shape[0] for record in case.records if record.inputs is not None), BATCH)
+    try:
+        with preserve_training_state(case.model, case.optimizer):
+            value = train_again(beginning, 0.1 * lr, loss, data, validation, steps=case.steps, batch=batch)
+    except (RuntimeError, TypeError, ValueError, IndexError):
+        return math.inf
+    return value if math.isfinite(value) else math.inf
+
+
+def _explain_restart(case: Case, restarted: float, present: float) -> Finding:
+    return Finding(
+        "high-learning-rate",
+        "warning",
+        {"factor": 0.1, "held-out loss": present, "from the start at a tenth of the rate": restarted},
+        Message(
+            "a copy that starts again from the initial weights at a tenth of the learning rate reaches a held-out loss "
+            "of {restarted} instead of {present}: the rate is too high from the start, and a lower one later does not "
+            "repair that",
+            restarted=f"{restarted:.3g}",
+            present=f"{present:.3g}",
+        ),
+        Message("divide the learning rate by 10 from the start, or let it rise over the first updates (a warm-up)"),
         source=case.sources.get("optimizer", ""),
     )
 
@@ -145,25 +245,28 @@ def _explain_gap(
     case: Case, sample: Sample, network: np.ndarray, quick: _QuickModel, trains_on_other_rows: bool
 ) -> Finding:
     is_class = sample.spec.task == "classification"
-    measure = "accuracy" if is_class else "R²"
     network_score, quick_score = (float(part.mean()) + (0 if is_class else 1) for part in (network, quick.correct))
+    values = {"name": quick.name, "score": f"{quick_score:.3g}", "network": f"{network_score:.3g}"}
     if trains_on_other_rows:
-        remedy = (
+        remedy = Message(
             "look at what the loop trains on: rows and targets that are shuffled apart, augmentation that destroys the "
             "inputs, labels of other rows; then at the learning rate"
         )
     elif quick.name == "linear least squares":
-        remedy = "train it to its end: more epochs, a larger learning rate, or torch.linalg.lstsq, which solves it"
+        remedy = Message(
+            "train it to its end: more epochs, a larger learning rate, or torch.linalg.lstsq, which solves it"
+        )
     elif case.is_linear and _is_flat(case):
-        remedy = "a line cannot follow the target: add powers and products of the columns, or a hidden layer"
+        remedy = Message("a line cannot follow the target: add powers and products of the columns, or a hidden layer")
     else:
-        remedy = "use a larger network or more epochs, and try other learning rates"
+        remedy = Message("use a larger network or more epochs, and try other learning rates")
     return Finding(
         "underfitting",
         "warning",
         {"network": network_score, quick.name: quick_score, "rows": len(network)},
-        f"{quick.name} on the same rows reach{'' if quick.name.endswith('s') else 'es'} a held-out {measure} of "
-        f"{quick_score:.3g}, the network {network_score:.3g}",
+        Message("{name} on the same rows: a held-out accuracy of {score}; the network: {network}", **values)
+        if is_class
+        else Message("{name} on the same rows: a held-out R² of {score}; the network: {network}", **values),
         remedy,
     )
 
@@ -282,9 +385,9 @@ def _go_on(
     for _ in range(steps):
         rows = torch.randint(0, len(data[0]), (BATCH,), generator=generator)
         optimizer.zero_grad()
-        loss(model(data[0][rows]), data[1][rows]).backward()
+        compare(loss, model(data[0][rows]), data[1][rows]).backward()
         optimizer.step()
     model.eval()
     with torch.no_grad():
-        value = float(loss(model(validation[0]), validation[1]))
+        value = float(compare(loss, model(validation[0]), validation[1]))
     return value if math.isfinite(value) else math.inf

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # its common name
 
+from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.given_rows import MIN_MATCHED, compare, find_passed_fraction
 
 CHECK = "unused-rows"
 MAX_ROWS, BATCH = 2000, 256
@@ -40,6 +42,8 @@ def find_unused_rows(case: Case, data: Any, validation: Any) -> Iterator[Finding
     has_batch_norm = any(isinstance(module, BATCH_NORMS) for module in case.model.modules())
     if loss is None or has_batch_norm or len(case.losses) < MIN_LOSSES or not case.is_mean:
         return
+    if find_passed_fraction(case, data[0] if isinstance(data, tuple | list) else data) < MIN_MATCHED:
+        return  # the loop scales or augments the rows: their loss as they are is another one
     data_loss, held_out_loss = (_measure(case.model, loss, part) for part in (data, validation))
     if not math.isfinite(data_loss + held_out_loss + case.final_loss) or not data_loss > MIN_LOSS * case.baseline_loss:
         return
@@ -51,11 +55,18 @@ def find_unused_rows(case: Case, data: Any, validation: Any) -> Iterator[Finding
         CHECK,
         "warning",
         {"loss of the loop": case.final_loss, "given training rows": data_loss, "validation rows": held_out_loss},
-        f"the loop's own loss is {case.final_loss:.3g} at the end, and that of the {rows:,} training rows that were "
-        f"given is {data_loss:.3g}, next to the {held_out_loss:.3g} of validation rows: the loop trains on a few of "
-        "them only",
-        "look at what the loader draws from: a Subset, a slice or a break that is left from debugging, a sampler with "
-        "few indices",
+        Message(
+            "the loop's own loss is {loss} at the end, and that of the {rows} training rows that were given is "
+            "{given}, next to the {held_out} of validation rows: the loop trains on a few of them only",
+            loss=f"{case.final_loss:.3g}",
+            rows=f"{rows:,}",
+            given=f"{data_loss:.3g}",
+            held_out=f"{held_out_loss:.3g}",
+        ),
+        Message(
+            "look at what the loader draws from: a Subset, a slice or a break that is left from debugging, a sampler "
+            "with few indices"
+        ),
         source=case.sources.get("loss", ""),
     )
 
@@ -72,7 +83,7 @@ def _measure(model: nn.Module, loss: Any, pair: Any) -> float:
     with evaluation_mode(model), torch.random.fork_rng(enabled=device.type == "cpu", devices=[]):
         try:
             losses = [
-                float(loss(model(a.to(device)), b.to(device))) * len(a)
+                float(compare(loss, model(a.to(device)), b.to(device))) * len(a)
                 for a, b in zip(x.split(BATCH), y.split(BATCH), strict=True)
             ]
         except (RuntimeError, TypeError, ValueError, IndexError):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yisheng.core.messages import Message
 from yisheng.reporting.findings_schema import Severity
 from yisheng.reporting.run_facts import RunFacts
 
@@ -27,6 +28,12 @@ MIN_VISIBLE_NOTE, MIN_VISIBLE_WARNING = 0.03, 0.1
 MIN_GAP = 2.0
 """Error on validation rows over that on training rows at the end, with which a rise of the error is overfitting: the
 network then fits its training rows in a way that does not hold for others."""
+MIN_WIDE_GAP, MAX_EARLY_BEST = 4.0, 1 / 3
+"""The same ratio with which a smaller rise is a warning, if the best epoch was in the first third of all: most of the
+training has made the network worse, and its error on training rows says nothing any more."""
+MIN_GAP_OF_LINE, MIN_LOST_BY_LINE = 4.0, 0.05
+"""The same ratio for a linear model, and the difference of the two errors relative to guessing's: a line has few
+weights, and its two errors are close unless its rows are few; a large ratio of tiny errors does no harm."""
 MIN_ERROR, MIN_UNSCALED_ERROR = 1e-3, 1e-6
 """Best error relative to that of guessing, below which a rise is one of the last updates; and if guessing is unknown,
 relative to the initial error, which may be any number of times as large: a rise of rounding."""
@@ -177,21 +184,25 @@ def count_rows_and_columns(facts: RunFacts) -> tuple[int, int]:
 def explain_skip(facts: RunFacts) -> str:
     """Return why the losses cannot be checked; empty if they can."""
     if facts.choice_name("optimizer") == "none":
-        return "the model is fitted in stages, without gradient steps"
+        return Message("the model is fitted in stages, without gradient steps")
     if facts.cross_validation is not None:
-        return "each fold model is checked in its own run folder"
+        return Message("each fold model is checked in its own run folder")
     if read_loss_history(facts) is None:
-        return f"it needs at least {MIN_EPOCHS} epochs with a validation part"
+        return Message("it needs at least {min_epochs} epochs with a validation part", min_epochs=MIN_EPOCHS)
     return ""
 
 
-def judge_overfitting(history: LossHistory) -> Judgment | None:
+def judge_overfitting(history: LossHistory, *, is_linear: bool = False) -> Judgment | None:
     """Return how far the network fits its training rows only, or None.
 
     With L0 the initial loss, Lv the validation and Lt the training loss: Lv(end) - Lv(best) relative to the gain
     L0 - Lv(best), to Lv(best) and to L0, beyond the noise of Lv, while Lt falls; or (L0 - Lv) / (L0 - Lt) at the best
     epoch, if the network has fitted its training rows. A squared or absolute error is not compared with L0, which may
-    be any number of times as large; there Lv must be twice Lt at the end.
+    be any number of times as large; there Lv must be twice Lt at the end. The errors of a line must not be far apart.
+
+    Args:
+        history: the losses.
+        is_linear: whether the network is a line.
     """
     best_loss = history.validation[history.best]
     rise, scale = history.end - best_loss, max(abs(history.start), 1e-12)
@@ -208,9 +219,12 @@ def judge_overfitting(history: LossHistory) -> Judgment | None:
     is_note = lost > MIN_LOST_NOTE or (
         relative > MIN_RISE_NOTE and _is_visible(history, rise, MIN_VISIBLE_NOTE * scale)
     )
+    is_wide = history.is_error and history.end > MIN_WIDE_GAP * history.training_end
+    is_warning |= is_note and is_wide and history.best < MAX_EARLY_BEST * len(history.validation)
     fits_training_rows = training_falls and history.training_end < history.end
     has_risen = fits_training_rows and history.rises_beyond_noise and (is_warning or is_note)
-    if not has_risen and generalized >= MIN_GENERALIZED:
+    is_torn = is_linear and _is_torn(history)
+    if not has_risen and generalized >= MIN_GENERALIZED and not is_torn:
         return None
     number, count = history.best + 1, len(history.validation)
     evidence = {
@@ -222,13 +236,38 @@ def judge_overfitting(history: LossHistory) -> Judgment | None:
         "fraction that holds": generalized,
     }
     if has_risen and (is_warning or generalized >= MIN_GENERALIZED):
-        cause = (
-            f"after {history.unit} {number} of {count} the network overfits: the validation loss rose from "
-            f"{best_loss:.3g} to {history.end:.3g} while the training loss fell to {history.training_end:.3g}"
+        cause = Message(
+            "after {unit} {number} of {count} the network overfits: the validation loss rose from {best_loss} to "
+            "{end} while the training loss fell to {training_end}",
+            unit=history.unit,
+            number=number,
+            count=count,
+            best_loss=f"{best_loss:.3g}",
+            end=f"{history.end:.3g}",
+            training_end=f"{history.training_end:.3g}",
+        )
+    elif is_torn:
+        cause = Message(
+            "the error of the line is {training_end} on its training rows and {end} on validation rows: it has too "
+            "many weights for these rows",
+            training_end=f"{history.training_end:.3g}",
+            end=f"{history.end:.3g}",
         )
     else:
-        cause = f"only {max(0.0, generalized):.0%} of the gain on training rows holds for validation rows"
-    return Judgment("warning" if is_warning or generalized < MIN_GENERALIZED else "note", evidence, cause)
+        cause = Message(
+            "only {value} of the gain on training rows holds for validation rows", value=f"{max(0.0, generalized):.0%}"
+        )
+    is_severe = is_warning or is_torn or generalized < MIN_GENERALIZED
+    return Judgment("warning" if is_severe else "note", evidence, cause)
+
+
+def _is_torn(history: LossHistory) -> bool:
+    """Return whether the errors on training and validation rows are far apart, next to that of guessing."""
+    difference, guess = history.end - history.training_end, history.guess
+    if not math.isfinite(guess):
+        return False
+    is_far = history.end > MIN_GAP_OF_LINE * history.training_end and difference > MIN_LOST_BY_LINE * guess
+    return history.is_error and is_far
 
 
 def _is_visible(history: LossHistory, rise: float, limit: float) -> bool:
@@ -252,12 +291,21 @@ def judge_memorization(history: LossHistory) -> Judgment | None:
         min_gain = MIN_MEMORIZED_WITH_RISE
     if training_gain < min_gain or useful > (MAX_GAIN_OVER_GUESS if is_known else MAX_USEFUL_GAIN):
         return None
-    reference = f"guessing has {history.guess:.3g}" if is_known else f"it began at {history.start:.3g}"
+    reference = (
+        Message("guessing has {guess}", guess=f"{history.guess:.3g}")
+        if is_known
+        else Message("it began at {start}", start=f"{history.start:.3g}")
+    )
     return Judgment(
         "warning",
         {"training loss": min(history.training), "best validation loss": best, "guessing": history.guess},
-        f"the network memorizes its training rows (loss {min(history.training):.3g}), and nothing of it holds for "
-        f"others: their loss is {best:.3g} at best, and {reference}",
+        Message(
+            "the network memorizes its training rows (loss {value}), and nothing of it holds for others: their loss "
+            "is {best} at best, and {reference}",
+            value=f"{min(history.training):.3g}",
+            best=f"{best:.3g}",
+            reference=reference,
+        ),
     )
 
 
@@ -281,6 +329,11 @@ def judge_capacity(history: LossHistory, *, is_linear: bool = False) -> Judgment
     return Judgment(
         "note",
         {"training loss": history.training_end, "validation loss": history.end, "at first": history.start},
-        f"training and validation loss have leveled off together, at {history.training_end:.3g} and {history.end:.3g} "
-        f"of {history.start:.3g} at first: the network cannot fit more",
+        Message(
+            "training and validation loss have leveled off together, at {training_end} and {end} of {start} at "
+            "first: the network cannot fit more",
+            training_end=f"{history.training_end:.3g}",
+            end=f"{history.end:.3g}",
+            start=f"{history.start:.3g}",
+        ),
     )

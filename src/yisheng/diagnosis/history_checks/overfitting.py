@@ -42,9 +42,16 @@ def overfitting(facts: RunFacts) -> Iterator[Finding]:
     judgment, memorization = judge_overfitting(history), judge_memorization(history)
     rows, columns = count_rows_and_columns(facts)
     if memorization is not None and 0 < rows <= columns:
-        cause = f"{memorization.cause}; {rows:,} rows cannot determine {columns:,} weights"
+        cause = Message(
+            "{cause}; {rows} rows cannot determine {columns} weights",
+            cause=memorization.cause,
+            rows=f"{rows:,}",
+            columns=f"{columns:,}",
+        )
         judgment = Judgment(memorization.severity, {**memorization.evidence, "rows": rows, "columns": columns}, cause)
     elif judgment is None or memorization is not None:
+        return
+    if judgment.severity == "note" and _is_line_on_images(facts):
         return
     regularization, change = _choose_regularization(facts)
     smaller = "" if facts.choice_name("model") == "linear" else "a smaller model, "
@@ -64,6 +71,11 @@ def overfitting(facts: RunFacts) -> Iterator[Finding]:
     )
 
 
+def _is_line_on_images(facts: RunFacts) -> bool:
+    """Return whether a linear model reads images: it can fit few of their shapes, and fewer columns are no remedy."""
+    return facts.choice_name("model") == "linear" and facts.spec is not None and facts.spec.is_image
+
+
 def _choose_regularization(facts: RunFacts) -> tuple[str, dict[str, Any]]:
     """Return a stronger regularization, in words and as settings."""
     if facts.spec is not None and facts.spec.is_image and not facts.config.get("augment"):
@@ -73,7 +85,11 @@ def _choose_regularization(facts: RunFacts) -> tuple[str, dict[str, Any]]:
     dropout, weight_decay = _option(facts, "model", "dropout"), _option(facts, "optimizer", "weight_decay")
     decay = None if weight_decay is None else max(MIN_WEIGHT_DECAY, 10 * weight_decay)
     if dropout is not None and dropout < MAX_DROPOUT:
-        text = f"dropout={MAX_DROPOUT}" if decay is None else f"weight_decay={decay:g}, or dropout={MAX_DROPOUT}"
+        text = (
+            f"dropout={MAX_DROPOUT}"
+            if decay is None
+            else Message("weight_decay={decay}, or dropout={max_dropout}", decay=f"{decay:g}", max_dropout=MAX_DROPOUT)
+        )
         return text, {"dropout": MAX_DROPOUT}
     return f"weight_decay={decay or MIN_WEIGHT_DECAY:g}", {} if decay is None else {"weight_decay": decay}
 

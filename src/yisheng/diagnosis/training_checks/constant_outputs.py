@@ -8,6 +8,7 @@ from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.training_checks.outweighed_loss import find_remaining_fraction
 from yisheng.diagnosis.wording import describe_shortage
 
 MAX_SPREAD = 0.02
@@ -48,6 +49,8 @@ def constant_outputs(case: Case) -> Iterator[Finding]:
     is_known = case.baseline_loss > 0
     if not differs or (is_known and not case.learned_less_than(MAX_LEARNED_FRACTION)):
         return
+    if not is_known and _is_learned(case):
+        return
     if not is_known and targets.is_floating_point() and _is_offset(case, float(targets.double().std())):
         return
     yield Finding(
@@ -66,6 +69,13 @@ def constant_outputs(case: Case) -> Iterator[Finding]:
             "the same way",
         ),
     )
+
+
+def _is_learned(case: Case) -> bool:
+    """Return whether the term of a sum that compares outputs with targets is below that of guessing, or unknown."""
+    if case.pairing is not None and case.pairing.is_only_term:
+        return False
+    return not find_remaining_fraction(case) >= 1 - MAX_LEARNED_FRACTION
 
 
 def _is_offset(case: Case, std: float) -> bool:

@@ -37,7 +37,7 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.has_line_search:
         return Message("the optimizer finds the size of its steps by a line search")
-    return describe_shortage(MIN_LOSSES if case.nonfinite_loss is None else 2, len(case.losses), Message("losses"))
+    return describe_shortage(MIN_LOSSES if case.nonfinite_loss is None else 2, len(case.losses), "losses")
 
 
 @register(
@@ -165,6 +165,8 @@ def _describe_large_updates(case: Case, largest: float, typical: float) -> str:
             end=f"{end:.4g}",
         )
     deviation, peak = case.probe.between_rows, max(case.losses)
+    if (case.probe.chance or 0.0) > MAX_SPREAD:
+        deviation = None  # rows differ by chance only, as they do behind a code that is ignored
     has_jumped = peak > MIN_JUMP * abs(case.first_loss) or largest > 1
     has_learned = case.baseline_loss > 0 and not case.learned_less_than(MAX_LEARNED_WITHOUT_INPUTS)
     if deviation is not None and deviation < MAX_SPREAD and has_jumped and not has_learned:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
@@ -16,13 +17,13 @@ MAX_LEARNED_FRACTION = 0.3
 """The squared error of a softmax is not reported if training has removed more than this fraction of the loss."""
 MIN_SEVERAL_LABELS = 0.05
 """Fraction of the rows that do not have exactly one label."""
-USE_LOGITS = "pass the raw output (logits) of the last layer to the loss"
+USE_LOGITS = Message("pass the raw output (logits) of the last layer to the loss")
 NONNEGATIVE_LOSSES = ("mse", "smooth_l1", "huber", "squared", "absolute")
 SCORE_RANGES = {
-    "softmax": "all scores are between 0 and 1",
-    "sigmoid": "all scores are between 0 and 1",
-    "relu": "no score can be below 0",
-    "tanh": "all scores are between -1 and 1",
+    "softmax": Message("all scores are between 0 and 1"),
+    "sigmoid": Message("all scores are between 0 and 1"),
+    "relu": Message("no score can be below 0"),
+    "tanh": Message("all scores are between -1 and 1"),
 }
 Problem = tuple[dict[str, Any], str, str]
 """Evidence, cause and remedy."""
@@ -33,7 +34,7 @@ def explain_skip(case: Case) -> str:
     if case.pairing is None:
         return NO_LOSS
     is_known = case.pairing.loss or any(call.function in ("kl_div", "poisson_nll_loss") for call in case.loss_calls)
-    return "" if is_known else "the kind of loss is unknown"
+    return "" if is_known else Message("the kind of loss is unknown")
 
 
 @register(
@@ -88,9 +89,20 @@ def _problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
     if pairing.is_only_term and _has_wrong_sign(pairing, case):
         yield (
             {"loss at the end": case.final_loss},
-            "the loss is negative, but a loss of this kind cannot be: its sign is reversed, so training makes the "
-            "predictions worse",
-            "remove the minus sign in front of the loss: optimizers minimize it",
+            Message(
+                "the loss is negative, but a loss of this kind cannot be: its sign is reversed, so training makes the "
+                "predictions worse"
+            ),
+            Message("remove the minus sign in front of the loss: optimizers minimize it"),
+        )
+    if pairing.loss and _is_maximized(case):
+        yield (
+            {"loss at the end": case.final_loss},
+            Message(
+                "the optimizer has maximize=True, and the loss is one that is to be small: training makes the "
+                "predictions worse"
+            ),
+            Message("remove maximize=True"),
         )
     if pairing.loss in ("nll", "soft_nll"):
         yield from _cross_entropy_problems(pairing, case)
@@ -103,29 +115,37 @@ def _shape_problems(pairing: Pairing) -> Iterator[Problem]:
     if pairing.expanded_shape is not None and shape:
         yield (
             {"output": list(shape), "compared": list(pairing.expanded_shape)},
-            f"an output of shape {shape} was broadcast to {pairing.expanded_shape} to match the targets: every row is "
-            "compared with every target",
-            "give output and target the same shape: target.view_as(output)",
+            Message(
+                "an output of shape {shape} was broadcast to {expanded} to match the targets: every row is compared "
+                "with every target",
+                shape=shape,
+                expanded=pairing.expanded_shape,
+            ),
+            Message("give output and target the same shape: target.view_as(output)"),
         )
     if pairing.flattened:
         yield (
             {"output": list(pairing.flattened), "compared": list(shape)},
-            f"an output of shape {pairing.flattened} was reshaped to {shape} as it is: the classes are on axis 1, so "
-            "that each row holds values of several positions instead of the classes of one",
-            "give cross_entropy the output (B, C, ...) itself, or movedim(1, -1) before the reshape",
+            Message(
+                "an output of shape {original} was reshaped to {shape} as it is: the classes are on axis 1, so that "
+                "each row holds values of several positions instead of the classes of one",
+                original=pairing.flattened,
+                shape=shape,
+            ),
+            Message("give cross_entropy the output (B, C, ...) itself, or movedim(1, -1) before the reshape"),
         )
     if pairing.softmax_axis is not None and shape:
         if shape[pairing.softmax_axis] == 1:
             yield (
                 {"output": list(shape)},
-                "the softmax is over one unit and therefore always 1: the loss cannot change",
-                "use one unit per class, or a sigmoid (binary_cross_entropy_with_logits) for one unit",
+                Message("the softmax is over one unit and therefore always 1: the loss cannot change"),
+                Message("use one unit per class, or a sigmoid (binary_cross_entropy_with_logits) for one unit"),
             )
         elif len(shape) == 2 and pairing.softmax_axis == 0:
             yield (
                 {"output": list(shape), "axis": 0},
-                "the softmax is over the samples of the batch instead of the classes",
-                "use dim=1 in the softmax",
+                Message("the softmax is over the samples of the batch instead of the classes"),
+                Message("use dim=1 in the softmax"),
             )
 
 
@@ -142,9 +162,14 @@ def _label_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
     if several > MIN_SEVERAL_LABELS:
         yield (
             {"rows without exactly one label": several, "labels": targets.shape[1]},
-            f"{several:.0%} of the rows have several labels or none, and the softmax gives each row a total of 1: the "
-            "labels compete",
-            "use binary_cross_entropy_with_logits on the raw output: each label then has a probability of its own",
+            Message(
+                "{fraction} of the rows have several labels or none, and the softmax gives each row a total of 1: the "
+                "labels compete",
+                fraction=f"{several:.0%}",
+            ),
+            Message(
+                "use binary_cross_entropy_with_logits on the raw output: each label then has a probability of its own"
+            ),
         )
 
 
@@ -158,8 +183,8 @@ def _divergence_problems(case: Case) -> Iterator[Problem]:
     if calls and all(call.output_total is not None and abs(call.output_total - 1) < 1e-2 for call in calls):
         yield (
             {"calls": len(calls), "sum of the output of a row": calls[0].output_total},
-            "kl_div requires log-probabilities, got probabilities: the outputs of a row sum to 1",
-            "use F.log_softmax(output, dim=1) instead of the softmax",
+            Message("kl_div requires log-probabilities, got probabilities: the outputs of a row sum to 1"),
+            Message("use F.log_softmax(output, dim=1) instead of the softmax"),
         )
 
 
@@ -171,17 +196,28 @@ def _rate_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
     if calls and positive and "log" not in before_exponent:
         yield (
             {"calls": len(calls)},
-            f"poisson_nll_loss takes the output for the logarithm of the rate (log_input=True), and {positive[0]} has "
-            "made it positive: the rate is the exponential of that",
-            "pass the raw output of the last layer, or log_input=False",
+            Message(
+                "poisson_nll_loss takes the output for the logarithm of the rate (log_input=True), and {operation} has "
+                "made it positive: the rate is the exponential of that",
+                operation=positive[0],
+            ),
+            Message("pass the raw output of the last layer, or log_input=False"),
         )
 
 
 def _has_wrong_sign(pairing: Pairing, case: Case) -> bool:
     """Return whether a loss that cannot be negative is negative."""
-    is_cross_entropy = pairing.loss == "nll" and pairing.operations[:1] == ("log_softmax",)
+    operations = pairing.operations
+    is_log_softmax = operations[:1] == ("log_softmax",) or operations[:2] == ("log", "softmax")
+    is_cross_entropy = pairing.loss == "nll" and is_log_softmax and not pairing.is_weighted
     cannot_be_negative = pairing.loss in NONNEGATIVE_LOSSES or is_cross_entropy
     return cannot_be_negative and len(case.losses) >= 3 and max(case.losses) < 0
+
+
+def _is_maximized(case: Case) -> bool:
+    """Return whether the optimizer climbs, and the loss has not been given a minus sign for that."""
+    climbs = all(group.get("maximize") for group in case.optimizer.param_groups)
+    return climbs and len(case.losses) >= 3 and min(case.losses) >= 0
 
 
 def _cross_entropy_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
@@ -192,19 +228,23 @@ def _cross_entropy_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
         before_softmax = operations[2:3]
     else:
         if pairing.loss == "nll" and pairing.output is not None and _are_not_log_probabilities(pairing.output):
-            kind = "probabilities" if operations[:1] == ("softmax",) else "raw outputs"
             yield (
                 {"largest": float(pairing.output.max())},
-                f"nll_loss requires log-probabilities, got {kind}",
-                "use cross_entropy on the raw outputs",
+                Message("nll_loss requires log-probabilities, got probabilities")
+                if operations[:1] == ("softmax",)
+                else Message("nll_loss requires log-probabilities, got raw outputs"),
+                Message("use cross_entropy on the raw outputs"),
             )
         return
     for name in before_softmax:
         if name in SCORE_RANGES:
             yield (
                 {"loss at the end": case.final_loss},
-                f"{name} is applied to the output before cross-entropy, which applies softmax itself: "
-                f"{SCORE_RANGES[name]}",
+                Message(
+                    "{name} is applied to the output before cross-entropy, which applies softmax itself: {range}",
+                    name=name,
+                    range=SCORE_RANGES[name],
+                ),
                 USE_LOGITS,
             )
 
@@ -215,20 +255,25 @@ def _other_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
     if pairing.loss == "binary_cross_entropy_with_logits" and last in ("sigmoid", "softmax", "relu"):
         yield (
             {},
-            f"{last} is applied to the output before binary cross-entropy with logits, which applies sigmoid itself",
+            Message(
+                "{name} is applied to the output before binary cross-entropy with logits, which applies sigmoid itself",
+                name=last,
+            ),
             USE_LOGITS,
         )
     if pairing.loss == "binary_cross_entropy" and "sigmoid" not in operations and "softmax" not in operations:
         yield (
             {},
-            "binary_cross_entropy requires probabilities, and neither sigmoid nor softmax is applied to the output",
-            "use binary_cross_entropy_with_logits on the raw output",
+            Message(
+                "binary_cross_entropy requires probabilities, and neither sigmoid nor softmax is applied to the output"
+            ),
+            Message("use binary_cross_entropy_with_logits on the raw output"),
         )
     if pairing.loss in ("mse", "squared") and last == "softmax" and case.learned_less_than(MAX_LEARNED_FRACTION):
         yield (
             {"fraction of the baseline loss removed": case.learned_fraction},
-            "the squared error of a softmax has almost no gradient if the network is confident and wrong",
-            "use cross_entropy on the raw outputs",
+            Message("the squared error of a softmax has almost no gradient if the network is confident and wrong"),
+            Message("use cross_entropy on the raw outputs"),
         )
 
 

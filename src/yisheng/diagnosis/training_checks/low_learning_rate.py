@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -29,7 +30,7 @@ VANISHED_LR = 1e-3
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.has_line_search:
-        return "the optimizer finds the size of its steps by a line search"
+        return Message("the optimizer finds the size of its steps by a line search")
     return describe_shortage(MIN_LOSSES, len(case.losses), "losses")
 
 
@@ -61,17 +62,35 @@ def low_learning_rate(case: Case) -> Iterator[Finding]:
         yield _build_finding(
             case,
             {"relative update": fastest, "eps": eps},
-            f"the eps={eps:g} of the optimizer is far above the gradients, and an update changes a weight by at most "
-            f"{fastest:.2g} times its size",
-            "use the optimizer's default eps=1e-8",
+            Message(
+                "the eps={eps} of the optimizer is far above the gradients, and an update changes a weight by at most "
+                "{factor} times its size",
+                eps=f"{eps:g}",
+                factor=f"{fastest:.2g}",
+            ),
+            Message("use the optimizer's default eps=1e-8"),
             case.config_change(eps=1e-8),
+        )
+    elif fastest < SMALL_UPDATE and fastest * case.steps < MAX_TOTAL_UPDATE and case.clipped_norm:
+        norm = case.clipped_norm
+        yield _build_finding(
+            case,
+            {"relative update": fastest, "norm of the gradients": norm},
+            Message(
+                "the gradients have a norm of {norm} in every recorded step, since they are clipped to it, and an "
+                "update changes a weight by at most {fastest} times its size",
+                norm=f"{norm:.3g}",
+                fastest=f"{fastest:.2g}",
+            ),
+            Message("raise the limit of the clipping 10 to 100 times, or leave it out: it should cut rare steps only"),
+            {},
         )
     elif fastest < SMALL_UPDATE and fastest * case.steps < MAX_TOTAL_UPDATE:
         yield _build_finding(
             case,
             {"relative update": fastest},
-            f"an update changes a weight by at most {fastest:.2g} times its size",
-            case.choose_remedy("multiply lr by 10 to 100", "multiply the learning rate by 10 to 100"),
+            Message("an update changes a weight by at most {factor} times its size", factor=f"{fastest:.2g}"),
+            case.choose_remedy(Message("multiply lr by 10 to 100"), Message("multiply the learning rate by 10 to 100")),
             case.config_change(lr="x 10"),
         )
 
@@ -96,11 +115,13 @@ def _examine_schedule(case: Case) -> Finding | None:
         return _build_finding(
             case,
             {"step": vanished_at, "from": highest},
-            f"the learning rate is close to zero from step {vanished_at} on",
+            Message("the learning rate is close to zero from step {step} on", step=vanished_at),
             case.choose_remedy(
-                "use schedule=cosine, which falls more slowly",
-                "step the schedule once per epoch, not per batch, or decay less; ReduceLROnPlateau needs mode='min' "
-                "for a loss",
+                Message("use schedule=cosine, which falls more slowly"),
+                Message(
+                    "step the schedule once per epoch, not per batch, or decay less; ReduceLROnPlateau needs "
+                    "mode='min' for a loss"
+                ),
             ),
             case.config_change(schedule="cosine"),
         )
@@ -109,8 +130,12 @@ def _examine_schedule(case: Case) -> Finding | None:
         return _build_finding(
             case,
             {"rate at the end": highest, "updates": case.steps},
-            f"the learning rate was still rising when training ended after {case.steps:,} updates, at {highest:.2g}",
-            "make the warm-up a few percent of all updates",
+            Message(
+                "the learning rate was still rising when training ended after {updates} updates, at {rate}",
+                updates=f"{case.steps:,}",
+                rate=f"{highest:.2g}",
+            ),
+            Message("make the warm-up a few percent of all updates"),
             {},
         )
     return None
@@ -129,8 +154,12 @@ def _build_finding(
         "low-learning-rate",
         "warning",
         {**evidence, "fraction of the loss gone": case.loss_reduction},
-        f"{symptom}, and the loss fell by {case.loss_reduction:.1%} in {len(case.losses)} steps: the updates are too "
-        "small",
+        Message(
+            "{symptom}, and the loss fell by {fall} in {steps} steps: the updates are too small",
+            symptom=symptom,
+            fall=f"{case.loss_reduction:.1%}",
+            steps=len(case.losses),
+        ),
         remedy,
         change=change,
     )

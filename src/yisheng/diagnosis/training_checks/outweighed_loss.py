@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator
 
 import torch
 from torch.nn import functional as F  # its common name
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case, constant_prediction_loss
@@ -17,6 +19,8 @@ MIN_UPDATES = 50
 """Before that, a penalty that is made small first may still leave room for the other term."""
 MIN_RATIO = 3.0
 """Other terms at first over the one that compares outputs with targets: equal shares are common and learn."""
+LAST_RECORDS = 4
+"""Recorded steps at the end: one batch may be an easy one."""
 MAX_LEARNED_FRACTION = 0.1
 """Fraction of the loss of guessing that the comparing term has lost at the end, of a term that is learned."""
 
@@ -24,10 +28,10 @@ MAX_LEARNED_FRACTION = 0.1
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.pairing is None or case.pairing.is_only_term:
-        return "the loss has one term, or none that compares outputs with targets"
+        return Message("the loss has one term, or none that compares outputs with targets")
     if case.steps < MIN_UPDATES or len(case.losses) != case.steps:
-        return "there are too few updates, or several losses in each"
-    return "" if _find_terms(case) else "the value of the term that compares outputs with targets is unknown"
+        return Message("there are too few updates, or several losses in each")
+    return "" if _find_terms(case) else Message("the value of the term that compares outputs with targets is unknown")
 
 
 @register(
@@ -69,10 +73,19 @@ def outweighed_loss(case: Case) -> Iterator[Finding]:
         "outweighed-loss",
         "warning",
         {"term at first": first, "other terms at first": other_terms, "term at the end": last, "guessing": guess},
-        f"of the first loss, {first + other_terms:.3g}, only {first:.3g} compare outputs with targets, and this term "
-        f"is not learned ({last:.3g}; guessing has {guess:.3g}): the other terms outweigh it",
-        f"multiply the other terms (a penalty, a second task) by {first / other_terms / 10:.1g}, or average them in "
-        "the same way as the term that compares",
+        Message(
+            "of the first loss, {loss}, only {first} compare outputs with targets, and this term is not learned "
+            "({last}; guessing has {guess}): the other terms outweigh it",
+            loss=f"{first + other_terms:.3g}",
+            first=f"{first:.3g}",
+            last=f"{last:.3g}",
+            guess=f"{guess:.3g}",
+        ),
+        Message(
+            "multiply the other terms (a penalty, a second task) by {factor}, or average them in the same way as the "
+            "term that compares",
+            factor=f"{first / other_terms / 10:.1g}",
+        ),
         source=case.sources.get("loss", ""),
     )
 
@@ -83,12 +96,38 @@ def _find_terms(case: Case) -> list[tuple[int, float]]:
     return [(step, value) for step, value in terms if math.isfinite(value) and step <= len(case.losses)]
 
 
-@torch.no_grad()
 def _compute_term(pairing: Pairing) -> float:
-    """Return the mean loss of the outputs and targets that a graph has kept, or NaN."""
+    """Return the value of the term that compares outputs and targets, or NaN if its graph does not show it."""
+    return compute_mean_loss(pairing) if pairing.reduction == "mean" else math.nan
+
+
+def find_remaining_fraction(case: Case) -> float:
+    """Return the term that compares outputs with targets at the end, relative to that of guessing; NaN if unknown.
+
+    In each of the last recorded steps it is compared with the best constant of the same batch.
+    """
+    fractions = []
+    for record in case.records[-LAST_RECORDS:]:
+        if record.pairing is None or record.targets is None:
+            continue
+        guess = constant_prediction_loss(record.pairing.loss, record.targets)
+        fractions.append(compute_mean_loss(record.pairing) / guess if guess > 0 else math.nan)
+    return statistics.median(fractions) if fractions and all(map(math.isfinite, fractions)) else math.nan
+
+
+@torch.no_grad()
+def compute_mean_loss(pairing: Pairing) -> float:
+    """Return the mean loss of the outputs and targets that a graph has kept, whatever it is reduced to, or NaN."""
     output, target = pairing.output, pairing.target
-    if output is None or target is None or pairing.reduction != "mean" or pairing.has_weights:
+    if pairing.difference is not None and pairing.loss in ("squared", "absolute"):
+        difference = pairing.difference.float()
+        return float((difference.square() if pairing.loss == "squared" else difference.abs()).mean())
+    if output is None or target is None or pairing.has_weights:
         return math.nan
+    if output.shape == target.shape and pairing.loss == "binary_cross_entropy":
+        return float(F.binary_cross_entropy(output.float(), target.float()))
+    if output.shape == target.shape and pairing.loss == "binary_cross_entropy_with_logits":
+        return float(F.binary_cross_entropy_with_logits(output.float(), target.float()))
     if pairing.loss == "nll" and output.ndim == 2:
         return float(F.nll_loss(output.float(), target))
     if pairing.loss == "mse" and output.shape == target.shape:
