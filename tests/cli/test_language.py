@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -115,10 +117,132 @@ def test_a_cross_validation_is_chinese(tmp_path, capsys):
     assert english_sentences(printed.out + printed.err) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tune", "data=iris", "model=linear", "epochs=1", "lr=0.01,0.1"],
+        ["lr-find", "data=iris", "model=linear", "steps=20", "seeds=1"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_search_and_a_range_test_are_chinese(words, tmp_path, capsys):
+    printed = run(capsys, *words, "doctor=off", f"out={tmp_path}")
+    assert english_sentences(printed.out + printed.err) == []
+    assert re.search(r"[\u4e00-\u9fff]", printed.err)
+
+
+def test_a_comparison_and_an_evaluation_are_chinese(tmp_path, capsys):
+    runs = []
+    for epochs in (1, 2):
+        words = ["train", "data=iris", "model=linear", f"epochs={epochs}", "doctor=off", f"out={tmp_path}"]
+        runs.append(run(capsys, *words).out.splitlines()[-1])
+    for words in (["compare", *runs], ["evaluate", runs[0]], ["evaluate", runs[0], "data=iris", "part=test"]):
+        printed = run(capsys, *words)
+        assert english_sentences(printed.out + printed.err) == [], words
+        assert re.search(r"[\u4e00-\u9fff]", printed.out)
+
+
+@pytest.mark.slow
+def test_an_ensemble_is_chinese(tmp_path, capsys):
+    (tmp_path / "rows.csv").write_text("a,b,y\n" + "".join(f"{n % 7},{n % 11},{n % 3}\n" for n in range(150)))
+    words = [f"data={tmp_path / 'rows.csv'}", "target=y", "budget=8s", "doctor=off", f"out={tmp_path / 'runs'}"]
+    printed = run(capsys, "train", *words)
+    assert english_sentences(printed.out + printed.err) == []
+    assert "集成了" in printed.err
+
+
+BAD_TABLES = {
+    "no target": ("a,b\n1,2\n3,4\n5,6\n", ["target=c"]),
+    "one value": ("a,y\n1,2\n3,2\n5,2\n", ["target=y"]),
+    "no rows": ("a,y\n", ["target=y"]),
+    "a wrong width": ("a,y\n1,2\n3\n5,6\n7,8\n", ["target=y"]),
+    "an open quote": ('a,y\n1,"2\n3,4\n', ["target=y"]),
+    "a text among numbers": ("a,y\n1,2\nx,3\n5,6\n", ["target=y", "kinds=a:number"]),
+    "an unknown kind": ("a,y\n1,2\n2,3\n5,6\n", ["target=y", "kinds=a:color"]),
+    "zero bytes": ("a,y\n1,2\n\0,3\n", ["target=y"]),
+    "no format of dates": ("a,y\n1,2\n2,3\n", ["target=y", "kinds=a:date:x"]),
+    "too many folds": ("a,y\n1,2\n3,4\n5,6\n", ["target=y", "folds=50"]),
+    "a wrong part": ("a,y\n1,2\n3,4\n5,6\n", ["target=y", "test=2.5"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_an_error_about_a_table_is_chinese(case, tmp_path, capsys):
+    content, settings = BAD_TABLES[case]
+    (tmp_path / "rows.csv").write_text(content, encoding="utf-8")
+    assert main(["train", f"data={tmp_path / 'rows.csv'}", *settings, f"out={tmp_path / 'runs'}", "lang=zh"]) in (2, 3)
+    problem, remedy = capsys.readouterr().err.splitlines()[-2:]
+    assert english_sentences(f"{problem}\n{remedy}") == []
+    assert all(re.search(r"[\u4e00-\u9fff]", line) for line in (problem, remedy))
+
+
 def test_an_error_is_chinese_and_its_code_is_the_same(capsys):
     assert main(["trian", "--lang", "zh"]) == 2
     names = ", ".join(list_commands())
     assert capsys.readouterr().err == f"yisheng: 未知命令 'trian'\n  你是指 train 吗？可用的有：{names}\n"
+
+
+DIVERGING = ["model=mlp", "optimizer=sgd", "lr=1e30", "epochs=2", "doctor=off"]
+ERRORS = {
+    "1: no space": (1, ["train", "data=iris", "epochs=1", "out=/proc/runs"]),
+    "2: a value": (2, ["train", "data=iris", "epochs=many"]),
+    "2: a name": (2, ["train", "data=iris", "model=mpl"]),
+    "2: a config": (2, ["train", "config=missing.toml"]),
+    "3: a missing file": (3, ["train", "data=missing.csv"]),
+    "3: no run folder": (3, ["diagnose", "missing"]),
+    "4: numbers that are not finite": (4, ["train", "data=iris", *DIVERGING]),
+    "5: a missing package": (5, ["train", "data=iris", "model=lightgbm"]),
+    "6: findings": (6, ["train", "data=iris", "model=mlp", "lr=1e-7", "epochs=40", "fail_on=warning"]),
+}
+"""Name of a case -> exit code and command."""
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors_of_each_exit_code_are_chinese(case, tmp_path, capsys, monkeypatch):
+    if case.startswith("1") and sys.platform != "linux":
+        pytest.skip("a folder without space")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    code, words = ERRORS[case]
+    assert main([*words, "--quiet", "lang=zh"]) == code
+    text = capsys.readouterr().err
+    problem, remedy = text.removeprefix("yisheng: ").splitlines()[-2:]
+    assert english_sentences(text) == []
+    assert re.search(r"[\u4e00-\u9fff]", problem)
+    assert re.search(r"[\u4e00-\u9fff]", remedy)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal of POSIX")
+def test_a_stopped_training_is_chinese(tmp_path):
+    words = ["train", "data=digits", "epochs=5000", "lang=zh", "out=runs"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "yisheng", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    assert child.stderr is not None
+    printed = [line for line, _ in zip(child.stderr, range(6), strict=False)]
+    child.send_signal(signal.SIGINT)
+    printed += child.stderr.readlines()
+    assert child.wait(60) == 130
+    assert english_sentences("".join(printed)) == []
+    assert "检查点" in printed[-2]
+
+
+def test_the_model_card_is_chinese_after_its_front_matter(tmp_path, capsys):
+    run(capsys, "train", "data=iris", "model=linear", "epochs=1", f"out={tmp_path}", "doctor=off", "--quiet")
+    (card,) = tmp_path.glob("*/README.md")
+    _, front, text = card.read_text(encoding="utf-8").split("---\n", 2)
+    assert "library_name: yisheng" in front
+    assert english_sentences(text) == []
+    assert "## 使用方法" in text
+
+
+def test_a_diagnosis_is_chinese(tmp_path, capsys):
+    run(capsys, "train", "data=iris", "model=mlp", "lr=1e-7", "epochs=40", f"out={tmp_path}", "--quiet")
+    (folder,) = tmp_path.iterdir()
+    text = run(capsys, "diagnose", str(folder)).out
+    assert english_sentences(text) == []
+    assert "学习率" in text
 
 
 @pytest.mark.parametrize("words", [("lang=zh", "explain"), ("explain", "--lang=zh"), ("explain", "--lang", "zh")])

@@ -12,6 +12,7 @@ from yisheng.cli._values import format_value
 from yisheng.core import files
 from yisheng.core.messages import Message, translate
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.stored_messages import restore_messages
 from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
 from yisheng.core.types import Score
 
@@ -67,7 +68,8 @@ def _format_leaderboard(board: Mapping[str, Any]) -> str:
     score = Message("{score} out of fold", score=board["score"].replace("_", "-"))
     model, interval = Message("model"), Message("95% interval")
     rows: list[list[str]] = [[Message("candidate"), model, score, interval, Message("seconds"), Message("weight")]]
-    for candidate in [*board["candidates"], {"name": "ensemble", "seconds": None, **(board["ensemble"] or {})}]:
+    tried = map(restore_messages, board["candidates"])
+    for candidate in [*tried, {"name": "ensemble", "seconds": None, **(board["ensemble"] or {})}]:
         value, low, high = (candidate.get(key) for key in ("value", "low", "high"))
         seconds, weight = candidate.get("seconds"), candidate.get("weight")
         status = candidate.get("status", "trained")

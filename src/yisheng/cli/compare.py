@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message, translate
 from yisheng.core.paths import parse_path
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_table, shorten
@@ -42,7 +43,9 @@ def run(arguments: Arguments) -> int:
     if arguments.json:
         print(json.dumps(_to_json(comparison), ensure_ascii=False))
     else:
-        print(_format(comparison) + ("" if out is None else f"\n\ncurves: {out}"))
+        print(_format(comparison))
+        if out is not None:
+            print("", translate(Message("curves: {path}", path=out)), sep="\n")
     return 0
 
 
@@ -56,32 +59,43 @@ def _format(comparison: Comparison) -> str:
     from yisheng.experiments.compare import describe_test
 
     name = display_score_key(comparison.score)
-    rows = [["run", "test", "", "validation", "", "baseline"]]
+    rows = [[Message("run"), Message("test"), "", Message("validation"), "", Message("baseline")]]
     for group in comparison.groups:
         row = [shorten(group.name, keep_end=True)]
         for part in ("test", "validation", "baseline"):
             score = group.value(part, comparison.score)
             row += ["-", ""] if score is None else [format_number(score[0].value), _format_spread(*score)]
         rows.append(row[:-1])
-    direction = "larger" if comparison.higher_is_better else "smaller"
-    lines = [f"{name} ({direction} is better; intervals of 95%)", "", format_table(rows)]
+    head = Message("{score} (smaller is better; intervals of 95%)", score=name)
+    if comparison.higher_is_better:
+        head = Message("{score} (larger is better; intervals of 95%)", score=name)
+    lines = [translate(head), "", format_table(rows)]
     if comparison.differing:
-        head = ["", *(shorten(group.name, 24, keep_end=True) for group in comparison.groups)]
+        columns = ["", *(shorten(group.name, 24, keep_end=True) for group in comparison.groups)]
         settings = [[key, *(shorten(value, 40) for value in values)] for key, values in comparison.differing.items()]
-        lines += ["", "what differs in the configs:", format_table([head, *settings])]
+        lines += ["", translate(Message("what differs in the configs:")), format_table([columns, *settings])]
     else:
-        lines += ["", "the configs do not differ"]
+        lines += ["", translate(Message("the configs do not differ"))]
     for test in comparison.tests:
         second, first = shorten(test.second, keep_end=True), shorten(test.first, keep_end=True)
-        lines += ["", f"{second} against {first}:", *(f"  {line}" for line in describe_test(test, name, format_number))]
+        heading = Message("{second} against {first}:", second=second, first=first)
+        lines += ["", translate(heading)]
+        lines += [f"  {translate(line)}" for line in describe_test(test, name, format_number)]
     count = len(comparison.tests)
     if count > 1:
-        lines += ["", f"{count} comparisons: the intervals are widened so that all of them hold together with 95%"]
+        note = Message(
+            "{count} comparisons: the intervals are widened so that all of them hold together with 95%", count=count
+        )
+        lines += ["", translate(note)]
     return "\n".join(lines)
 
 
 def _format_spread(score: Score, deviation: float | None) -> str:
-    return format_interval(score) if deviation is None else f"sd {format_number(deviation)}"
+    return (
+        format_interval(score)
+        if deviation is None
+        else translate(Message("sd {value}", value=format_number(deviation)))
+    )
 
 
 def _to_json(comparison: Comparison) -> dict[str, Any]:

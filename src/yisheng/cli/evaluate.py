@@ -23,7 +23,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
 from yisheng.core.types import Score
@@ -100,7 +100,9 @@ def _format(evaluation: Evaluation) -> str:
     if about is None:
         return "\n\n".join([format_scores(evaluation), *_format_groups(evaluation)])
     run_scores = about["run"]["scores"]
-    rows = [["", about["data"]["name"], "95% interval", f"run's own {about['run']['part']}", "difference", "baseline"]]
+    own = Message("run's own {part}", part=Message("test") if about["run"]["part"] == "test" else Message("validation"))
+    head = [about["data"]["name"], Message("95% interval"), own, Message("difference"), Message("baseline")]
+    rows = [["", *head]]
     for name, score in evaluation["test"].items():
         difference = f"{score.value - run_scores[name]:+.4f}" if name in run_scores else "-"
         baseline = evaluation["baseline"].get(name)
@@ -115,14 +117,24 @@ def _format(evaluation: Evaluation) -> str:
             ]
         )
     scored, total = about["data"]["scored"], about["data"]["rows"]
-    lines = [f"{scored:,} rows" + f" of {total:,}" * (scored < total), "", format_table(rows), ""]
+    count = Message("{n} rows", n=f"{scored:,}")
+    if scored < total:
+        count = Message("{n} rows of {total}", n=f"{scored:,}", total=f"{total:,}")
+    lines = [translate(count), "", format_table(rows), ""]
     lines += [line for text in _format_groups(evaluation) for line in (text, "")]
     ood = about["out_of_distribution"]
     if ood is not None:
         lines.append(
-            f"out of distribution: {100 * ood['fraction']:.1f}% of the rows ({100 * ood['expected']:.1f}% expected)"
+            translate(
+                Message(
+                    "out of distribution: {fraction} of the rows ({expected} expected)",
+                    fraction=f"{100 * ood['fraction']:.1f}%",
+                    expected=f"{100 * ood['expected']:.1f}%",
+                )
+            )
         )
-    return "\n".join([*lines, f"report: {evaluation.report}", str(evaluation.path)])
+    report = translate(Message("report: {path}", path=evaluation.report))
+    return "\n".join([*lines, report, str(evaluation.path)])
 
 
 def _format_groups(evaluation: Evaluation) -> list[str]:
@@ -131,7 +143,9 @@ def _format_groups(evaluation: Evaluation) -> list[str]:
     if not groups:
         return []
     names = list(dict.fromkeys(name for group in groups["groups"] for name in group["scores"]))[:MAX_GROUP_SCORES]
-    rows = [[groups["column"], "rows", *(cell for name in names for cell in (display_score_key(name), "95% interval"))]]
+    interval = Message("95% interval")
+    head = [cell for name in names for cell in (display_score_key(name), interval)]
+    rows = [[groups["column"], Message("rows"), *head]]
     for group in groups["groups"]:
         scores = [Score(**group["scores"][name]) if name in group["scores"] else None for name in names]
         cells = [c for s in scores for c in ((format_number(s.value), format_interval(s)) if s else ("-", ""))]
@@ -139,7 +153,12 @@ def _format_groups(evaluation: Evaluation) -> list[str]:
     small_groups = [group["group"] for group in groups["groups"] if group["rows"] < groups["few_rows"]]
     notes = []
     if small_groups:
-        notes.append(f"note: fewer than {groups['few_rows']} rows, little is known: {', '.join(small_groups)}")
+        names_of_groups = ", ".join(small_groups)
+        notes.append(
+            Message(
+                "note: fewer than {n} rows, little is known: {groups}", n=groups["few_rows"], groups=names_of_groups
+            )
+        )
     if groups["omitted"]:
-        notes.append(f"note: {groups['omitted']:,} smaller groups are left out")
-    return ["\n".join([format_table(rows), *notes])]
+        notes.append(Message("note: {n} smaller groups are left out", n=f"{groups['omitted']:,}"))
+    return ["\n".join([format_table(rows), *map(translate, notes)])]

@@ -22,6 +22,7 @@ import json
 from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message, translate
 
 
 def run(arguments: Arguments) -> int:
@@ -43,7 +44,8 @@ def run(arguments: Arguments) -> int:
         print(json.dumps({"run": test.path, "report": report, **test.to_json()}, ensure_ascii=False))
         return 0
     if not arguments.quiet:
-        print(f"{test.describe()}\n{test.caveats[0]}\nreport: {report}")
+        print(translate(test.describe()), translate(test.caveats[0]), sep="\n")
+        print(translate(Message("report: {path}", path=report)))
     print(test.path)
     return 0
 

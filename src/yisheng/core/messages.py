@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import string
 import sys
@@ -63,12 +64,14 @@ class Message(str):
         return _restore_message, (self.template, dict(self.values))
 
     def to_json(self) -> dict[str, Any]:
-        """Return template and values as plain data.
+        """Return template and values as plain data; NaN and infinity, which JSON does not have, are texts.
 
         >>> Message("{n} rows", n=3).to_json()
         {'template': '{n} rows', 'values': {'n': 3}}
+        >>> Message("the loss is {loss}", loss=float("nan")).to_json()["values"]
+        {'loss': 'nan'}
         """
-        values = {name: v.to_json() if isinstance(v, Message) else v for name, v in self.values.items()}
+        values = {name: _to_plain(value) for name, value in self.values.items()}
         return {"template": self.template, "values": values}
 
     @classmethod
@@ -89,6 +92,12 @@ class Message(str):
                 raise ValueError(f"field {field!r} of a stored message is not a plain name")
         values = {name: cls.from_json(v) if isinstance(v, Mapping) else v for name, v in data["values"].items()}
         return cls(data["template"], **values)
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, Message):
+        return value.to_json()
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _restore_message(template: str, values: dict[str, Any]) -> Message:

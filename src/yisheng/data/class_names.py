@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from yisheng.core.errors import UsageError, suggest
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, join_messages
 from yisheng.data.tables.literals import match_yes_no, spelling_key
 
 MAX_LISTED = 8
@@ -41,12 +41,12 @@ FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
 """Form -> what it does to a name; applied in this order."""
 ABOUT_FORMS: Mapping[str, str] = MappingProxyType(
     {
-        "nfkc": "full-width and decomposed characters become ordinary ones (Unicode NFKC)",
-        "unquote": "quotes around a name are removed",
-        "strip-dot": "dots at the end of a name are removed",
-        "separators": "hyphens and underscores become blanks",
-        "blanks": "several blanks become one, and those around a name are removed",
-        "casefold": "upper and lower case are the same",
+        "nfkc": Message("full-width and decomposed characters become ordinary ones (Unicode NFKC)"),
+        "unquote": Message("quotes around a name are removed"),
+        "strip-dot": Message("dots at the end of a name are removed"),
+        "separators": Message("hyphens and underscores become blanks"),
+        "blanks": Message("several blanks become one, and those around a name are removed"),
+        "casefold": Message("upper and lower case are the same"),
     }
 )
 
@@ -187,7 +187,8 @@ def list_names(names: Sequence[str]) -> str:
     "'a', 'b '"
     """
     listed = ", ".join(repr(name if len(name) <= 40 else f"{name[:37]}...") for name in names[:MAX_LISTED])
-    return listed + f" and {len(names) - MAX_LISTED:,} more" * (len(names) > MAX_LISTED)
+    more = len(names) - MAX_LISTED
+    return Message("{names} and {count} more", names=listed, count=f"{more:,}") if more > 0 else listed
 
 
 def suggest_forms(model: Sequence[str], rows: Sequence[str]) -> str:
@@ -201,6 +202,7 @@ def suggest_forms(model: Sequence[str], rows: Sequence[str]) -> str:
     forms = find_forms(model, rows)
     if not forms and len(model) == len(rows) <= MAX_LISTED and not any("," in name or ":" in name for name in rows):
         pairs = ",".join(f"{old}:{new}" for old, new in zip(rows, model, strict=True))
-        return f"if they are the same classes, rename them: labels={pairs}" if not set(model) & set(rows) else ""
-    about = "; ".join(ABOUT_FORMS[form] for form in forms)
-    return f"use labels={','.join(forms)} ({about})" if forms else ""
+        remedy = Message("if they are the same classes, rename them: labels={pairs}", pairs=pairs)
+        return remedy if not set(model) & set(rows) else ""
+    about = join_messages(ABOUT_FORMS[form] for form in forms)
+    return Message("use labels={forms} ({about})", forms=",".join(forms), about=about) if forms else ""

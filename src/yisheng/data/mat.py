@@ -67,7 +67,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     try:
         return dict(_read_variables(content[128:], order))
     except (ValueError, KeyError, struct.error, zlib.error) as error:
-        _refuse(path, str(error))
+        _refuse(path, error)
 
 
 def _read_variables(content: memoryview, order: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -91,7 +91,13 @@ def _split_elements(content: memoryview, order: str) -> Iterator[tuple[int, memo
         if kind >> 16:
             kind, length, start, end = kind & 0xFFFF, kind >> 16, position + 4, position + 8
         if start + length > min(end, len(content)):
-            raise ValueError(f"an element claims {length:,} bytes, there are {len(content) - start:,}")
+            raise ValueError(
+                Message(
+                    "an element claims {claimed} bytes, there are {present}",
+                    claimed=f"{length:,}",
+                    present=f"{len(content) - start:,}",
+                )
+            )
         yield kind, content[start : start + length]
         position = end
 
@@ -101,9 +107,9 @@ def _decompress(data: memoryview, limit: int) -> memoryview:
     stream = zlib.decompressobj()
     content = stream.decompress(data, limit + 1)
     if len(content) > limit:
-        raise ValueError(f"its compressed data grows beyond {limit:,} bytes")
+        raise ValueError(Message("its compressed data grows beyond {limit} bytes", limit=f"{limit:,}"))
     if not stream.eof:
-        raise ValueError("a compressed element is cut off")
+        raise ValueError(Message("a compressed element is cut off"))
     return memoryview(content)
 
 
@@ -111,22 +117,22 @@ def _read_variable(data: memoryview, order: str) -> tuple[str, np.ndarray] | Non
     """Return the name and values of an array of real numbers, None for other variables."""
     elements = list(islice(_split_elements(data, order), 5))
     if not elements or len(elements[0][1]) != 8:
-        raise ValueError("a variable lacks its flags")
+        raise ValueError(Message("a variable lacks its flags"))
     (flags,) = struct.unpack_from(order + "I", elements[0][1])
     if flags & 0xFF not in CLASSES or flags & _COMPLEX:
         return None
     if len(elements) != 4 or elements[3][0] not in DTYPES:
-        raise ValueError("a variable does not have flags, sizes, name and values")
+        raise ValueError(Message("a variable does not have flags, sizes, name and values"))
     _, (_, sizes), (_, name), (stored, values) = elements
     shape = tuple(np.frombuffer(sizes, f"{order}i4").tolist())
     if not 2 <= len(shape) <= MAX_AXES or min(shape) < 0:
-        raise ValueError(f"a variable has the sizes {shape[:MAX_AXES]}, which are not valid")
+        raise ValueError(Message("a variable has the sizes {sizes}, which are not valid", sizes=shape[:MAX_AXES]))
     array = np.frombuffer(values, order + DTYPES[stored]).reshape(shape, order="F")
     with np.errstate(invalid="ignore"):  # a damaged file may store NaN for whole numbers
         return bytes(name[:64]).decode("ascii", "replace"), array.astype(CLASSES[flags & 0xFF], copy=False)
 
 
-def _refuse(path: Path, problem: str) -> NoReturn:
+def _refuse(path: Path, problem: str | Exception) -> NoReturn:
     raise DataError(
         Message("{path} is not an intact MATLAB file of level 5: {problem}", path=path, problem=problem),
         Message("download it again, or use another copy of it"),

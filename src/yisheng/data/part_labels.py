@@ -73,10 +73,14 @@ def _report_absent(trained: Sequence[str], absent: Mapping[str, int], *, has_for
         ABSENT_CHECK,
         "warning",
         {"count": len(absent), "first": list(first)[:5], "rows": first, "training labels": list(trained[:MAX_COUNTED])},
-        f"no training row has the labels {list_names(list(absent))}, but {rows:,} validation and test rows do: "
-        "they cannot be predicted correctly",
+        Message(
+            "no training row has the labels {labels}, but {rows} validation and test rows do: they "
+            "cannot be predicted correctly",
+            labels=list_names(list(absent)),
+            rows=f"{rows:,}",
+        ),
         (has_forms and suggest_forms(trained, list(absent)))
-        or "add training rows of these classes, or correct the labels",
+        or Message("add training rows of these classes, or correct the labels"),
     )
 
 
@@ -92,8 +96,11 @@ def _check_forms(classes: Sequence[str], y: np.ndarray, part: np.ndarray | None)
             FORM_CHECK,
             "warning",
             {"rows": dict(list(rows.items())[:MAX_COUNTED])},
-            f"classes differ only in their form: {'; '.join(list_names(group) for group in merged[:5])}",
-            f"if they are one class, use labels={forms[0]} ({ABOUT_FORMS[forms[0]]})",
+            Message(
+                "classes differ only in their form: {classes}",
+                classes="; ".join(list_names(group) for group in merged[:5]),
+            ),
+            Message("if they are one class, use labels={form} ({about})", form=forms[0], about=ABOUT_FORMS[forms[0]]),
         )
     ]
 

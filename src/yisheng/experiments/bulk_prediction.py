@@ -163,7 +163,13 @@ class _Writer:
     def resume(self) -> None:
         """Continue the existing part."""
         self.partial.resume(self._provenance)
-        logger.info(f"continuing {self.partial.path} after its {self.partial.tally.rows:,} predictions")
+        logger.info(
+            Message(
+                "continuing {path} after its {rows} predictions",
+                path=self.partial.path,
+                rows=f"{self.partial.tally.rows:,}",
+            )
+        )
 
     def write(self, caught: list[int]) -> None:
         """Predict and append the remaining inputs."""

@@ -15,6 +15,7 @@ from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_keys import parse_score_key
 from yisheng.core.types import Dataset
+from yisheng.core.validation_texts import describe_invalid
 from yisheng.evaluation.corrected_intervals import LEVEL
 from yisheng.experiments.other_data.result import Evaluation
 from yisheng.experiments.significance import ComparedRun, RunGroup, SignificanceTest, compare_groups
@@ -90,17 +91,32 @@ def describe_test(test: SignificanceTest, score: str, number: Callable[[float], 
     """
     difference = test.difference
     if difference is None or difference.low is None or difference.high is None:
-        return [f"it is unknown whether they differ: {test.message}", *test.remedy]
+        return [Message("it is unknown whether they differ: {reason}", reason=test.message), *test.remedy]
     signed = ["+" * (value > 0) + number(value) for value in (difference.value, difference.low, difference.high)]
-    side = "above" if difference.low > 0 else "below"
-    unclear = "no significant difference: the interval includes zero"
+    unclear = Message("no significant difference: the interval includes zero")
     outcome = {
-        "better": f"it is better: the whole interval is {side} zero",
-        "worse": f"it is worse: the whole interval is {side} zero",
-        "unclear": unclear if difference.low < difference.high else "there is no difference",
-    }[test.outcome]
-    measured = f"{test.part} {score} {signed[0]} (95% interval {signed[1]} to {signed[2]}), {test.message}"
+        ("better", True): Message("it is better: the whole interval is above zero"),
+        ("better", False): Message("it is better: the whole interval is below zero"),
+        ("worse", True): Message("it is worse: the whole interval is above zero"),
+        ("worse", False): Message("it is worse: the whole interval is below zero"),
+    }.get((test.outcome, difference.low > 0), unclear)
+    if difference.low >= difference.high and test.outcome == "unclear":
+        outcome = Message("there is no difference")
+    measured = Message(
+        "{score} {difference} (95% interval {low} to {high}), {how}",
+        score=_name_score(test.part, score),
+        difference=signed[0],
+        low=signed[1],
+        high=signed[2],
+        how=test.message,
+    )
     return [measured, outcome, *test.remedy]
+
+
+def _name_score(part: str, score: str) -> Message:
+    if part == "test":
+        return Message("test {score}", score=score)
+    return Message("validation {score}", score=score)
 
 
 def draw_comparison(comparison: Comparison, out: Path) -> None:
@@ -127,7 +143,8 @@ def draw_comparison(comparison: Comparison, out: Path) -> None:
     ]
     conclusions = []
     for number, (label, test) in enumerate(zip(labels[1:], comparison.tests, strict=True), 2):
-        heading = f"{number} ({label}) against 1 ({labels[0]})"
+        names = {"number": number, "label": label, "first_label": labels[0]}
+        heading = Message("{number} ({label}) against 1 ({first_label})", **names)
         lines = describe_test(test, score_name(comparison.score), format_number)
         conclusions.append(comparison_page.Conclusion(test.outcome, [heading, *lines]))
     comparison_page.write_comparison(out, contenders, comparison.score, comparison.differing, conclusions)
@@ -180,7 +197,7 @@ def _read_group(paths: Sequence[Path]) -> RunGroup:
     keys = dict.fromkeys(key for config in values for key in config if key not in ("seed", *IGNORED_KEYS))
     differing = [key for key in keys if len({str(config.get(key)) for config in values}) > 1]
     if differing or len({run.data_sha256 for run in runs}) > 1:
-        difference = ", ".join(differing) or "their data"
+        difference = ", ".join(differing) or Message("their data")
         raise UsageError(
             Message(
                 "runs of a group may differ in their seed only; {name} differ in {difference}",
@@ -207,7 +224,7 @@ def _read_compared_run(path: Path) -> ComparedRun:
     try:
         cross_validation = CrossValidation.model_validate(files.read_json(cv_path))
     except ValidationError as error:
-        problem = error.errors()[0]["msg"]
+        problem = describe_invalid(error.errors()[0])
         raise DataError(
             Message("{cv_path} is damaged: {problem}", cv_path=cv_path, problem=problem),
             Message("use yisheng evaluate {path}", path=path),
@@ -239,7 +256,7 @@ def _choose_score(runs: Sequence[ComparedRun], requested: str | None) -> str:
         measured = [score for part in ("test", "validation") for score in runs[0].scores.get(part, {})]
         name = next((score for score in measured if score in common), name)
     if name not in common:
-        remedy = suggest(name, common) if common else "compare runs of the same task"
+        remedy = suggest(name, common) if common else Message("compare runs of the same task")
         raise UsageError(Message("not all of the runs have the score {name}", name=f"{name!r}"), remedy)
     return name
 

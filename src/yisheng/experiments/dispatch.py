@@ -231,7 +231,7 @@ def evaluate_on(
     request = resolve_request(request, Spec.from_json(run.description["spec"]))
     if not is_own_data(run, request):
         return evaluate_other(run.path, request, name=name, write_predictions=write_predictions, groups=groups)
-    logger.info("this is the data of the training: the run's own parts are scored again, not all rows")
+    logger.info(Message("this is the data of the training: the run's own parts are scored again, not all rows"))
     return evaluate(run.path, request.data if isinstance(request.data, Dataset) else None, groups=groups)
 
 

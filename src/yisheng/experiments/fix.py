@@ -150,7 +150,9 @@ class _Fixer:
                 end_reason = "the last remedy did not help"
                 break
             current = attempt
-        logger.info(f"fix: ended because {end_reason}; the best run is {best.folder.path}")
+        logger.info(
+            Message("fix: ended because {reason}; the best run is {path}", reason=end_reason, path=best.folder.path)
+        )
         fix = Fix(score=metric.key, rounds=rounds, best=best.folder.path.name, end_reason=end_reason)
         files.write_json(best.folder.file(RunFolder.FIX), fix.to_json())
         run_page.write_run_page(best.folder.path)
@@ -201,7 +203,7 @@ class _Fixer:
         (folder,) = folders
         resolved = folder.config.resolve(self.data.spec, len(self.split.train))
         if error is not None:
-            logger.info(f"{folder.path} broke off: {error.problem}")
+            logger.info(Message("{path} broke off: {problem}", path=folder.path, problem=error.problem))
             return Attempt(folder, resolved, error=error)
         predictions = self._predict_validation(folder, resolved)
         metric = self._choose_metric(folder, resolved) if metric is None else metric

@@ -78,7 +78,9 @@ def find_lr(
             assembly = assemble(seeded, data, split_dataset(seeded, data), device, weights)
             with machine.use_threads(count_useful_threads(assembly)):
                 curves.append(run_range_test(assembly, seed=seed, low=low, high=high, steps=steps))
-        logger.info(f"lr-find: seed {seed}, {len(curves[-1].lr)} of {steps} steps")
+        logger.info(
+            Message("lr-find: seed {seed}, {done} of {steps} steps", seed=seed, done=len(curves[-1].lr), steps=steps)
+        )
     resolved = assembly.config
     test = LearningRateTest(
         path="",
@@ -105,7 +107,7 @@ def _write_result(folder: RunFolder, test: LearningRateTest) -> None:
     files.write_file(folder.file(RunFolder.REPORT), lr_find_page.render_lr_find_page(test))
 
 
-def explain_limits(test: LearningRateTest, assembly: Assembly) -> list[str]:
+def explain_limits(test: LearningRateTest, assembly: Assembly) -> list[Message]:
     """Return sentences on when the suggestion misleads: those that apply to this test first, then those of any test.
 
     Sources: Smith, 2017, section 3.3; Wu, Ren, Liao and Grosse, "Understanding short-horizon bias in stochastic
@@ -114,34 +116,63 @@ def explain_limits(test: LearningRateTest, assembly: Assembly) -> list[str]:
     sentences = []
     if test.minimum_tenth is None:
         sentences.append(
-            "The loss did not fall by 2% with any seed: nothing can be suggested. Use more steps= or a larger high=."
+            Message(
+                "The loss did not fall by 2% with any seed: nothing can be suggested. Use more steps= or a larger "
+                "high=."
+            )
         )
     elif test.minimum_tenth.factor > MAX_AGREEING_FACTOR:
         sentences.append(
-            f"The seeds disagree: their suggestions differ by a factor of {test.minimum_tenth.factor:.1f}. Use more "
-            "steps= or seeds=, and compare some rates by complete trainings."
+            Message(
+                "The seeds disagree: their suggestions differ by a factor of {factor}. Use more steps= or seeds=, and "
+                "compare some rates by complete trainings.",
+                factor=f"{test.minimum_tenth.factor:.1f}",
+            )
         )
     last_rates = test.high * (test.low / test.high) ** LAST_STEPS
     if any(curve.minimum is not None and curve.minimum >= last_rates for curve in test.curves):
-        sentences.append(f"The loss still fell near the largest rate: use a larger high= than {test.high:g}.")
-    length = f"A run with this config makes {test.updates:,} updates. " if test.updates > LONG_RUN * test.steps else ""
+        sentences.append(
+            Message("The loss still fell near the largest rate: use a larger high= than {high}.", high=f"{test.high:g}")
+        )
+    first = Message(
+        "The test sees the first {steps} updates only. The rate with which the loss falls fastest at first is often "
+        "not the one with which a long training ends best.",
+        steps=f"{test.steps:,}",
+    )
+    if test.updates > LONG_RUN * test.steps:
+        first = Message(
+            "The test sees the first {steps} updates only. A run with this config makes {updates} updates. The rate "
+            "with which the loss falls fastest at first is often not the one with which a long training ends best.",
+            steps=f"{test.steps:,}",
+            updates=f"{test.updates:,}",
+        )
     sentences += [
-        f"The test sees the first {test.steps:,} updates only. {length}The rate with which the loss falls fastest at "
-        "first is often not the one with which a long training ends best.",
-        f"It holds for batches of {test.batch:,}: larger batches allow larger rates (for SGD up to about as many "
-        "times).",
-        f"The test ignores the schedule. With schedule={test.schedule} the rate is that of lr= times a factor: a "
-        "schedule that decays or has a peak allows a larger lr= than a constant rate.",
-        "Each rate is reached from smaller ones, which is a warm-up: a training that begins at the suggested rate "
-        "may diverge, above all with Adam or without normalization layers.",
+        first,
+        Message(
+            "It holds for batches of {rows}: larger batches allow larger rates (for SGD up to about as many times).",
+            rows=f"{test.batch:,}",
+        ),
+        Message(
+            "The test ignores the schedule. With schedule={schedule} the rate is that of lr= times a factor: a "
+            "schedule that decays or has a peak allows a larger lr= than a constant rate.",
+            schedule=test.schedule,
+        ),
+        Message(
+            "Each rate is reached from smaller ones, which is a warm-up: a training that begins at the suggested rate "
+            "may diverge, above all with Adam or without normalization layers."
+        ),
     ]
     if assembly.config.weights is not None:
         sentences.append(
-            "The weights are pretrained: a rate that lowers the training loss fastest may destroy what they know. "
-            "Compare the validation scores of short runs."
+            Message(
+                "The weights are pretrained: a rate that lowers the training loss fastest may destroy what they know. "
+                "Compare the validation scores of short runs."
+            )
         )
     sentences.append(
-        "To be sure, train: yisheng tune lr=log(...) compares rates by the validation scores of complete trainings."
+        Message(
+            "To be sure, train: yisheng tune lr=log(...) compares rates by the validation scores of complete trainings."
+        )
     )
     return sentences
 

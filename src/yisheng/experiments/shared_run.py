@@ -133,7 +133,7 @@ def follow(assembly: Assembly, peers: Peers, folder: Path, threads: int) -> None
                     peers.stop_signal, problem, Message("continue with: yisheng resume {folder}", folder=folder)
                 )
         require_equal_weights(assembly.state, peers)
-        logger.info(f"the training ended after step {assembly.state.step}")
+        logger.info(Message("the training ended after step {step}", step=assembly.state.step))
 
 
 @contextlib.contextmanager

@@ -126,19 +126,24 @@ def compare_groups(
     hashes = {run.data_sha256 for group in (first, second) for run in group.runs}
     evaluated = {run.evaluated_run is not None for group in (first, second) for run in group.runs}
     if len(evaluated) > 1:
-        return _unknown(first, second, "one of them is an evaluation on other data, the other a run on its own data")
+        message = Message("one of them is an evaluation on other data, the other a run on its own data")
+        return _unknown(first, second, message)
     if len(hashes) > 1 or None in hashes:
-        action = "evaluated" if True in evaluated else "trained"
-        return _unknown(first, second, f"they were {action} on different data, so their scores cannot be compared")
+        message = Message("they were trained on different data, so their scores cannot be compared")
+        if True in evaluated:
+            message = Message("they were evaluated on different data, so their scores cannot be compared")
+        return _unknown(first, second, message)
     if first.is_cross_validated and second.is_cross_validated:
         return _test_over_folds(first, second, score, higher_is_better, level)
     if first.is_cross_validated or second.is_cross_validated:
-        message = "one of them is a cross-validation, the other is not"
+        message = Message("one of them is a cross-validation, the other is not")
         return _unknown(first, second, message, _commands_to_compare(first, second))
     if min(len(first.runs), len(second.runs)) < 2:
-        message = "the score of a single run does not show how much of it is due to its random seed"
+        message = Message("the score of a single run does not show how much of it is due to its random seed")
         if True in evaluated:
-            remedy = "train each with several seeds, evaluate all on this data: yisheng compare A1,A2,A3 B1,B2,B3"
+            remedy = Message(
+                "train each with several seeds, evaluate all on this data: yisheng compare A1,A2,A3 B1,B2,B3"
+            )
             return _unknown(first, second, message, (remedy,))
         return _unknown(first, second, message, _commands_to_compare(first, second))
     return _test_over_seeds(first, second, score, higher_is_better, level, data)
@@ -151,15 +156,17 @@ def _test_over_folds(
     values, other_values = _scores_by_fold(first, score), _scores_by_fold(second, score)
     common = [fold for fold in values if fold in other_values]
     if len(common) < 2:
-        remedy = "give both the same seed=, folds=, repeats=, test= and split="
-        return _unknown(first, second, "they do not have the same folds, so their scores cannot be paired", (remedy,))
+        message = Message("they do not have the same folds, so their scores cannot be paired")
+        remedy = Message("give both the same seed=, folds=, repeats=, test= and split=")
+        return _unknown(first, second, message, (remedy,))
     ratio = _validation_ratio(first, set(common))
     difference = corrected_interval([other_values[fold] - values[fold] for fold in common], ratio, level=level)
-    in_both = " that both have" if len(common) < max(len(values), len(other_values)) else ""
-    message = f"paired over {len(common)} folds{in_both}"
+    message = Message("paired over {folds} folds", folds=len(common))
+    if len(common) < max(len(values), len(other_values)):
+        message = Message("paired over {folds} folds that both have", folds=len(common))
     test = SignificanceTest(first.name, second.name, "unclear", message, "folds", "validation")
     test = replace(test, paired=True, n=len(common), level=level, difference=difference)
-    return _decide(test, difference, higher_is_better, "more repeats make the interval narrower: repeats=5")
+    return _decide(test, difference, higher_is_better, Message("more repeats make the interval narrower: repeats=5"))
 
 
 def _scores_by_fold(group: RunGroup, score: str) -> dict[str, float]:
@@ -191,7 +198,7 @@ def _test_over_seeds(
     try:
         (rows, ratio), (other_rows, other_ratio) = (_rows_by_seed(group, part, data) for group in (first, second))
     except YishengError as error:
-        message = f"it is unknown whether the seeds drew different {part} rows: {error.problem}"
+        message = Message("it is unknown whether the seeds drew different rows: {problem}", problem=error.problem)
         return _unknown(first, second, message, (error.remedy,))
     has_fixed_rows = len({*rows.values(), *other_rows.values()}) == 1
     mean_ratio = 0.0 if has_fixed_rows else (ratio + other_ratio) / 2
@@ -200,16 +207,21 @@ def _test_over_seeds(
     if paired:
         differences = [other_values[seed] - values[seed] for seed in seeds]
         difference = corrected_interval(differences, mean_ratio, level=level)
-        message, n = f"paired over {len(seeds)} seeds", len(seeds)
+        message, n = Message("paired over {seeds} seeds", seeds=len(seeds)), len(seeds)
     else:
         groups = list(other_values.values()), list(values.values())
         difference = welch_interval(*groups, mean_ratio, level=level)
-        message = f"{len(values)} and {len(other_values)} seeds, which cannot be paired"
+        message = Message(
+            "{first} and {second} seeds, which cannot be paired", first=len(values), second=len(other_values)
+        )
         n = min(len(values), len(other_values))
     if has_fixed_rows:
-        message += f"; the {part} rows are the same for all seeds, so it holds for these rows"
+        holds = Message("the validation rows are the same for all seeds, so it holds for these rows")
+        if part == "test":
+            holds = Message("the test rows are the same for all seeds, so it holds for these rows")
+        message = Message("{how}; {holds}", how=message, holds=holds)
     test = SignificanceTest(first.name, second.name, "unclear", message, "seeds", part, paired, n, level, difference)
-    return _decide(test, difference, higher_is_better, "more seeds make the interval narrower")
+    return _decide(test, difference, higher_is_better, Message("more seeds make the interval narrower"))
 
 
 def _scores_by_seed(group: RunGroup, part: str, score: str) -> dict[int, float]:
@@ -254,7 +266,11 @@ def _commands_to_compare(first: RunGroup, second: RunGroup) -> tuple[str, ...]:
     """Return the commands that make the two groups comparable: a cross-validation of both over the same folds."""
     configs = [group.runs[0].config for group in (first, second)]
     if any(config.data.name == IN_MEMORY for config in configs):
-        return ("train both with folds=5 on the same data and with the same seed, and compare the cross-validations",)
+        return (
+            Message(
+                "train both with folds=5 on the same data and with the same seed, and compare the cross-validations"
+            ),
+        )
     cross_validated = next((config for config in configs if config.folds), None)
     folds, repeats = (cross_validated.folds, cross_validated.repeats) if cross_validated else (5, 1)
     keys = f"folds={folds}" + (f" repeats={repeats}" if repeats > 1 else "")
@@ -266,5 +282,5 @@ def _commands_to_compare(first: RunGroup, second: RunGroup) -> tuple[str, ...]:
             validation = "" if config.validation == "auto" else " validation=auto"
             new_seed = f" seed={seed}" if config.seed != seed else ""
             commands.append(f"yisheng train {argument} {keys}{validation}{new_seed}")
-    alternative = ("or train each with several seeds: yisheng compare A1,A2,A3 B1,B2,B3",)
+    alternative = (Message("or train each with several seeds: yisheng compare A1,A2,A3 B1,B2,B3"),)
     return (*commands, "yisheng compare FOLDER FOLDER", *(() if cross_validated else alternative))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yisheng.core import files
+from yisheng.core.messages import Message, translate
 from yisheng.reporting import figures, svg
 from yisheng.reporting.formatting import format_tick, is_higher_better, score_name
 from yisheng.reporting.history import History
@@ -52,9 +53,11 @@ def select_panels(contenders: Sequence[Curves], score: str) -> list[str | None]:
     return [panel for panel in panels if any(points for contender in contenders for points in contender.points(panel))]
 
 
-def panel_title(panel: str | None) -> str:
+def panel_title(panel: str | None) -> Message:
     """Return the title of a panel."""
-    return "training loss" if panel is None else f"validation {score_name(panel)}"
+    if panel is None:
+        return Message("training loss")
+    return Message("validation {score}", score=score_name(panel))
 
 
 def plot_curves(axes: Axes, contenders: Sequence[Curves], panel: str | None) -> None:
@@ -76,14 +79,14 @@ def plot_curves(axes: Axes, contenders: Sequence[Curves], panel: str | None) -> 
                 label=str(number + 1) if i == 0 else "_",
             )
     is_loss = panel is None or is_higher_better(panel) is False
-    _label_axes(axes, panel_title(panel), log=is_loss and figures.spans_decades(values))
+    _label_axes(axes, translate(panel_title(panel)), log=is_loss and figures.spans_decades(values))
 
 
 def _label_axes(axes: Axes, title: str, *, log: bool) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.set_title(title, loc="left", x=-0.1)
-    axes.set_xlabel("epoch")
+    axes.set_xlabel(translate(Message("epoch")))
     svg.label_counts(axes)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if log:

@@ -11,13 +11,15 @@ from typing import Literal
 from markupsafe import Markup
 
 from yisheng.core import files
+from yisheng.core.messages import Message, translate
 from yisheng.core.types import Score
 from yisheng.reporting import comparison_figures, svg
 from yisheng.reporting.comparison_figures import Curves
-from yisheng.reporting.formatting import format_number, replace_unprintable, score_name
+from yisheng.reporting.formatting import capitalize, format_number, replace_unprintable, score_name
 from yisheng.reporting.section import Section, render, render_figure, render_page
 
-PARTS = ("test", "validation", "baseline")
+PARTS = {"test": Message("Test"), "validation": Message("Validation"), "baseline": Message("Baseline")}
+"""Part of the scores -> the heading of its column."""
 SIGNS = {"better": "✓", "worse": "✗", "unclear": "?", "unknown": "–"}
 CURVES = """
 <ol class="key">
@@ -26,12 +28,14 @@ CURVES = """
 {% endfor %}
 </ol>
 {% if figures %}<div class="plots">{{ figures }}</div>
-{% else %}<p class="missing">None of the logs contains an epoch.</p>{% endif %}
+{% else %}<p class="missing">{{ message("None of the logs contains an epoch.") }}</p>{% endif %}
 """
 SCORES = """
-{% set note %}In parentheses: 95% interval over the rows of the part. ±: standard deviation over runs.{% endset %}
+{% set note %}
+{{ message("In parentheses: 95% interval over the rows of the part. ±: standard deviation over runs.") }}
+{% endset %}
 {% call table(name | capital, note) %}
-<thead><tr>{{ words("") }}{% for part in parts %}{{ numbers(part | capital) }}{% endfor %}</tr></thead>
+<thead><tr>{{ words("") }}{% for part in parts %}{{ numbers(part) }}{% endfor %}</tr></thead>
 <tbody>
 {% for label, cells in rows %}
 <tr><th scope="row">{{ loop.index }}: <bdi>{{ label }}</bdi></th>
@@ -42,8 +46,10 @@ SCORES = """
 """
 DIFFERENCES = """
 {% if rows %}
-{% call table("What differs in the configs", "Keys with the same value in all configs are left out.") %}
-<thead><tr>{{ words("Key") }}{% for run in runs %}<th scope="col">{{ loop.index }}</th>{% endfor %}</tr></thead>
+{% call table(message("What differs in the configs"),
+    message("Keys with the same value in all configs are left out.")) %}
+<thead><tr>{{ words(message("Key")) }}
+{% for run in runs %}<th scope="col">{{ loop.index }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for key, values in rows.items() %}
 <tr><th scope="row"><code>{{ key }}</code></th>
@@ -51,7 +57,7 @@ DIFFERENCES = """
 {% endfor %}
 </tbody>
 {% endcall %}
-{% else %}<p>The configs do not differ.</p>{% endif %}
+{% else %}<p>{{ message("The configs do not differ.") }}</p>{% endif %}
 <dl class="facts">
 {% for run in runs %}<div><dt>{{ loop.index }}</dt><dd><code>{{ run }}</code></dd></div>{% endfor %}
 </dl>
@@ -94,11 +100,11 @@ def render_comparison(
         for contender in contenders
     ]
     sections = [
-        Section("curves", "Curves", _render_curves(contenders, score)),
-        Section("scores", "Scores", render(SCORES, name=score_name(score), parts=PARTS, rows=rows)),
+        Section("curves", Message("Curves"), _render_curves(contenders, score)),
+        Section("scores", Message("Scores"), render(SCORES, name=score_name(score), parts=PARTS.values(), rows=rows)),
         Section(
             "configs",
-            "Configs",
+            Message("Configs"),
             render(DIFFERENCES, rows=differences, runs=[contender.name for contender in contenders]),
         ),
     ]
@@ -138,7 +144,8 @@ def _render_curves(contenders: Sequence[Contender], score: str) -> Markup:
     for i, panel in enumerate(comparison_figures.select_panels(curves, score)):
         paint = functools.partial(comparison_figures.plot_curves, contenders=curves, panel=panel)
         caption = _describe_ends(curves, panel)
-        alt = f"{comparison_figures.panel_title(panel).capitalize()} by epoch. {caption}"
+        title = Message("{curve} by epoch.", curve=capitalize(comparison_figures.panel_title(panel)))
+        alt = Message("{title} {ends}", title=title, ends=caption) if caption else title
         panels.append(render_figure(svg.Chart(f"panel{i}", paint), alt, caption))
     key = [(svg.page_color(comparison_figures.curve_color(i)), contender.label) for i, contender in enumerate(curves)]
     return render(CURVES, key=key, figures=Markup("").join(panels))
@@ -150,8 +157,8 @@ def _describe_ends(contenders: Sequence[Curves], panel: str | None) -> str:
     for number, contender in enumerate(contenders, 1):
         final_values = [points[-1][1] for points in contender.points(panel) if points]
         if final_values:
-            ends.append(f"{number}: {format_number(sum(final_values) / len(final_values))}")
-    return f"At the end: {', '.join(ends)}." if ends else ""
+            ends.append(f"{number}: {translate(format_number(sum(final_values) / len(final_values)))}")
+    return Message("At the end: {values}.", values=", ".join(ends)) if ends else ""
 
 
 def _format_cell(cell: tuple[Score, float | None] | None) -> str:
@@ -160,7 +167,12 @@ def _format_cell(cell: tuple[Score, float | None] | None) -> str:
         return format_number(None)
     score, sd = cell
     if sd is not None:
-        return f"{format_number(score.value)} ± {format_number(sd)}"
+        return f"{translate(format_number(score.value))} ± {translate(format_number(sd))}"
     if score.low is None or score.high is None:
         return format_number(score.value)
-    return f"{format_number(score.value)} ({format_number(score.low)} to {format_number(score.high)})"
+    return Message(
+        "{value} ({low} to {high})",
+        value=format_number(score.value),
+        low=format_number(score.low),
+        high=format_number(score.high),
+    )

@@ -12,6 +12,7 @@ from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.validation_texts import describe_invalid
 from yisheng.reporting import evaluation_sections
 from yisheng.reporting.evaluation_schema import Evaluation
 from yisheng.reporting.formatting import format_count, replace_unprintable
@@ -104,7 +105,7 @@ def _read_facts(folder: Path, run: Path) -> RunFacts:
                 "{path} is damaged at {position}: {problem}",
                 path=folder / RunFolder.EVALUATION,
                 position=position,
-                problem=problem["msg"],
+                problem=describe_invalid(problem),
             ),
             Message("evaluate the run again"),
         ) from None
@@ -114,11 +115,11 @@ def _read_facts(folder: Path, run: Path) -> RunFacts:
 def _summary_facts(facts: RunFacts, comparison: OtherData) -> list[tuple[str, str]]:
     ood = comparison.out_of_distribution
     texts = {
-        "Run": facts.run,
-        "Model": facts.choice_name("model"),
-        "Data": f"{comparison.data.name}{'' if comparison.data.part == 'all' else f' ({comparison.data.part} part)'}",
-        "Rows": format_count(comparison.data.scored, "row"),
-        "Out of distribution": "" if ood is None else f"{100 * ood.fraction:.1f}%",
-        "Evaluated": comparison.evaluated.replace("T", ", ").replace("+00:00", " UTC"),
+        Message("Run"): facts.run,
+        Message("Model"): facts.choice_name("model"),
+        Message("Data"): evaluation_sections.name_part(comparison),
+        Message("Rows"): format_count(comparison.data.scored, "row"),
+        Message("Out of distribution"): "" if ood is None else f"{100 * ood.fraction:.1f}%",
+        Message("Evaluated"): comparison.evaluated.replace("T", ", ").replace("+00:00", " UTC"),
     }
     return [(name, text) for name, text in texts.items() if text]

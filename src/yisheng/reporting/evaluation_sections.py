@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yisheng.core.messages import Message
 from yisheng.reporting.formatting import (
     capitalize,
     decimal_places,
@@ -21,15 +22,20 @@ MAX_CLASSES = 30
 """Classes that the page lists."""
 SCORES = """
 {% set note %}
-Intervals are 95% confidence intervals over the scored rows. The baseline is {{ baseline }}.
-{% if has_own %}The run's own scores are those of its {{ part }} part.{% endif %}
-{% if has_absent %}Averages over classes count a class that no row has as 0 if rows are predicted as it.{% endif %}
+{{ message("Intervals are 95% confidence intervals over the scored rows. The baseline is {baseline}.",
+    baseline=baseline) }}
+{% if has_own %}{{ message("The run's own scores are those of its {part}.", part=part) }}{% endif %}
+{% if has_absent %}
+{{ message("Averages over classes count a class that no row has as 0 if rows are predicted as it.") }}
+{% endif %}
 {% endset %}
-{% call table("Scores", note, "scores") %}
+{% call table(message("Scores"), note, "scores") %}
 <thead><tr>
-{{ words("Score") }}{{ numbers(name) }}{{ numbers("95% interval") }}
-{% if has_own %}{{ numbers("Run's own " ~ part) }}{{ numbers("Difference") }}{% endif %}
-{{ numbers("Baseline") }}
+{{ words(message("Score")) }}{{ numbers(name) }}{{ numbers(message("95% interval")) }}
+{% if has_own %}
+{{ numbers(message("The run's own {part}", part=part)) }}{{ numbers(message("Difference")) }}
+{% endif %}
+{{ numbers(message("Baseline")) }}
 </tr></thead>
 <tbody>
 {% for row in rows %}
@@ -46,23 +52,35 @@ Intervals are 95% confidence intervals over the scored rows. The baseline is {{ 
 </tbody>
 {% endcall %}
 """
+PART_NAMES = {
+    "train": Message("training part"),
+    "validation": Message("validation part"),
+    "test": Message("test part"),
+}
+"""Part of the rows -> its name in a sentence."""
 BASELINES = {
-    "classification": "the class frequencies of these rows, predicted for every row",
-    "multilabel": "the label frequencies of these rows, predicted for every row",
-    "regression": "the mean of these rows, predicted for every row",
+    "classification": Message("the class frequencies of these rows, predicted for every row"),
+    "multilabel": Message("the label frequencies of these rows, predicted for every row"),
+    "regression": Message("the mean of these rows, predicted for every row"),
 }
 MATCHING = """
-<p>{{ comparison.data.scored | plural("row") }} of <bdi>{{ comparison.data.name }}</bdi>
-{%- if comparison.data.part != "all" %} ({{ comparison.data.part }} part){% endif %} are scored
-{%- if comparison.data.rows > comparison.data.scored %}, of {{ comparison.data.rows | count }}{% endif %}.
-{% if not comparison.notes %}Everything matches the run.{% endif %}</p>
+<p>{% if comparison.data.rows > comparison.data.scored %}
+{{ message("{rows} of {data} are scored, of {total}.", rows=comparison.data.scored | plural("row"),
+    data=bdi(data), total=comparison.data.rows | count) }}
+{% else %}
+{{ message("{rows} of {data} are scored.", rows=comparison.data.scored | plural("row"), data=bdi(data)) }}
+{% endif %}
+{% if not comparison.notes %}{{ message("Everything matches the run.") }}{% endif %}</p>
 {% if comparison.notes %}
 <ul>{% for sentence in comparison.notes %}<li><bdi>{{ sentence }}</bdi></li>{% endfor %}</ul>
 {% endif %}
-{% if forms %}<p>Labels are compared in the form <code>labels={{ forms }}</code>.</p>{% endif %}
+{% if forms %}
+<p>{{ message("Labels are compared in the form {option}.", option=code("labels=" ~ forms)) }}</p>
+{% endif %}
 {% if rows %}
-{% call table("Classes", "Classes are matched by name.", "facts") %}
-<thead><tr>{{ words("Class") }}{{ words("In the run") }}{{ words("In the data") }}{{ numbers("Rows") }}</tr></thead>
+{% call table(message("Classes"), message("Classes are matched by name."), "facts") %}
+<thead><tr>{{ words(message("Class")) }}{{ words(message("In the run")) }}{{ words(message("In the data")) }}
+{{ numbers(message("Rows")) }}</tr></thead>
 <tbody>
 {% for name, in_run, in_data, count in rows %}
 <tr><th scope="row"><bdi>{{ name }}</bdi></th><td>{{ in_run }}</td><td>{{ in_data }}</td>
@@ -70,14 +88,21 @@ MATCHING = """
 {% endfor %}
 </tbody>
 {% endcall %}
-{% if omitted %}<p>{{ omitted | count }} more are in <code>evaluation.json</code>.</p>{% endif %}
+{% if omitted %}
+<p>{{ message("{count} more are in {file}.", count=omitted | count, file=code("evaluation.json")) }}</p>
+{% endif %}
 {% endif %}
 """
 DISTRIBUTION = """
-<p><strong>{{ ood.fraction | percent }}</strong> of the rows ({{ ood.rows | count }}) are out of distribution: they are
-more unusual than nearly all rows that were held out in training, of which {{ ood.expected | percent }} would be.
-{% if is_shifted %}The data differs from the training data: expect lower scores than on the run's own test part, and do
-not trust single predictions for these rows.{% else %}The data looks like the training data.{% endif %}</p>
+<p>{{ message("{fraction} of the rows ({rows}) are out of distribution: they are more unusual than nearly all rows that
+were held out in training, of which {expected} would be.", fraction=ood.fraction | percent, rows=ood.rows | count,
+    expected=ood.expected | percent) }}
+{% if is_shifted %}
+{{ message("The data differs from the training data: expect lower scores than on the run's own test part, and do not
+trust single predictions for these rows.") }}
+{% else %}
+{{ message("The data looks like the training data.") }}
+{% endif %}</p>
 """
 SHIFT_FACTOR = 5
 """Times the expected fraction of out-of-distribution rows above which the data differs from the training data."""
@@ -95,6 +120,14 @@ class Row(ScoreRow):
         return 0.0 if self.run_value is None else self.score.value - self.run_value
 
 
+def name_part(comparison: OtherData) -> str:
+    """Return the name of the data, with its official part if only that is scored."""
+    name, part = comparison.data.name, comparison.data.part
+    if part == "all":
+        return name
+    return Message("{data} ({part})", data=name, part=PART_NAMES.get(part, part))
+
+
 def compared_scores(facts: RunFacts, comparison: OtherData) -> Section:
     """Return every score on the other data next to the run's own."""
     run_scores, baseline = comparison.run.scores, facts.scores.get("baseline", {})
@@ -106,12 +139,12 @@ def compared_scores(facts: RunFacts, comparison: OtherData) -> Section:
         SCORES,
         rows=sorted(rows, key=lambda row: not row.is_headline),
         name=comparison.data.name,
-        part=comparison.run.part,
+        part=PART_NAMES.get(comparison.run.part, comparison.run.part),
         has_own=bool(run_scores),
         has_absent=bool(comparison.classes and comparison.classes.absent),
-        baseline=BASELINES[facts.spec.task] if facts.spec else "a constant prediction",
+        baseline=BASELINES[facts.spec.task] if facts.spec else Message("a constant prediction"),
     )
-    return Section("scores", "Scores", html)
+    return Section("scores", Message("Scores"), html)
 
 
 def matching(facts: RunFacts, comparison: OtherData) -> Section:
@@ -119,17 +152,19 @@ def matching(facts: RunFacts, comparison: OtherData) -> Section:
     support = {row.name: row.support for row in facts.evaluation.per_class} if facts.evaluation else {}
     rows: list[tuple[str, str, str, int | None]] = []
     if comparison.classes is not None:
-        rows += [(name, "–", "yes", count) for name, count in comparison.classes.unknown.items()]
-        rows += [(name, "yes", "–", 0) for name in comparison.classes.absent]
-        rows += [(name, "yes", "yes", support.get(name)) for name in comparison.classes.matched]
+        yes = Message("yes")
+        rows += [(name, "–", yes, count) for name, count in comparison.classes.unknown.items()]
+        rows += [(name, yes, "–", 0) for name in comparison.classes.absent]
+        rows += [(name, yes, yes, support.get(name)) for name in comparison.classes.matched]
     html = render(
         MATCHING,
         comparison=comparison,
+        data=name_part(comparison),
         rows=rows[:MAX_CLASSES],
         omitted=max(0, len(rows) - MAX_CLASSES),
         forms=",".join(comparison.labels),
     )
-    return Section("data", "Data", html)
+    return Section("data", Message("Data"), html)
 
 
 def distribution(facts: RunFacts, comparison: OtherData) -> Section | None:  # noqa: ARG001  # all sections take both
@@ -138,29 +173,38 @@ def distribution(facts: RunFacts, comparison: OtherData) -> Section | None:  # n
     if ood is None:
         return None
     is_shifted = ood.fraction > SHIFT_FACTOR * ood.expected and ood.rows > 1
-    return Section("distribution", "Distribution", render(DISTRIBUTION, ood=ood, is_shifted=is_shifted))
+    return Section("distribution", Message("Distribution"), render(DISTRIBUTION, ood=ood, is_shifted=is_shifted))
 
 
 def describe_difference(facts: RunFacts, comparison: OtherData) -> tuple[str, str, str]:
     """Return a verdict (``better``, ``unclear``, ``worse``, ``unknown``), the result and its meaning in sentences."""
     name = facts.score
     if name is None:
-        return "unknown", "No score is defined on these rows.", ""
+        return "unknown", Message("No score is defined on these rows."), ""
     score = facts.scores["test"][name]
     places = decimal_places(score.value, score.low, score.high)
-    result = f"{capitalize(score_name(name))} {format_number(score.value, places)}"
+    value = Message("{score} {value}", score=capitalize(score_name(name)), value=format_number(score.value, places))
     if score.low is not None and score.high is not None:
-        result += f" (95% interval {format_number(score.low, places)} to {format_number(score.high, places)})"
-    result += f" on {format_count(comparison.data.scored, 'row')} of {comparison.data.name}"
+        interval = {"low": format_number(score.low, places), "high": format_number(score.high, places)}
+        value = Message("{score} (95% interval {low} to {high})", score=value, **interval)
+    rows = {"rows": format_count(comparison.data.scored, "row"), "data": comparison.data.name}
     run_value = comparison.run.scores.get(name)
     if run_value is None:
-        return "unknown", f"{result}.", "The run has no score of its own to compare with."
-    result += f"; on the run's own {comparison.run.part} part it is {format_number(run_value, places)}."
+        result = Message("{score} on {rows} of {data}.", score=value, **rows)
+        return "unknown", result, Message("The run has no score of its own to compare with.")
+    result = Message(
+        "{score} on {rows} of {data}; on the run's own {part} it is {run_value}.",
+        score=value,
+        part=PART_NAMES.get(comparison.run.part, comparison.run.part),
+        run_value=format_number(run_value, places),
+        **rows,
+    )
     higher = is_higher_better(name)
     low = score.value if score.low is None else score.low
     high = score.value if score.high is None else score.high
     if higher is None or low <= run_value <= high:
-        return "unclear", result, "The interval includes the run's own score: no difference is shown."
+        return "unclear", result, Message("The interval includes the run's own score: no difference is shown.")
     if (low > run_value) == higher:
-        return "better", result, "Better than on the run's own rows: the whole interval is on the better side."
-    return "worse", result, "Worse than on the run's own rows: the whole interval is on the worse side."
+        meaning = Message("Better than on the run's own rows: the whole interval is on the better side.")
+        return "better", result, meaning
+    return "worse", result, Message("Worse than on the run's own rows: the whole interval is on the worse side.")

@@ -126,6 +126,8 @@ def format_count(count: int, noun: str) -> str:
         "trial": plural_message(count, "{n} trial", "{n} trials", n=n),
         "draw": plural_message(count, "{n} draw", "{n} draws", n=n),
         "candidate": plural_message(count, "{n} candidate", "{n} candidates", n=n),
+        "training": plural_message(count, "{n} training", "{n} trainings", n=n),
+        "run": plural_message(count, "{n} run", "{n} runs", n=n),
     }
     return messages.get(noun) or (f"{n} {noun}" if count == 1 else f"{n} {noun}s")
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from yisheng.core.stored_messages import restore_messages
 from yisheng.reporting.formatting import is_higher_better
+from yisheng.reporting.text_field import Text
 
 
 class _Schema(BaseModel):
@@ -32,9 +36,15 @@ class Candidate(Interval):
 
     name: str
     model: str = ""
-    status: str
+    status: Text
     seconds: float
     weight: float | None = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _restore_status(cls, data: Any) -> Any:
+        """Return the data with the status as a message, which can be shown in another language."""
+        return restore_messages(data)
 
 
 class Student(Interval):

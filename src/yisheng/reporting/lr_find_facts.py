@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from yisheng.core.messages import Message
 from yisheng.reporting.formatting import format_tick
 
 
@@ -105,14 +106,22 @@ class LearningRateTest:
         """Return the suggested learning rate, a tenth of the rate with the smallest loss; None if there is none."""
         return None if self.minimum_tenth is None else self.minimum_tenth.lr
 
-    def describe(self) -> str:
+    def describe(self) -> Message:
         """Return the suggestion in one sentence, with the range over the seeds."""
         tenth = self.minimum_tenth
         if tenth is None:
-            return "Nothing can be suggested: the loss does not fall in this test."
+            return Message("Nothing can be suggested: the loss does not fall in this test.")
         low, high = format_tick(tenth.low, 3), format_tick(tenth.high, 3)
-        seeds = "" if len(self.curves) == 1 else f" ({low} to {high} over {len(self.curves)} seeds)"
-        return f"Suggested: lr={format_tick(tenth.lr, 3)}{seeds}, a tenth of the rate with the smallest loss."
+        lr = format_tick(tenth.lr, 3)
+        if len(self.curves) == 1:
+            return Message("Suggested: lr={lr}, a tenth of the rate with the smallest loss.", lr=lr)
+        return Message(
+            "Suggested: lr={lr} ({low} to {high} over {seeds} seeds), a tenth of the rate with the smallest loss.",
+            lr=lr,
+            low=low,
+            high=high,
+            seeds=len(self.curves),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: the fields without the path, and ``suggestion``, ``steepest`` and ``minimum_tenth``."""

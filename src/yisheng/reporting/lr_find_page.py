@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from yisheng.core.messages import Message
 from yisheng.reporting.figures import plot_range_test
 from yisheng.reporting.formatting import format_tick, replace_unprintable
 from yisheng.reporting.lr_find_facts import LearningRateTest
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 SEEDS = """
-{% set note %}Steepest: the rate at which the smoothed loss falls fastest. Minimum: the rate with the smallest smoothed
-loss. Stopped: the rate at which the loss diverged.{% endset %}
-{% call table("Seeds", note) %}
-<thead><tr>{{ words("Seed") }}{{ numbers("Steps") }}{{ numbers("Steepest") }}{{ numbers("Minimum") }}
-{{ numbers("A tenth of it") }}{{ numbers("Stopped") }}</tr></thead>
+{% set note %}{{ message("Steepest: the rate at which the smoothed loss falls fastest. Minimum: the rate with the
+smallest smoothed loss. Stopped: the rate at which the loss diverged.") }}{% endset %}
+{% call table(message("Seeds"), note) %}
+<thead><tr>{{ words(message("Seed")) }}{{ numbers(message("Steps")) }}{{ numbers(message("Steepest")) }}
+{{ numbers(message("Minimum")) }}{{ numbers(message("A tenth of it")) }}{{ numbers(message("Stopped")) }}</tr></thead>
 <tbody>
 {% for row in rows %}
 <tr><th scope="row">{{ row[0] }}</th>{% for cell in row[1:] %}<td class="n">{{ cell }}</td>{% endfor %}</tr>
@@ -39,7 +40,7 @@ def render_lr_find_page(test: LearningRateTest) -> str:
         test=test,
         summary_facts=_summary_facts(test),
         headline=test.describe(),
-        explanation="A starting point, not a result: see when it misleads, and compare complete trainings.",
+        explanation=Message("A starting point, not a result: see when it misleads, and compare complete trainings."),
         sections=[_curves(test), _seeds(test), _limits(test)],
     )
     return replace_unprintable(text)
@@ -48,21 +49,31 @@ def render_lr_find_page(test: LearningRateTest) -> str:
 def _summary_facts(test: LearningRateTest) -> list[tuple[str, str]]:
     steepest = test.steepest
     facts = {
-        "Data": test.data,
-        "Model": test.model,
-        "Optimizer": f"{test.optimizer}, batches of {test.batch:,}",
-        "Steepest descent": "" if steepest is None else f"lr={format_tick(steepest.lr, 3)}",
-        "The config's lr": format_tick(test.current, 3),
-        "Test": f"{test.steps:,} steps from {format_tick(test.low)} to {format_tick(test.high)}",
+        Message("Data"): test.data,
+        Message("Model"): test.model,
+        Message("Optimizer"): Message(
+            "{optimizer}, batches of {rows}", optimizer=test.optimizer, rows=f"{test.batch:,}"
+        ),
+        Message("Steepest descent"): "" if steepest is None else f"lr={format_tick(steepest.lr, 3)}",
+        Message("The config's lr"): format_tick(test.current, 3),
+        Message("Range test"): Message(
+            "{steps} steps from {low} to {high}",
+            steps=f"{test.steps:,}",
+            low=format_tick(test.low),
+            high=format_tick(test.high),
+        ),
     }
     return [(name, text) for name, text in facts.items() if text]
 
 
 def _curves(test: LearningRateTest) -> Section:
-    alt = f"Training loss by learning rate for {len(test.curves)} seeds. {test.describe()}"
-    caption = "Thin: the loss of each batch with the first seed. Lines: the smoothed losses of the seeds."
+    alt = Message(
+        "Training loss by learning rate for {seeds} seeds. {result}", seeds=len(test.curves), result=test.describe()
+    )
+    caption = Message("Thin: the loss of each batch with the first seed. Lines: the smoothed losses of the seeds.")
     figure: Markup = render_figure(plot_range_test(test), alt, caption)
-    return Section("test", "Loss by learning rate", render('<div class="plots">{{ figure }}</div>', figure=figure))
+    html = render('<div class="plots">{{ figure }}</div>', figure=figure)
+    return Section("test", Message("Loss by learning rate"), html)
 
 
 def _seeds(test: LearningRateTest) -> Section:
@@ -71,8 +82,8 @@ def _seeds(test: LearningRateTest) -> Section:
         tenth = None if curve.minimum is None else curve.minimum / 10
         rates = [curve.steepest, curve.minimum, tenth, curve.diverged]
         rows.append([str(curve.seed), f"{len(curve.lr):,}", *("–" if r is None else format_tick(r, 3) for r in rates)])
-    return Section("seeds", "Seeds", render(SEEDS, rows=rows))
+    return Section("seeds", Message("Seeds"), render(SEEDS, rows=rows))
 
 
 def _limits(test: LearningRateTest) -> Section:
-    return Section("limits", "When this misleads", render(LIMITS, sentences=test.caveats))
+    return Section("limits", Message("When this misleads"), render(LIMITS, sentences=test.caveats))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from yisheng.core.stored_messages import restore_messages
+from yisheng.reporting.text_field import Text
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -54,6 +57,12 @@ class OtherData(_Schema):
     run: OwnScores = OwnScores()
     classes: MatchedClasses | None = None
     out_of_distribution: OutOfDistribution | None = None
-    notes: list[str] = []
+    notes: list[Text] = []
     evaluated: str = ""
     seconds: float = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _restore_notes(cls, data: Any) -> Any:
+        """Return the data with the notes as messages, which can be shown in another language."""
+        return restore_messages(data)

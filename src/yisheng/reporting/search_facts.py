@@ -8,14 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.stored_messages import restore_messages
 from yisheng.core.validation_texts import describe_invalid
 from yisheng.reporting.formatting import decimal_places, format_tick
+from yisheng.reporting.text_field import Text
 
 MAX_SCORE = 1e30
 """Larger values come from trainings that diverged."""
@@ -64,9 +66,15 @@ class Trial(_Schema):
     seconds: float | None = None
     parameters: Count | None = None
     executor: str = ""
-    failure: str = ""
+    failure: Text = ""
     epochs: Count | None = None
     curve: list[float | None] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _restore_failure(cls, data: Any) -> Any:
+        """Return the data with the failure as a message, which can be shown in another language."""
+        return restore_messages(data)
 
     @property
     def score(self) -> float:

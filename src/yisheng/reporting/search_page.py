@@ -7,6 +7,7 @@ from pathlib import Path
 
 from yisheng.core import files
 from yisheng.core.durations import format_duration
+from yisheng.core.messages import Message, translate
 from yisheng.core.run_folder import RunFolder
 from yisheng.reporting.formatting import format_count, replace_unprintable, score_name
 from yisheng.reporting.search_facts import Search, read_search
@@ -65,19 +66,34 @@ def _summary_facts(search: Search) -> list[tuple[str, str]]:
     seconds = sum(t.seconds for t in search.trials if t.seconds is not None and 0 <= t.seconds < 1e12)
     executors = sorted({trial.executor for trial in search.trials if trial.executor})
     facts = {
-        "Notes": search.notes or "",
-        "Search": search.search,
-        "Trials": f"{len(search.trials):,} ({format_count(trainings, 'training')})",
-        "Parameters": ", ".join(axis.name for axis in search.axes[:12]),
-        "Data options": _describe_data_options(search),
-        "Score": f"validation {score_name(search.score)}, {'larger' if search.higher else 'smaller'} is better",
-        "Training": ", ".join([format_duration(seconds), *executors]) if seconds else "",
-        "State": "" if search.finished else "not finished",
+        Message("Notes"): search.notes or "",
+        Message("Search"): search.search,
+        Message("Trials"): Message(
+            "{trials} ({trainings})",
+            trials=f"{len(search.trials):,}",
+            trainings=format_count(trainings, "training"),
+        ),
+        Message("Parameters"): ", ".join(axis.name for axis in search.axes[:12]),
+        Message("Data options"): _describe_data_options(search),
+        Message("Score"): _describe_score(search),
+        Message("Training"): ", ".join([translate(format_duration(seconds)), *executors]) if seconds else "",
+        Message("State"): "" if search.finished else Message("not finished"),
     }
     return [(name, text) for name, text in facts.items() if text]
 
 
 def _describe_data_options(search: Search) -> str:
     """Return the options of the data that vary, and whether all settings have the same rows."""
-    rows = "the same rows for all" if search.same_rows else "with other rows: part of a difference may be due to them"
-    return f"{', '.join(search.data_axes)} ({rows})" if search.data_axes else ""
+    if not search.data_axes:
+        return ""
+    names = ", ".join(search.data_axes)
+    if search.same_rows:
+        return Message("{names} (the same rows for all)", names=names)
+    return Message("{names} (with other rows: part of a difference may be due to them)", names=names)
+
+
+def _describe_score(search: Search) -> Message:
+    name = score_name(search.score)
+    if search.higher:
+        return Message("validation {score}, larger is better", score=name)
+    return Message("validation {score}, smaller is better", score=name)

@@ -23,20 +23,20 @@ MAX_ALTERNATIVES = 1000
 """Alternatives of an axis at most."""
 MAX_COMBINATIONS = 1000
 """Combinations of models, losses and other components at most: each is checked with every value of the other axes."""
-OTHER_ROWS = "scores on other rows cannot be compared"
-SAME_FOLDS = "every setting is trained on the same folds"
-NO_EFFECT = "it does not change the network"
+OTHER_ROWS = Message("scores on other rows cannot be compared")
+SAME_FOLDS = Message("every setting is trained on the same folds")
+NO_EFFECT = Message("it does not change the network")
 NOT_SEARCHABLE = {
-    "data": "a search is over one data set",
+    "data": Message("a search is over one data set"),
     "test": OTHER_ROWS,
     "validation": OTHER_ROWS,
     "split": OTHER_ROWS,
-    "fold": f"{SAME_FOLDS}: use folds=5",
+    "fold": Message("every setting is trained on the same folds: use folds=5"),
     "folds": SAME_FOLDS,
     "repeat": SAME_FOLDS,
     "repeats": SAME_FOLDS,
-    "seed": "every setting is trained with the same seeds: use seeds=3",
-    "score": "one score decides which setting is better",
+    "seed": Message("every setting is trained with the same seeds: use seeds=3"),
+    "score": Message("one score decides which setting is better"),
     "boosting": NO_EFFECT,
     "importance": NO_EFFECT,
     "groups": NO_EFFECT,
@@ -51,7 +51,7 @@ NOT_SEARCHABLE = {
     "visdom": NO_EFFECT,
     "tracker": NO_EFFECT,
     "watch": NO_EFFECT,
-    "weights": "a search trains from random weights",
+    "weights": Message("a search trains from random weights"),
 }
 """Keys that cannot be axes, and why."""
 

@@ -17,6 +17,7 @@ from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.stored_messages import add_messages, restore_messages
 from yisheng.search.jobs import Outcome
 from yisheng.search.trials import Trial
 
@@ -87,7 +88,7 @@ class JobLog:
             outcome.executor,
         )
         plain = {
-            **vars(record),
+            **add_messages(vars(record)),
             "scores": {name: _finite_or_none(value) for name, value in record.scores.items()},
             "history": [_finite_or_none(value) for value in record.history],
         }
@@ -170,7 +171,7 @@ def summarize_trial(
     failure = next((record.failure for record in records if record.failure), "")
     values = [record.scores.get(score, math.nan) for record in records]
     if not failure and not all(map(math.isfinite, values)):
-        failure = f"the score {score} is not a finite number on some validation rows"
+        failure = Message("the score {score} is not a finite number on some validation rows", score=score)
     if failure:
         mean = sd = low = high = None
     else:
@@ -210,9 +211,15 @@ def write_csv(folder: Path, rows: Sequence[TrialRow], axes: Sequence[str], score
 def rows_to_plain(rows: Sequence[TrialRow]) -> list[dict[str, Any]]:
     """Return the rows as plain data for ``trials.json``, sorted by trial number."""
     return [
-        {**vars(row), "setting": dict(row.setting), "curve": list(row.curve)}
+        {**add_messages(vars(row)), "setting": dict(row.setting), "curve": list(row.curve)}
         for row in sorted(rows, key=lambda r: r.number)
     ]
+
+
+def _require_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
 
 
 def _mean_curve(records: Sequence[JobRecord]) -> tuple[float, ...]:
@@ -242,7 +249,7 @@ def _parse_record(line: bytes, source: str) -> JobRecord:
         DataError: the line is damaged.
     """
     try:
-        fields = json.loads(line)
+        fields = restore_messages(json.loads(line))
         return JobRecord(
             str(fields["key"]),
             dict(fields["setting"]),
@@ -250,7 +257,7 @@ def _parse_record(line: bytes, source: str) -> JobRecord:
             int(fields["epoch"]),
             float(fields["seconds"]),
             tuple(math.nan if v is None else float(v) for v in fields["history"]),
-            str(fields["failure"]),
+            _require_text(fields["failure"]),
             str(fields["executor"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

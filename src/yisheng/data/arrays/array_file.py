@@ -15,7 +15,7 @@ from typing import NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, message_of
 from yisheng.data.arrays.stored_array import MAX_ARRAYS, TEXT, StoredArray, require_size
 
 NPZ_SUFFIX, NPY_SUFFIX, HDF5_SUFFIXES = ".npz", ".npy", (".h5", ".hdf5")
@@ -100,12 +100,16 @@ def _load_npy(path: Path) -> np.ndarray:
 def _checked(array: np.ndarray) -> np.ndarray:
     """Return an array in the byte order of this machine."""
     if array.dtype.kind not in "fiubUS":
-        raise ValueError(f"it holds {array.dtype}, neither numbers nor text")
+        raise ValueError(Message("it holds {dtype}, neither numbers nor text", dtype=array.dtype))
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _refuse(path: Path, error: BaseException) -> NoReturn:
-    reason = Message("it holds pickled objects") if "pickle" in str(error) else " ".join(str(error).split())[:200]
+    reason = message_of(error)
+    if "pickle" in reason:
+        reason = Message("it holds pickled objects")
+    elif not isinstance(reason, Message):
+        reason = " ".join(reason.split())[:200]
     format = path.suffix.lower()
     raise DataError(
         Message("{path} cannot be read as {format}: {reason}", path=path, format=format, reason=reason),

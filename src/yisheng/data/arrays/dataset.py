@@ -175,7 +175,9 @@ def _build_images(path: Path, parts: Sequence[Part], classes: Sequence[str], tas
         assert part.y is not None
         block, note = image_arrays.to_block(part.x, f"{path.name}: {part.label}", len(part.y))
         blocks.append(block)
-        findings.append(Finding("arrays", "note", {"shape": list(part.x.shape)}, note, "name others with keys=x:NAME"))
+        findings.append(
+            Finding("arrays", "note", {"shape": list(part.x.shape)}, note, Message("name others with keys=x:NAME"))
+        )
     shapes = {block.shape[1:] for block in blocks}
     if len(shapes) > 1:
         raise DataError(

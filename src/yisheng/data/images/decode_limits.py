@@ -73,7 +73,7 @@ def estimate_decoding_cost(content: bytes, name: str) -> DecodingCost:
     try:
         return _estimate(content)
     except ExcessiveFileError as error:
-        raise DataError(Message("{name} {error}", name=name, error=error), REMEDY) from None
+        raise DataError(Message("{name} is not decoded: {problem}", name=name, problem=error), REMEDY) from None
 
 
 def check_cost(cost: DecodingCost, name: str) -> None:
@@ -130,7 +130,7 @@ def _estimate_png(content: bytes) -> DecodingCost:
         count += 1
         if kind == b"IHDR":
             if header:
-                raise ExcessiveFileError("is a PNG that declares its size twice")
+                raise ExcessiveFileError(Message("it is a PNG that declares its size twice"))
             header = content[data : data + 13].ljust(13, b"\0")
             size = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
         elif kind in COMPRESSED_METADATA:
@@ -140,7 +140,7 @@ def _estimate_png(content: bytes) -> DecodingCost:
         elif kind == b"IEND":
             break
         if count > MAX_CHUNKS:
-            raise ExcessiveFileError(f"is a PNG of more than {MAX_CHUNKS:,} chunks")
+            raise ExcessiveFileError(Message("it is a PNG of more than {limit} chunks", limit=f"{MAX_CHUNKS:,}"))
         position = data + length + 4
     pixels = _multiply_sides(*size)
     depth, color, is_interlaced = (header[8], header[9], header[12] != 0) if header else (8, 0, False)
@@ -162,7 +162,11 @@ def _estimate_gif(content: bytes) -> DecodingCost:
         while position < len(content) and (length := content[position]):
             position, blocks = position + 1 + length, blocks + 1
             if blocks > MAX_GIF_BLOCKS:
-                raise ExcessiveFileError(f"is a GIF of more than {MAX_GIF_BLOCKS:,} blocks before its first image")
+                raise ExcessiveFileError(
+                    Message(
+                        "it is a GIF of more than {limit} blocks before its first image", limit=f"{MAX_GIF_BLOCKS:,}"
+                    )
+                )
         position += 1
         blocks += 1
     if position < len(content):
@@ -191,7 +195,9 @@ def _estimate_ppm(content: bytes) -> DecodingCost:
     match = _PPM_HEADER.match(content, 0, 4096)
     kind = content[1:2]
     if kind in b"123" and content.count(b"#") > MAX_COMMENTS:
-        raise ExcessiveFileError(f"is a text file of pixels with more than {MAX_COMMENTS:,} comments")
+        raise ExcessiveFileError(
+            Message("it is a text file of pixels with more than {limit} comments", limit=f"{MAX_COMMENTS:,}")
+        )
     width, height, largest = map(int, match.groups()) if match else (0, 0, 0)
     pixels = _multiply_sides(width, height)
     is_decoded_in_python = kind in b"123" or (kind in b"56" and largest not in (255, 65535))
@@ -217,7 +223,7 @@ def _estimate_webp(content: bytes) -> DecodingCost:
             check_exif(content[position + 8 : position + 8 + length])
         position += 8 + length + length % 2
         if count == MAX_CHUNKS:
-            raise ExcessiveFileError(f"is a WebP of more than {MAX_CHUNKS:,} chunks")
+            raise ExcessiveFileError(Message("it is a WebP of more than {limit} chunks", limit=f"{MAX_CHUNKS:,}"))
     pixels = _multiply_sides(width, height)
     return DecodingCost(pixels, pixels * 40e-9, pixels * BYTES_PER_RGBA_PIXEL)
 
@@ -234,7 +240,14 @@ def _estimate_avif(content: bytes) -> DecodingCost:
 def _multiply_sides(width: int, height: int) -> int:
     """Return the number of pixels; a row or a column needs memory of its own, however short it is."""
     if max(width, height) > MAX_SIDE:
-        raise ExcessiveFileError(f"has {width}x{height} pixels, and a side has at most {MAX_SIDE:,}")
+        raise ExcessiveFileError(
+            Message(
+                "it has {width}x{height} pixels, and a side has at most {limit}",
+                width=width,
+                height=height,
+                limit=f"{MAX_SIDE:,}",
+            )
+        )
     return width * height
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.data.images.folder_findings import MAX_EXAMPLES
 from yisheng.data.images.part_names import PART_NAMES
@@ -82,9 +83,15 @@ def report_duplicates(
                 "leakage",
                 "warning",
                 {"part": PART_NAMES[later], "count": len(leaked), "of": count, "first": _examples(leaked, rows)},
-                f"{len(leaked)} of {count} images of the {PART_NAMES[later]} part are in the training part too, "
-                f"so its score is too high: {_list_examples(leaked, rows)}",
-                f"remove them from the {PART_NAMES[later]} part",
+                Message(
+                    "{count} of {total} images of the {part} part are in the training part too, so its "
+                    "score is too high: {examples}",
+                    count=len(leaked),
+                    total=count,
+                    part=PART_NAMES[later],
+                    examples=_list_examples(leaked, rows),
+                ),
+                Message("remove them from the {part} part", part=PART_NAMES[later]),
             )
     pairs = [pair for group in groups for pair in _pair_within_part(group, parts)]
     conflicting = [pair for pair in pairs if not np.array_equal(y[pair[0]], y[pair[1]])]
@@ -94,16 +101,24 @@ def report_duplicates(
             "conflicting-labels",
             "warning",
             {"count": len(conflicting), "first": _examples(conflicting, rows)},
-            f"{len(conflicting)} images occur twice with different labels: {_list_examples(conflicting, rows)}",
-            "keep the one with the right label",
+            Message(
+                "{count} images occur twice with different labels: {examples}",
+                count=len(conflicting),
+                examples=_list_examples(conflicting, rows),
+            ),
+            Message("keep the one with the right label"),
         )
     if same_label:
         yield Finding(
             "duplicate-images",
             "note",
             {"count": len(same_label), "first": _examples(same_label, rows)},
-            f"{len(same_label)} images occur twice in the same part: {_list_examples(same_label, rows)}",
-            "remove one of each, unless they are meant to count twice",
+            Message(
+                "{count} images occur twice in the same part: {examples}",
+                count=len(same_label),
+                examples=_list_examples(same_label, rows),
+            ),
+            Message("remove one of each, unless they are meant to count twice"),
         )
 
 

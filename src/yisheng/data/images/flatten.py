@@ -158,7 +158,7 @@ def _check_visibility(facts: ValueFacts, pixels: np.ndarray, name: str, rules: R
             Message("put it on a background of another color, as the training images have it"),
         )
     if rules.values.background is None:
-        return ("its transparent parts became white, since no training image has any",)
+        return (Message("its transparent parts became white, since no training image has any"),)
     return ()
 
 

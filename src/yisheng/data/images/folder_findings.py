@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.types import Finding
 from yisheng.data.images.file_listing import Listing, sanitize_name
@@ -18,13 +19,15 @@ MAX_EXAMPLES = 5
 
 
 def make_finding(
-    check: str, severity: Literal["error", "warning", "note"], names: Sequence[str], cause: str, remedy: str
+    check: str, severity: Literal["error", "warning", "note"], names: Sequence[str], cause: Message, remedy: Message
 ) -> Finding:
     """Return a finding about things with names: their number, and the first of them."""
     first = [sanitize_name(name) for name in names[:MAX_EXAMPLES]]
     ellipsis = ", ..." if len(names) > MAX_EXAMPLES else ""
     evidence = {"count": len(names), "first": first}
-    return Finding(check, severity, evidence, f"{len(names)} {cause}: {', '.join(first)}{ellipsis}", remedy)
+    listed = ", ".join(first) + ellipsis
+    text = Message("{count} {what}: {names}", count=len(names), what=cause, names=listed)
+    return Finding(check, severity, evidence, text, remedy)
 
 
 def report_left_out(
@@ -49,8 +52,8 @@ def report_left_out(
             "images-without-class",
             "warning",
             without_class,
-            "images are in no class folder and were left out",
-            "put them into the folders of their classes",
+            Message("images are in no class folder and were left out"),
+            Message("put them into the folders of their classes"),
         )
     if extra_folders:
         folders = sort_naturally(extra_folders)
@@ -58,24 +61,26 @@ def report_left_out(
             "folders-left-out",
             "warning",
             {"images": extra_folders.total(), "folders": folders},
-            f"folders next to those of the parts were left out: {', '.join(folders[:MAX_EXAMPLES])}",
-            "move their images into the class folders of a part, if they belong to the data",
+            Message(
+                "folders next to those of the parts were left out: {folders}", folders=", ".join(folders[:MAX_EXAMPLES])
+            ),
+            Message("move their images into the class folders of a part, if they belong to the data"),
         )
     if listing.other_files:
         yield make_finding(
             "files-left-out",
             "note",
             listing.other_files,
-            "files without the suffix of an image were left out",
-            "rename them, if they are images",
+            Message("files without the suffix of an image were left out"),
+            Message("rename them, if they are images"),
         )
     if listing.links:
         yield make_finding(
             "links-left-out",
             "note",
             listing.links,
-            "links lead to folders that were read already",
-            "remove the links",
+            Message("links lead to folders that were read already"),
+            Message("remove the links"),
         )
 
 
@@ -91,8 +96,8 @@ def report_name_encoding(classes: Sequence[str], encoding: str) -> Iterable[Find
             "names-not-utf-8",
             "note",
             [name for name in classes if not name.isascii()] or list(classes),
-            f"class folders were read with names in {encoding}, since they are not UTF-8",
-            "if that is wrong, rename the folders in UTF-8, for example with convmv",
+            Message("class folders were read with names in {encoding}, since they are not UTF-8", encoding=encoding),
+            Message("if that is wrong, rename the folders in UTF-8, for example with convmv"),
         )
 
 
@@ -109,8 +114,8 @@ def report_empty_classes(folders: Iterable[str], classes: Sequence[str]) -> Iter
             "empty-class-folders",
             "warning",
             empty,
-            "class folders hold no images and are not classes",
-            "put images into them, or remove them",
+            Message("class folders hold no images and are not classes"),
+            Message("put images into them, or remove them"),
         )
 
 
@@ -130,8 +135,8 @@ def report_unscored_classes(classes: Sequence[str], y: np.ndarray, part: np.ndar
                 "classes-not-scored",
                 "note",
                 missing,
-                f"classes have no images in the {PART_NAMES[p]} part",
-                "add some; the scores of that part do not cover these classes",
+                Message("classes have no images in the {part} part", part=PART_NAMES[p]),
+                Message("add some; the scores of that part do not cover these classes"),
             )
 
 
@@ -146,6 +151,6 @@ def report_deep_folders(names: Sequence[str]) -> Iterable[Finding]:
             "deeper-folders",
             "note",
             names,
-            "images are in folders within class folders; the upper ones are the classes",
-            "give a folder further down as data, if those are the classes",
+            Message("images are in folders within class folders; the upper ones are the classes"),
+            Message("give a folder further down as data, if those are the classes"),
         )

@@ -108,9 +108,14 @@ def _report_classes(classes: Sequence[str]) -> tuple[Finding, ...]:
             "task",
             "note",
             {"task": "classification", "values": len(values), "low": float(values[0]), "high": float(values[-1])},
-            f"task=classification: the names of the class folders are {len(values):,} different numbers, "
-            f"{values[0]:g} to {values[-1]:g}; each is a class",
-            "to predict them as numbers, use task=regression",
+            Message(
+                "task=classification: the names of the class folders are {count} different numbers, "
+                "{lowest} to {highest}; each is a class",
+                count=f"{len(values):,}",
+                lowest=f"{values[0]:g}",
+                highest=f"{values[-1]:g}",
+            ),
+            Message("to predict them as numbers, use task=regression"),
         ),
     )
 

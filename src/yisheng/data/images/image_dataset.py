@@ -200,10 +200,12 @@ def label_listed(path: Path, choices: LabelChoices = DEFAULT_CHOICES, *, strict:
     findings = [*targets.findings]
     if missing:
         remedy = Message("correct the list; strict=true makes it an error")
-        findings.append(make_finding("missing-images", "warning", missing, "listed images do not exist", remedy))
+        findings.append(
+            make_finding("missing-images", "warning", missing, Message("listed images do not exist"), remedy)
+        )
     if unlabeled:
-        cause = "listed images have no label and were left out"
-        findings.append(make_finding("images-without-class", "warning", unlabeled, cause, "give each a label"))
+        cause = Message("listed images have no label and were left out")
+        findings.append(make_finding("images-without-class", "warning", unlabeled, cause, Message("give each a label")))
     indices = np.flatnonzero(exists & targets.is_labeled)
     if not len(indices):
         raise DataError(Message("{path}: no image that exists has a label", path=path), Message("correct the list"))
@@ -253,8 +255,13 @@ def report_damaged(reasons: Sequence[str], image_count: int, *, strict: bool) ->
         "damaged-images",
         "warning",
         {"count": len(reasons), "of": image_count, "first": list(reasons[:MAX_EXAMPLES])},
-        f"{len(reasons)} of {image_count} images are damaged and were left out: {first}",
-        "replace or remove them; strict=true makes them an error",
+        Message(
+            "{count} of {total} images are damaged and were left out: {first}",
+            count=len(reasons),
+            total=image_count,
+            first=first,
+        ),
+        Message("replace or remove them; strict=true makes them an error"),
     )
 
 

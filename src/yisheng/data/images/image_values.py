@@ -186,9 +186,12 @@ def find_range(facts: ValueFacts, values: ImageValues, name: str) -> tuple[Value
         DataError: the image's values do not fit those of the set, and what they mean is in doubt.
     """
     if facts.dtype == "uint8":
-        note = f"it has 8 bits, the training images {describe_range(values.ranges[0])}: 255 was read as white"
+        note = Message(
+            "it has 8 bits, the training images {training_values}: 255 was read as white",
+            training_values=describe_range(values.ranges[0]),
+        )
         return ValueRange(), "" if ValueRange() in values.ranges else note
-    described = f"{facts.dtype} from {facts.low:g} to {facts.high:g}"
+    described = Message("{dtype} from {low} to {high}", dtype=facts.dtype, low=f"{facts.low:g}", high=f"{facts.high:g}")
     trained_range = next((r for r in values.ranges if r.dtype == facts.dtype), None)
     if trained_range is not None:
         if trained_range.low <= facts.low and facts.high <= trained_range.high:
@@ -203,17 +206,25 @@ def find_range(facts: ValueFacts, values: ImageValues, name: str) -> tuple[Value
                 Message("{name} cannot be used: {outside}", name=name, outside=outside),
                 Message("save it with the values of the training images"),
             )
-        return trained_range, f"{outside}: what is outside may be misjudged"
+        return trained_range, Message("{difference}: what is outside may be misjudged", difference=outside)
     for similar in values.ranges:  # whole numbers in another type
         kinds = similar.dtype.lstrip("u")[:3], facts.dtype.lstrip("u")[:3]
         same_units = kinds == ("int", "int") and (similar.dtype, facts.dtype) != ("uint8", "uint16")
         if same_units and similar.low <= facts.low and facts.high <= similar.high:
-            return similar, f"its values are {described}, read as the {describe_range(similar)} of the training images"
+            return similar, Message(
+                "its values are {values}, read as the {training_values} of the training images",
+                values=described,
+                training_values=describe_range(similar),
+            )
     nominal = NOMINAL_RANGES.get(facts.dtype)
     is_clear = facts.dtype == "float32" or facts.high >= MIN_NOMINAL_HIGH
     if nominal is not None and is_clear and nominal.low <= facts.low and facts.high <= nominal.high:
-        trained = describe_range(values.ranges[0])
-        return nominal, f"its values are {described}, the training images {trained}: {nominal.high:g} is white"
+        return nominal, Message(
+            "its values are {values}, the training images {training_values}: {white} is white",
+            values=described,
+            training_values=describe_range(values.ranges[0]),
+            white=f"{nominal.high:g}",
+        )
     raise DataError(
         Message(
             "{name} holds {values}, the training images {training_values}: which value is white?",
@@ -261,19 +272,20 @@ def as_stored(pixels: np.ndarray, values: ImageValues) -> np.ndarray:
     return pixels if pixels.dtype == np.uint8 else np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
 
 
-def describe_range(value_range: ValueRange) -> str:
+def describe_range(value_range: ValueRange) -> Message:
     """Return a range in words.
 
     >>> describe_range(ValueRange("uint16", 0, 4095)), describe_range(ValueRange())
     ('uint16 from 0 to 4,095 (12 bits)', '8 bits')
     """
     if value_range.dtype == "uint8":
-        return "8 bits"
+        return Message("8 bits")
     ends = (value_range.low, value_range.high)
     low, high = (f"{value:,.0f}" if value == int(value) else f"{value:g}" for value in ends)
     bits = int(value_range.high).bit_length()
     is_power = value_range.low == 0 and value_range.dtype != "float32" and value_range.high == 2**bits - 1
-    return f"{value_range.dtype} from {low} to {high}" + (f" ({bits} bits)" if is_power else "")
+    text = Message("{dtype} from {low} to {high}", dtype=value_range.dtype, low=low, high=high)
+    return Message("{values} ({bits} bits)", values=text, bits=bits) if is_power else text
 
 
 def describe_values(values: ImageValues) -> str:
@@ -284,14 +296,16 @@ def describe_values(values: ImageValues) -> str:
     """
     if values.is_plain and values.background is None:
         return ""
-    parts = ["the images hold " + ", and some ".join(map(describe_range, values.ranges))]
-    if not values.is_plain:
-        parts[0] += (
-            ", kept as float32 since 8 bits would lose levels"
-            if values.stored == "float32"
-            else ", kept in 8 bits, which lose none of their levels"
-        )
+    ranges, *others = map(describe_range, values.ranges)
+    for other in others:
+        ranges = Message("{values}, and some {others}", values=ranges, others=other)
+    text = Message("the images hold {values}", values=ranges)
+    if not values.is_plain and values.stored == "float32":
+        text = Message("the images hold {values}, kept as float32 since 8 bits would lose levels", values=ranges)
+    elif not values.is_plain:
+        text = Message("the images hold {values}, kept in 8 bits, which lose none of their levels", values=ranges)
     if values.background is not None:
-        names = {255: "white", 0: "black", 128: "gray"}
-        parts.append(f"transparent parts are {names.get(values.background, str(values.background))}")
-    return "; ".join([*parts, "later images are read so too"])
+        names = {255: Message("white"), 0: Message("black"), 128: Message("gray")}
+        background = names.get(values.background, str(values.background))
+        text = Message("{values}; transparent parts are {background}", values=text, background=background)
+    return Message("{values}; later images are read so too", values=text)

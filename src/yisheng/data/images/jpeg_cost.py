@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from yisheng.core.messages import Message
 from yisheng.data.images.decoding_cost import BYTES_PER_PIXEL, MAX_SIDE, DecodingCost, ExcessiveFileError
 from yisheng.data.images.tiff_cost import check_exif
 
@@ -59,7 +60,7 @@ def estimate_jpeg(content: bytes) -> DecodingCost:
     for marker, position, segment in _iterate_segments(content):
         if marker in _FRAMES:
             if frame is not None:
-                raise ExcessiveFileError("is a JPEG that declares its size twice")
+                raise ExcessiveFileError(Message("it is a JPEG that declares its size twice"))
             frame = _read_frame(marker, segment)
         elif marker == _APP1 and segment.startswith(b"Exif\0\0"):
             exif.append(segment[6:])
@@ -71,7 +72,7 @@ def estimate_jpeg(content: bytes) -> DecodingCost:
                 break
             scans += 1
             if scans > MAX_SCANS:
-                raise ExcessiveFileError(f"is a JPEG of more than {MAX_SCANS} scans")
+                raise ExcessiveFileError(Message("it is a JPEG of more than {limit} scans", limit=MAX_SCANS))
             scanned_samples += _count_samples(segment, frame)
     if exif:
         check_exif(b"".join(exif))
@@ -88,7 +89,9 @@ def _iterate_segments(content: bytes) -> Iterator[tuple[int, int, bytes]]:
             return
         junk += run.end() - position - 1
         if junk > MAX_JUNK_BYTES:
-            raise ExcessiveFileError(f"is a JPEG with more than {MAX_JUNK_BYTES:,} bytes between its segments")
+            raise ExcessiveFileError(
+                Message("it is a JPEG with more than {limit} bytes between its segments", limit=f"{MAX_JUNK_BYTES:,}")
+            )
         marker, position = content[run.end()], run.end() + 1
         if marker == _END_OF_IMAGE:
             return
@@ -102,7 +105,7 @@ def _iterate_segments(content: bytes) -> Iterator[tuple[int, int, bytes]]:
             if match is None:
                 return
             position = match.start()
-    raise ExcessiveFileError(f"is a JPEG of more than {MAX_SEGMENTS:,} segments")
+    raise ExcessiveFileError(Message("it is a JPEG of more than {limit} segments", limit=f"{MAX_SEGMENTS:,}"))
 
 
 def _read_frame(marker: int, segment: bytes) -> _Frame:
@@ -115,7 +118,14 @@ def _read_frame(marker: int, segment: bytes) -> _Frame:
         columns, rows = -(-width * across // largest[0] // 8), -(-height * down // largest[1] // 8)
         samples[identifier] = columns * rows * 64
     if max(width, height) > MAX_SIDE:
-        raise ExcessiveFileError(f"has {width}x{height} pixels, and a side has at most {MAX_SIDE:,}")
+        raise ExcessiveFileError(
+            Message(
+                "it has {width}x{height} pixels, and a side has at most {limit}",
+                width=width,
+                height=height,
+                limit=f"{MAX_SIDE:,}",
+            )
+        )
     return _Frame(width * height, samples, marker > 0xC8)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yisheng.core.messages import Message
 from yisheng.data.images.decoding_cost import (
     BYTES_PER_DEEP_PIXEL,
     BYTES_PER_FLOAT_PIXEL,
@@ -58,13 +59,28 @@ def estimate_tiff(content: bytes) -> DecodingCost:
     directory = _read_directory(content)
     width, height = directory.get(_WIDTH, 0), directory.get(_HEIGHT, 0)
     if max(width, height) > MAX_SIDE:
-        raise ExcessiveFileError(f"has {width}x{height} pixels, and a side has at most {MAX_SIDE:,}")
+        raise ExcessiveFileError(
+            Message(
+                "it has {width}x{height} pixels, and a side has at most {limit}",
+                width=width,
+                height=height,
+                limit=f"{MAX_SIDE:,}",
+            )
+        )
     pixels = width * height
     unit_width, unit_height = width, min(directory.get(_ROWS_PER_STRIP, height), height)
     if _TILE_WIDTH in directory.values:
         unit_width, unit_height = directory.get(_TILE_WIDTH, 0), directory.get(_TILE_HEIGHT, 0)
         if unit_width * unit_height > max(MIN_LARGE_TILE, 4 * pixels):
-            raise ExcessiveFileError(f"is a TIFF of {width}x{height} pixels in tiles of {unit_width}x{unit_height}")
+            raise ExcessiveFileError(
+                Message(
+                    "it is a TIFF of {width}x{height} pixels in tiles of {unit_width}x{unit_height}",
+                    width=width,
+                    height=height,
+                    unit_width=unit_width,
+                    unit_height=unit_height,
+                )
+            )
     bytes_per_pixel = max(1, directory.get(_BITS, 8) * directory.get(_SAMPLES, 1) / 8)
     units = -(-width // max(1, unit_width)) * -(-height // max(1, unit_height))
     decoded_bytes = units * unit_width * unit_height * bytes_per_pixel
@@ -116,7 +132,7 @@ def _read_directory(content: bytes) -> _Directory:
         if position + entry_size > len(content):
             break
         if number == MAX_TAGS:
-            raise ExcessiveFileError(f"has a directory of more than {MAX_TAGS:,} entries")
+            raise ExcessiveFileError(Message("it has a directory of more than {limit} entries", limit=f"{MAX_TAGS:,}"))
         tag, kind, length = read(position, 2), read(position + 2, 2), read(position + 4, word)
         unit = _TYPE_SIZES.get(kind, 1)
         place = position + 4 + word
@@ -127,9 +143,15 @@ def _read_directory(content: bytes) -> _Directory:
             total += length * unit
         limit = MAX_RATIONALS if kind in _RATIONAL_TYPES else MAX_TAG_VALUES
         if length > limit and kind not in _TEXT_TYPES:
-            raise ExcessiveFileError(f"has a directory with {length:,} values in one entry, more than {limit:,}")
+            raise ExcessiveFileError(
+                Message(
+                    "it has a directory with {count} values in one entry, more than {limit}",
+                    count=f"{length:,}",
+                    limit=f"{limit:,}",
+                )
+            )
         if kind not in _RATIONAL_TYPES:
             values[tag] = max(values.get(tag, 0), read(place, unit))
     if total > len(content) + (1 << 20):
-        raise ExcessiveFileError("has a directory whose entries take more bytes than the file")
+        raise ExcessiveFileError(Message("it has a directory whose entries take more bytes than the file"))
     return _Directory(values, count, total)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from yisheng.core.messages import Message, join_messages
 from yisheng.core.types import Finding, ImageValues
 from yisheng.data.images.folder_findings import MAX_EXAMPLES
 from yisheng.data.images.image_values import describe_values
@@ -22,7 +23,7 @@ def report_values(values: ImageValues, types: Mapping[str, int], notes: Sequence
         ranges = [{"dtype": r.dtype, "low": r.low, "high": r.high} for r in values.ranges]
         evidence = {"ranges": ranges, "stored": values.stored, "background": values.background}
         yield Finding(
-            "image-values", "note", evidence, description, "save them again if they should hold something else"
+            "image-values", "note", evidence, description, Message("save them again if they should hold something else")
         )
     if len(values.ranges) > 1:
         counts = ", ".join(f"{count:,} of {dtype}" for dtype, count in types.items())
@@ -30,16 +31,23 @@ def report_values(values: ImageValues, types: Mapping[str, int], notes: Sequence
             "several-image-types",
             "warning",
             {"types": dict(types)},
-            f"the training images have several types of values ({counts}), whose brightness may not be comparable",
-            "save all of them in one type with one range",
+            Message(
+                "the training images have several types of values ({types}), whose brightness may not be comparable",
+                types=counts,
+            ),
+            Message("save all of them in one type with one range"),
         )
     if notes:
-        examples = [f"{name}: {note}" for name, note in notes[:MAX_EXAMPLES]]
+        examples = [Message("{name}: {note}", name=name, note=note) for name, note in notes[:MAX_EXAMPLES]]
         yield Finding(
             "other-image-values",
             "warning",
             {"count": len(notes), "first": examples},
-            f"{len(notes)} images do not have the values of the training images: {'; '.join(examples[:2])}"
+            Message(
+                "{count} images do not have the values of the training images: {examples}",
+                count=len(notes),
+                examples=join_messages(examples[:2]),
+            )
             + "; ..." * (len(notes) > 2),
-            "save them with the type and the range of the training images",
+            Message("save them with the type and the range of the training images"),
         )

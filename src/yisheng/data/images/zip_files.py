@@ -83,7 +83,7 @@ def list_zip(path: Path) -> Listing:
                 decoder = _find_decoder(stream, status.st_size, path)
                 _fill_listing(stream, status.st_size, listing, members, decoder)
     except (OSError, struct.error, ValueError, OverflowError, MemoryError) as error:
-        reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+        reason = describe_os_error(error) if isinstance(error, OSError) else error
         raise DataError(
             Message("{path} cannot be read as a zip: {reason}", path=path, reason=reason),
             Message("download or copy it again"),
@@ -136,7 +136,7 @@ def _read_directory(stream: IO[bytes], size: int, path: Path) -> Iterator[_Entry
     count, begin, length, end = _find_directory(stream, size)
     shift = end - length - begin  # a zip may follow other data, such as a program that extracts it
     if min(begin, length, shift) < 0:
-        raise ValueError("its table of contents is not where it should be")
+        raise ValueError(Message("its table of contents is not where it should be"))
     if count > LIMITS.max_members or length > LIMITS.max_members * _MAX_DIRECTORY_BYTES_PER_MEMBER:
         raise DataError(
             Message("{path} holds more than {limit} members", path=path, limit=f"{LIMITS.max_members:,}"),
@@ -145,21 +145,23 @@ def _read_directory(stream: IO[bytes], size: int, path: Path) -> Iterator[_Entry
     stream.seek(begin + shift)
     directory = stream.read(length)
     if len(directory) != length:
-        raise ValueError("it ends too early")
+        raise ValueError(Message("it ends too early"))
     position = entries = 0
     while position < length:
         fields = _ENTRY.unpack_from(directory, position)
         if fields[0] != b"PK\1\2":
-            raise ValueError("its table of contents is damaged")
+            raise ValueError(Message("its table of contents is damaged"))
         name_start = position + _ENTRY.size
         name_end = name_start + fields[10]
         position = name_end + fields[11] + fields[12]
         if position > length:
-            raise ValueError("its table of contents is damaged")
+            raise ValueError(Message("its table of contents is damaged"))
         yield _Entry(directory[name_start:name_end], fields, directory[name_end : name_end + fields[11]], shift)
         entries += 1
     if entries != count:
-        raise ValueError(f"its table of contents has {entries} members instead of {count}")
+        raise ValueError(
+            Message("its table of contents has {entries} members instead of {count}", entries=entries, count=count)
+        )
 
 
 def _find_directory(stream: IO[bytes], size: int) -> tuple[int, int, int, int]:
@@ -168,17 +170,17 @@ def _find_directory(stream: IO[bytes], size: int) -> tuple[int, int, int, int]:
     tail = stream.read()
     index = tail.rfind(b"PK\5\6")
     if index < 0 or index + _END.size > len(tail):
-        raise ValueError("it is not a zip, or ends too early")
+        raise ValueError(Message("it is not a zip, or ends too early"))
     _, disk, _, _, count, length, begin, _ = _END.unpack_from(tail, index)
     end = size - len(tail) + index
     if disk not in (0, 0xFFFF):
-        raise ValueError("it is one of several volumes")
+        raise ValueError(Message("it is one of several volumes"))
     if index < _LOCATOR.size or tail[index - _LOCATOR.size : index - _LOCATOR.size + 4] != b"PK\6\7":
         return count, begin, length, end
     stream.seek(end - _LOCATOR.size - _END64.size)
     record = _END64.unpack(stream.read(_END64.size))
     if record[0] != b"PK\6\6":
-        raise ValueError("its table of contents is damaged")
+        raise ValueError(Message("its table of contents is damaged"))
     return record[7], record[9], record[8], end - _LOCATOR.size - _END64.size
 
 
@@ -201,7 +203,7 @@ def _read_zip64_numbers(extra: bytes) -> Iterator[int]:
             content = extra[position + 4 : position + 4 + length // 8 * 8]
             yield from (number for (number,) in struct.iter_unpack("<Q", content))
         position += 4 + length
-    raise ValueError("its table of contents lacks a size")
+    raise ValueError(Message("its table of contents lacks a size"))
 
 
 def _decode_name(name: bytes, flags: int, decoder: NameDecoder | None) -> str:
@@ -295,7 +297,7 @@ def _read_members(path: Path, names: Sequence[str], members: Sequence[_Member], 
             try:
                 yield _read_member(stream, members[index])
             except (OSError, ValueError, zlib.error, struct.error) as error:
-                reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+                reason = describe_os_error(error) if isinstance(error, OSError) else error
                 yield DataError(
                     Message("{name} is damaged in the zip: {reason}", name=names[index], reason=reason),
                     Message("download or copy the zip again"),
@@ -305,22 +307,28 @@ def _read_members(path: Path, names: Sequence[str], members: Sequence[_Member], 
 def _read_member(stream: IO[bytes], member: _Member) -> bytes:
     """Return the bytes of a member, in one read unless its local header is unusually long."""
     if member.size > MAX_IMAGE_BYTES or member.compressed_size > MAX_IMAGE_BYTES + 65_536:
-        raise ValueError(f"it has {member.size:,} bytes, more than the {MAX_IMAGE_BYTES:,} that are read")
+        raise ValueError(
+            Message(
+                "it has {size} bytes, more than the {limit} that are read",
+                size=f"{member.size:,}",
+                limit=f"{MAX_IMAGE_BYTES:,}",
+            )
+        )
     stream.seek(member.offset)
     chunk = stream.read(_LOCAL_HEADER.size + _NAME_BYTES_READ_AHEAD + member.compressed_size)
     fields = _LOCAL_HEADER.unpack_from(chunk)
     if fields[0] != b"PK\3\4":
-        raise ValueError("its header is missing")
+        raise ValueError(Message("its header is missing"))
     start = _LOCAL_HEADER.size + fields[9] + fields[10]
     compressed = chunk[start : start + member.compressed_size]
     while len(compressed) < member.compressed_size:
         stream.seek(member.offset + start + len(compressed))
         chunk = stream.read(member.compressed_size - len(compressed))
         if not chunk:
-            raise ValueError("the zip ends too early")
+            raise ValueError(Message("the zip ends too early"))
         compressed += chunk
     is_stored = member.method == STORED
     content = compressed if is_stored else zlib.decompressobj(-15).decompress(compressed, member.size + 1)
     if len(content) != member.size or zlib.crc32(content) != member.crc:
-        raise ValueError("its checksum is wrong")
+        raise ValueError(Message("its checksum is wrong"))
     return content

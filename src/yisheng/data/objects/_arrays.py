@@ -149,8 +149,13 @@ def _store_ids(array: np.ndarray, name: str, *, chosen: bool) -> tuple[np.ndarra
     if chosen or not ids.size:
         return ids, "int64", []
     note = make_note(
-        f"{name} holds whole numbers from {ids.min()} to {ids.max()}: they reach the network as ids (int64), unscaled",
-        "use ids=false if they are quantities",
+        Message(
+            "{name} holds whole numbers from {lowest} to {highest}: they reach the network as ids (int64), unscaled",
+            name=name,
+            lowest=ids.min(),
+            highest=ids.max(),
+        ),
+        Message("use ids=false if they are quantities"),
     )
     return ids, "int64", [note]
 
@@ -180,13 +185,15 @@ def _note_lost_digits(array: np.ndarray, values: np.ndarray, name: str) -> list[
     )
     if not len(coarse):
         return []
-    return [
-        make_note(
-            f"float32 rounds {name}{f' in column {coarse[0]}' if array.ndim == 2 else ''} by up to "
-            f"{error[coarse[0]]:.2g}, much compared with its standard deviation",
-            "subtract a constant first, as in x - x.mean(0)",
+    facts = {"name": name, "error": f"{error[coarse[0]]:.2g}"}
+    note = Message("float32 rounds {name} by up to {error}, much compared with its standard deviation", **facts)
+    if array.ndim == 2:
+        note = Message(
+            "float32 rounds {name} in column {column} by up to {error}, much compared with its standard deviation",
+            column=coarse[0],
+            **facts,
         )
-    ]
+    return [make_note(note, Message("subtract a constant first, as in x - x.mean(0)"))]
 
 
 def require_rows(arrays: Arrays, y: np.ndarray, name: str) -> None:

@@ -145,8 +145,14 @@ def _note_last_channels(array: np.ndarray, name: str) -> list[Finding]:
         return []
     return [
         make_warning(
-            f"{name} has the shape (N, {array.shape[1]}, {array.shape[2]}, {array.shape[3]}): the colors seem to be "
-            "the last axis, and torch takes them first",
+            Message(
+                "{name} has the shape (N, {height}, {width}, {channels}): the colors seem to be the last "
+                "axis, and torch takes them first",
+                name=name,
+                height=array.shape[1],
+                width=array.shape[2],
+                channels=array.shape[3],
+            ),
             f"give {name}.transpose(0, 3, 1, 2)",
         )
     ]

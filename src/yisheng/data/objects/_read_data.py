@@ -66,7 +66,10 @@ def _read_part(value: Any, options: Options, name: str) -> Values:
     values = _read(entry, value, options)
     if values.make_stream is None:
         return replace(values, notes=())
-    note = make_note(f"{name}: the items of {values.name} are random; they are read once", "give one without changes")
+    note = make_note(
+        Message("{part}: the items of {name} are random; they are read once", part=name, name=values.name),
+        Message("give one without changes"),
+    )
     return replace(values, notes=(note,), make_stream=None)
 
 

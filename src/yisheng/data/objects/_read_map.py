@@ -167,20 +167,36 @@ def _describe_left_out(rule: ItemRule, name: str) -> list[Finding]:
     if not rule.left_out:
         return []
     listed = ", ".join(rule.left_out)
-    return [make_note(f"{name}: text is left out ({listed})", "turn it into the ids of tokens to learn from it")]
+    return [
+        make_note(
+            Message("{name}: text is left out ({listed})", name=name, listed=listed),
+            Message("turn it into the ids of tokens to learn from it"),
+        )
+    ]
 
 
 def _describe_way(repetition: Repetition, name: str, raw: RawBatch, workers: int) -> Finding:
     size = sum(array.nbytes for _, array in _list_columns(raw)) / 1e6
     if repetition == "equal":
         return make_note(
-            f"{name} gives the same items each time: its {len(raw.y):,} rows are read once ({size:,.1f} MB)",
-            "draw random numbers in __getitem__ if they should differ in each epoch",
+            Message(
+                "{name} gives the same items each time: its {rows} rows are read once ({size} MB)",
+                name=name,
+                rows=f"{len(raw.y):,}",
+                size=f"{size:,.1f}",
+            ),
+            Message("draw random numbers in __getitem__ if they should differ in each epoch"),
         )
     return make_note(
-        f"{name} draws random numbers for its items: the training rows are read again in each epoch with "
-        f"workers={workers}, under the run's seeds; scores use the rows as they were read first",
-        "give validation= and test= without random changes; use workers=4 if reading takes longer than training",
+        Message(
+            "{name} draws random numbers for its items: the training rows are read again in each epoch "
+            "with workers={workers}, under the run's seeds; scores use the rows as they were read first",
+            name=name,
+            workers=workers,
+        ),
+        Message(
+            "give validation= and test= without random changes; use workers=4 if reading takes longer than training"
+        ),
     )
 
 
@@ -189,8 +205,11 @@ def _warn_of_own_generator(repetition: Repetition, name: str) -> list[Finding]:
         return []
     return [
         make_warning(
-            f"{name} draws from a generator of its own, which the run's seed does not reach: the training depends on "
-            "the number of workers and cannot be repeated or resumed exactly",
-            "draw from torch's, NumPy's or Python's global generators in __getitem__",
+            Message(
+                "{name} draws from a generator of its own, which the run's seed does not reach: the "
+                "training depends on the number of workers and cannot be repeated or resumed exactly",
+                name=name,
+            ),
+            Message("draw from torch's, NumPy's or Python's global generators in __getitem__"),
         )
     ]

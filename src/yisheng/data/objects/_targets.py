@@ -109,8 +109,12 @@ class TargetEncoder:
         if task == "multilabel" or not is_one_hot:
             return cls("multilabel", _name_labels(classes, y.shape[1], name)), []
         note = make_note(
-            f"each row of {name} holds a single 1 in {y.shape[1]} columns: they are read as one-hot classes",
-            "use task=multilabel if several of them can hold",
+            Message(
+                "each row of {name} holds a single 1 in {columns} columns: they are read as one-hot classes",
+                name=name,
+                columns=y.shape[1],
+            ),
+            Message("use task=multilabel if several of them can hold"),
         )
         names = _name_labels(classes, y.shape[1], name)
         return cls("classification", names, tuple(range(y.shape[1])), is_one_hot=True), [note]
@@ -329,7 +333,7 @@ def _note_two_numbers(y: np.ndarray, name: str) -> list[Finding]:
         return []
     return [
         make_note(
-            f"{name} holds only 0.0 and 1.0, learned as a number since they are floats",
-            "use task=classification for two classes",
+            Message("{name} holds only 0.0 and 1.0, learned as a number since they are floats", name=name),
+            Message("use task=classification for two classes"),
         )
     ]

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.data.objects import find_reader
@@ -47,7 +48,12 @@ def data_loader(loader: Any, options: Options) -> Values:
         values = read_map_style(dataset, options, name=name, classes=classes)
     settings = {} if loader.batch_size is None else {"batch": int(loader.batch_size)}
     if settings:
-        notes.append(make_note(f"batch={loader.batch_size}, as the DataLoader has it", "give batch= for another size"))
+        notes.append(
+            make_note(
+                Message("batch={batch}, as the DataLoader has it", batch=loader.batch_size),
+                Message("give batch= for another size"),
+            )
+        )
     return replace(values, notes=(*values.notes, *notes), settings=settings)
 
 
@@ -66,7 +72,10 @@ def _warn_of_sampler(loader: Any) -> list[Finding]:
     )
     return [
         make_warning(
-            f"the DataLoader's {type(sampler).__name__} is not used: the run shuffles all rows itself",
-            "give sample_weight= for rows that count more, or another data set for other rows",
+            Message(
+                "the DataLoader's {sampler} is not used: the run shuffles all rows itself",
+                sampler=type(sampler).__name__,
+            ),
+            Message("give sample_weight= for rows that count more, or another data set for other rows"),
         )
     ]

@@ -74,29 +74,47 @@ def read_iterable(
     notes = []
     if options.workers:
         notes.append(
-            make_note(f"{name} is iterated over in this process: workers={options.workers} is not used", "leave it out")
+            make_note(
+                Message(
+                    "{name} is iterated over in this process: workers={workers} is not used",
+                    name=name,
+                    workers=options.workers,
+                ),
+                Message("leave it out"),
+            )
         )
     if repetition == "equal":
         notes.append(
             make_note(
-                f"two passes over {name} are equal: its {len(raw.y):,} items are read once",
-                "shuffle in it for another order",
+                Message(
+                    "two passes over {name} are equal: its {items} items are read once",
+                    name=name,
+                    items=f"{len(raw.y):,}",
+                ),
+                Message("shuffle in it for another order"),
             )
         )
         return to_values(raw, rule, name, notes, None)
     notes.append(
         make_note(
-            f"two passes over {name} differ: each epoch is a pass of its own of {len(raw.y):,} items, in its own "
-            "order, under the run's seeds",
-            "shuffle in the data set",
+            Message(
+                "two passes over {name} differ: each epoch is a pass of its own of {items} items, in its "
+                "own order, under the run's seeds",
+                name=name,
+                items=f"{len(raw.y):,}",
+            ),
+            Message("shuffle in the data set"),
         )
     )
     if repetition == "own generator":
         notes.append(
             make_warning(
-                f"{name} draws from a generator of its own, which the run's seed does not reach: the training cannot "
-                "be repeated or resumed exactly",
-                "draw from torch's, NumPy's or Python's global generators",
+                Message(
+                    "{name} draws from a generator of its own, which the run's seed does not reach: the "
+                    "training cannot be repeated or resumed exactly",
+                    name=name,
+                ),
+                Message("draw from torch's, NumPy's or Python's global generators"),
             )
         )
     make_stream = functools.partial(_make_stream, dataset, rule, name, collate, len(raw.y))

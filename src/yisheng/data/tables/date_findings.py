@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from yisheng.core.messages import Message, join_messages
 from yisheng.core.types import Finding
 from yisheng.data.tables import dates
 from yisheng.data.tables.raw_column import RawColumn
@@ -56,13 +57,14 @@ def _report_stray(raw: RawColumn, date_format: str, stray_texts: Sequence[str]) 
     assert raw.codes is not None
     codes = [raw.categories.index(text) for text in stray_texts]
     rows = {text: int((raw.codes == code).argmax()) + 1 for text, code in zip(stray_texts, codes, strict=True)}
-    listed = ", ".join(f"{text[:30]!r} (row {row})" for text, row in list(rows.items())[:5])
+    texts = [Message("{text} (row {row})", text=f"{text[:30]!r}", row=row) for text, row in list(rows.items())[:5]]
+    listed = join_messages([*texts, *["..."] * (len(rows) > 5)])
     return Finding(
         "odd dates",
         "warning",
         {"column": raw.name, "rows": rows, "format": date_format},
-        f"column {raw.name} holds texts among its dates that are none: {listed}{', ...' * (len(rows) > 5)}",
-        "they count as missing; correct them, or leave the cells empty",
+        Message("column {name} holds texts among its dates that are none: {texts}", name=raw.name, texts=listed),
+        Message("they count as missing; correct them, or leave the cells empty"),
     )
 
 
@@ -73,8 +75,12 @@ def _report_forms(name: str, texts: Sequence[str], formats: Sequence[str]) -> Fi
         "date forms",
         "warning",
         {"column": name, "formats": counts},
-        f"column {name} holds dates in {len(formats)} forms: {listed}",
-        f"check that each is read as it is meant; to use one only, give kinds={name}:date:{formats[0]}",
+        Message("column {name} holds dates in {count} forms: {listed}", name=name, count=len(formats), listed=listed),
+        Message(
+            "check that each is read as it is meant; to use one only, give kinds={name}:date:{format}",
+            name=name,
+            format=formats[0],
+        ),
     )
 
 
@@ -83,8 +89,8 @@ def _report_ambiguous(name: str, form: str, swapped: str) -> Finding:
         "ambiguous dates",
         "warning",
         {"column": name, "format": form},
-        f"column {name}: month and day could be swapped; it was read as {form}",
-        f"if the day comes first, use kinds={name}:date:{swapped}",
+        Message("column {name}: month and day could be swapped; it was read as {form}", name=name, form=form),
+        Message("if the day comes first, use kinds={name}:date:{swapped}", name=name, swapped=swapped),
     )
 
 
@@ -94,7 +100,12 @@ def _report_zones(name: str, with_zone: int, timed: Sequence[str]) -> Finding:
         "time zones",
         "warning",
         {"column": name, "with zone": with_zone, "without": len(timed) - with_zone},
-        f"column {name}: {with_zone:,} times have a time zone, {len(timed) - with_zone:,} have none, such as "
-        f"{example!r}",
-        "those without one are taken as UTC; write the zone of each, as in 2024-05-01 12:00+02:00",
+        Message(
+            "column {name}: {with_zone} times have a time zone, {without_zone} have none, such as {example}",
+            name=name,
+            with_zone=f"{with_zone:,}",
+            without_zone=f"{len(timed) - with_zone:,}",
+            example=f"{example!r}",
+        ),
+        Message("those without one are taken as UTC; write the zone of each, as in 2024-05-01 12:00+02:00"),
     )

@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.data.tables.literals import normalize_digits
 
 DATE_PARTS: Final = ("year", "month", "day", "weekday", "day-of-year", "days", "hour")
@@ -189,7 +190,7 @@ def make_date_parser(format: str) -> Callable[[str], float]:
     for code, field in _FIELDS.items():
         pattern = pattern.replace(re.escape(code), field)
     if "%" in pattern or not re.search(r"\?P<[Yy]>", pattern) or not re.search(r"\?P<[mb]>", pattern):
-        raise ValueError(f"{format} is not a date format")
+        raise ValueError(Message("{format} is not a date format", format=format))
     fullmatch = re.compile(pattern + _TIME, re.ASCII | re.IGNORECASE).fullmatch
 
     def parse(text: str) -> float:

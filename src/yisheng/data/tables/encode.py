@@ -87,7 +87,9 @@ def encode_columns(
             too_large = np.abs(values) > MAX_FLOAT32
             if too_large.any():
                 row = first_row + int(too_large.argmax())
-                unusable.append(UnusableValues(name, int(too_large.sum()), row, "infinite or too large: missing"))
+                unusable.append(
+                    UnusableValues(name, int(too_large.sum()), row, Message("infinite or too large: missing"))
+                )
                 values = np.where(too_large, np.nan, values)
             block[:, index] = values
     return block, unusable
@@ -151,7 +153,8 @@ def _encode_categories(raw: RawColumn, column: Column, unusable: list[UnusableVa
     if unseen:
         in_rows = np.isin(raw.codes, unseen)
         first = int(in_rows.argmax())
-        problem = f"{raw.categories[raw.codes[first]][:40]!r} was never seen in training"
+        value = f"{raw.categories[raw.codes[first]][:40]!r}"
+        problem = Message("{value} was never seen in training", value=value)
         unusable.append(UnusableValues(raw.name, int(in_rows.sum()), first_row + first, problem))
     unseen_value = np.nan if column.kind == "yes/no" else -1
     table = np.array([*(number if number >= 0 else unseen_value for number in numbers), np.nan])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, message_of
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.types import Column, Finding
 from yisheng.data.tables import dates
@@ -74,8 +74,13 @@ def _check_numbers(
                 "infinite values",
                 "warning",
                 {"column": raw.name, "values": count, "row": row},
-                f"column {raw.name} holds {count} infinite or too large values (the first in row {row})",
-                "they count as missing; correct what wrote them, perhaps a division by zero",
+                Message(
+                    "column {name} holds {count} infinite or too large values (the first in row {row})",
+                    name=raw.name,
+                    count=count,
+                    row=row,
+                ),
+                Message("they count as missing; correct what wrote them, perhaps a division by zero"),
             )
         )
     if stray_words:
@@ -84,8 +89,10 @@ def _check_numbers(
                 "odd words",
                 "warning",
                 {"column": raw.name, "words": list(stray_words)},
-                f"column {raw.name} holds words among its numbers: {list_texts(stray_words)}",
-                f"they count as missing; correct them, or use kinds={raw.name}:category",
+                Message(
+                    "column {name} holds words among its numbers: {words}", name=raw.name, words=list_texts(stray_words)
+                ),
+                Message("they count as missing; correct them, or use kinds={name}:category", name=raw.name),
             )
         )
     return findings
@@ -146,7 +153,9 @@ def make_date(raw: RawColumn, date_format: str, stray_texts: Sequence[str] = ())
     try:
         days = parse_date_column(raw, date_format)
     except ValueError as error:
-        raise UsageError(str(error), Message("write it with %Y, %m, %d, %b or %y, as in date:%d/%m/%Y")) from None
+        raise UsageError(
+            message_of(error), Message("write it with %Y, %m, %d, %b or %y, as in date:%d/%m/%Y")
+        ) from None
     assert raw.codes is not None
     stray = [raw.categories.index(text) for text in stray_texts]
     invalid = np.isnan(days) & ~raw.missing & ~np.isin(raw.codes, stray)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.types import Finding
 from yisheng.data.tables.sniff import Layout
 
@@ -24,8 +25,8 @@ def report_layout(path: Path, layout: Layout, guessed_encoding: str, blank_count
                 "encoding",
                 "warning",
                 {"encoding": guessed_encoding},
-                f"{path.name} is not in UTF-8: it was read as {guessed_encoding}",
-                "if letters look wrong, name the encoding: encoding=gb18030, shift-jis, ...",
+                Message("{file} is not in UTF-8: it was read as {encoding}", file=path.name, encoding=guessed_encoding),
+                Message("if letters look wrong, name the encoding: encoding=gb18030, shift-jis, ..."),
             )
         )
     if layout.skip and layout.title and not layout.title.strip('"').lower().startswith("sep="):
@@ -35,8 +36,15 @@ def report_layout(path: Path, layout: Layout, guessed_encoding: str, blank_count
                 "lines above",
                 "note",
                 {"lines": layout.skip, "first": title},
-                f"{path.name}: {layout.skip} line{'s' * (layout.skip > 1)} above the table skipped: {title!r}",
-                "if they belong to the table, use skip=0",
+                plural_message(
+                    layout.skip,
+                    "{file}: {count} line above the table skipped: {title}",
+                    "{file}: {count} lines above the table skipped: {title}",
+                    file=path.name,
+                    count=layout.skip,
+                    title=f"{title!r}",
+                ),
+                Message("if they belong to the table, use skip=0"),
             )
         )
     if layout.renamed:
@@ -46,8 +54,10 @@ def report_layout(path: Path, layout: Layout, guessed_encoding: str, blank_count
                 "header",
                 "warning",
                 {"columns": list(layout.renamed)},
-                f"{path.name} names columns twice or not at all: {names}; they were renamed",
-                "give every column a distinct name",
+                Message(
+                    "{file} names columns twice or not at all: {names}; they were renamed", file=path.name, names=names
+                ),
+                Message("give every column a distinct name"),
             )
         )
     if not layout.has_header and layout.names[0] == "column-1":
@@ -56,8 +66,12 @@ def report_layout(path: Path, layout: Layout, guessed_encoding: str, blank_count
                 "header",
                 "note",
                 {"columns": len(layout.names)},
-                f"{path.name} has no header: its columns are called column-1 to column-{len(layout.names)}",
-                "give them names with names=a,b,c; if its first row is a header, use header=true",
+                Message(
+                    "{file} has no header: its columns are called column-1 to column-{count}",
+                    file=path.name,
+                    count=len(layout.names),
+                ),
+                Message("give them names with names=a,b,c; if its first row is a header, use header=true"),
             )
         )
     if blank_count:
@@ -66,9 +80,14 @@ def report_layout(path: Path, layout: Layout, guessed_encoding: str, blank_count
                 "blank lines",
                 "warning",
                 {"lines": blank_count},
-                f"{path.name} has one column and {blank_count:,} blank line{'s' * (blank_count > 1)}: each is a row "
-                "without a value",
-                "remove the lines if they are no rows",
+                plural_message(
+                    blank_count,
+                    "{file} has one column and {count} blank line: each is a row without a value",
+                    "{file} has one column and {count} blank lines: each is a row without a value",
+                    file=path.name,
+                    count=f"{blank_count:,}",
+                ),
+                Message("remove the lines if they are no rows"),
             )
         )
     return tuple(findings)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from yisheng.core.messages import Message, join_messages
 from yisheng.core.types import Finding
 from yisheng.data.tables.literals import find_decimal_marks, has_thousands, infer_number_format, is_code
 from yisheng.data.tables.raw_column import RawColumn
@@ -74,27 +75,36 @@ def report_number_form(source_name: str, form: NumberForm) -> tuple[Finding, ...
     if not form.ambiguous:
         return ()
     readings = [_describe_readings(text, form.format) for text in form.ambiguous.values()]
-    listed = "; ".join(f"{name}: {text}" for name, text in zip(form.ambiguous, readings[:5], strict=False))
-    listed += "; ..." * (len(readings) > 5)
+    pairs = zip(form.ambiguous, readings[:5], strict=False)
+    texts = [Message("{column}: {reading}", column=column, reading=reading) for column, reading in pairs]
+    listed = join_messages([*texts, *["..."] * (len(readings) > 5)])
     evidence = {"columns": dict(form.ambiguous), "format": form.format}
     if form.is_certain:
-        cause = f"{source_name}: numbers that could be read in two ways are read as in its other columns ({listed})"
-        remedy = "if that is wrong, use decimal=point or decimal=comma"
+        cause = Message(
+            "{source_name}: numbers that could be read in two ways are read as in its other columns ({listed})",
+            source_name=source_name,
+            listed=listed,
+        )
+        remedy = Message("if that is wrong, use decimal=point or decimal=comma")
         return (Finding("number form", "note", evidence, cause, remedy),)
     return (
         Finding(
             "number form",
             "warning",
             evidence,
-            f"{source_name} holds numbers that can be read in two ways ({listed})",
-            "name the decimal mark with decimal=point or decimal=comma",
+            Message(
+                "{source_name} holds numbers that can be read in two ways ({listed})",
+                source_name=source_name,
+                listed=listed,
+            ),
+            Message("name the decimal mark with decimal=point or decimal=comma"),
         ),
     )
 
 
-def _describe_readings(text: str, format: str) -> str:
+def _describe_readings(text: str, format: str) -> Message:
     """Return a number with the way in which it is read, for people."""
     mark = format[:1] or ("." if "," in text and "." not in text else "")
     decimal = "." if mark == "" else mark
     digits = "".join("." if char == decimal else char for char in text if char.isdigit() or char in (decimal, "-"))
-    return f"{text!r} is read as {digits}"
+    return Message("{text} is read as {number}", text=f"{text!r}", number=digits)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, join_messages, plural_message
 from yisheng.core.types import Column, Dataset, Finding, Spec
 from yisheng.data.class_names import FORMS, normalize_name
 from yisheng.data.part_labels import check_part_labels
@@ -184,14 +184,16 @@ def _report_similar_target(test: Table, target: tuple[str, ...]) -> list[Finding
     similar = {name: column for name, column in similar.items() if name != column}
     if not similar:
         return []
-    pairs = ", ".join(f"{column!r} for {name!r}" for name, column in similar.items())
+    pairs = join_messages(
+        Message("{column} for {name}", column=f"{column!r}", name=f"{name!r}") for name, column in similar.items()
+    )
     return [
         Finding(
             "test target",
             "warning",
             {"columns": similar},
-            f"the test table has no target, so its rows are not scored; it has {pairs}",
-            "name the column as in the training table, if it is the target",
+            Message("the test table has no target, so its rows are not scored; it has {values}", values=pairs),
+            Message("name the column as in the training table, if it is the target"),
         )
     ]
 
@@ -275,13 +277,17 @@ def _report_missing(role: str, name: str, present: np.ndarray) -> list[Finding]:
     if not count:
         return []
     first = int(present.argmin()) + 1
+    values = {"count": f"{count:,}", "total": f"{len(present):,}", "name": name}
+    cause = Message("{count} of {total} rows have no target ({name}): they are left out", **values)
+    if role == "time":
+        cause = Message("{count} of {total} rows have no time ({name}): they are left out", **values)
     return [
         Finding(
             f"missing {role}",
             "warning",
             {"column": name, "rows": count, "first": first},
-            f"{count:,} of {len(present):,} rows have no {role} ({name}): they are left out",
-            f"fill in the missing values that you know (the first is in row {first})",
+            cause,
+            Message("fill in the missing values that you know (the first is in row {first})", first=first),
         )
     ]
 
@@ -355,9 +361,15 @@ def _encode_test(test: Table, columns: tuple[Column, ...], source_name: str) -> 
             "test table",
             "warning",
             {"column": values.column, "rows": values.row_count, "first": values.first_row + 1},
-            f"{source_name}: {values.column} {values.problem} "
-            f"({values.row_count} rows, the first is row {values.first_row + 1})",
-            "correct these values in the test table; otherwise the model treats them as unknown",
+            Message(
+                "{source_name}: {column}: {problem} ({count} rows, the first is row {row})",
+                source_name=source_name,
+                column=values.column,
+                problem=values.problem,
+                count=values.row_count,
+                row=values.first_row + 1,
+            ),
+            Message("correct these values in the test table; otherwise the model treats them as unknown"),
         )
         for values in unusable
     ]
@@ -368,14 +380,14 @@ def _summarize(columns: list[InferredColumn]) -> Finding:
     left_out = [column for column in columns if not column.features and column.becomes.startswith(_LEFT_OUT)]
     listed = ", ".join(f"{column.name} ({column.kind})" for column in left_out[:8]) + ", ..." * (len(left_out) > 8)
     used = [column for column in columns if column.features]
-    suffix = f"; left out: {listed}" if left_out else ""
-    return Finding(
-        "columns",
-        "note",
-        {"columns": _describe(columns)},
-        f"{len(used)} column{'s' * (len(used) != 1)} to learn from{suffix}",
-        f"to change a column's kind, use kinds=NAME:KIND, for example kinds={(left_out + used)[0].name}:category",
+    cause = plural_message(len(used), "{count} column to learn from", "{count} columns to learn from", count=len(used))
+    if left_out:
+        cause = Message("{columns}; left out: {listed}", columns=cause, listed=listed)
+    remedy = Message(
+        "to change a column's kind, use kinds=NAME:KIND, for example kinds={name}:category",
+        name=(left_out + used)[0].name,
     )
+    return Finding("columns", "note", {"columns": _describe(columns)}, cause, remedy)
 
 
 def _describe(columns: list[InferredColumn]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.data.tables.column_roles import Roles
 from yisheng.data.tables.literals import (
@@ -102,13 +103,15 @@ def _report_words(raw: RawColumn, words: Sequence[str], *, are_missing: bool) ->
             "missing words",
             "warning",
             evidence,
-            f"the target {raw.name} holds {listed} between its numbers: missing values",
-            f"to say so, use missing={','.join(words)}; correct the rows whose target is known",
+            Message(
+                "the target {target} holds {words} between its numbers: missing values", target=raw.name, words=listed
+            ),
+            Message("to say so, use missing={words}; correct the rows whose target is known", words=",".join(words)),
         )
     return Finding(
         "word classes",
         "warning",
         evidence,
-        f"the target {raw.name} has a class of the name {listed}",
-        f"if it means that the target is unknown, use missing={','.join(words)}",
+        Message("the target {target} has a class of the name {words}", target=raw.name, words=listed),
+        Message("if it means that the target is unknown, use missing={words}", words=",".join(words)),
     )

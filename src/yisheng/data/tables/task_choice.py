@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding, Task
 from yisheng.data.tables.raw_column import RawColumn
 
@@ -20,24 +21,35 @@ def report_task(raws: Sequence[RawColumn], task: Task, values: Sequence[np.ndarr
     """
     names = ", ".join(raw.name for raw in raws)
     if len(raws) > 1:
-        kind = "yes or no" if task == "multilabel" else "numbers"
-        remedy = "use task=regression" if task == "multilabel" else f"name it with target={raws[0].name}"
-        remedy = f"to predict {'them as numbers' if task == 'multilabel' else 'one of them only'}, {remedy}"
-        cause = f"task={task}: the targets {names} are {kind}"
+        if task == "multilabel":
+            cause = Message("task=multilabel: the targets {names} are yes or no", names=names)
+            remedy = Message("to predict them as numbers, use task=regression")
+        else:
+            cause = Message("task=regression: the targets {names} are numbers", names=names)
+            remedy = Message("to predict one of them only, name it with target={name}", name=raws[0].name)
         return (Finding("task", "note", {"task": task}, cause, remedy),)
     distinct = values[0]
     if not len(distinct) or (distinct != np.floor(distinct)).any():
         return ()
     evidence = {"task": task, "values": len(distinct), "low": float(distinct[0]), "high": float(distinct[-1])}
-    described = f"{len(distinct):,} different whole numbers, {distinct[0]:,.0f} to {distinct[-1]:,.0f}"
+    described = Message(
+        "{count} different whole numbers, {lowest} to {highest}",
+        count=f"{len(distinct):,}",
+        lowest=f"{distinct[0]:,.0f}",
+        highest=f"{distinct[-1]:,.0f}",
+    )
     if task == "classification":
         return (
             Finding(
                 "task",
                 "note",
                 evidence,
-                f"task=classification: the target {names} has {described}; each is a class",
-                "to predict it as a number, use task=regression",
+                Message(
+                    "task=classification: the target {names} has {described}; each is a class",
+                    names=names,
+                    described=described,
+                ),
+                Message("to predict it as a number, use task=regression"),
             ),
         )
     return (
@@ -45,7 +57,11 @@ def report_task(raws: Sequence[RawColumn], task: Task, values: Sequence[np.ndarr
             "task",
             "note",
             evidence,
-            f"task=regression: the target {names} has {described}; it is predicted as a number",
-            "if they are classes, use task=classification",
+            Message(
+                "task=regression: the target {names} has {described}; it is predicted as a number",
+                names=names,
+                described=described,
+            ),
+            Message("if they are classes, use task=classification"),
         ),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.data.tables.literals import infer_number_format, is_code, normalize_digits
 from yisheng.data.tables.raw_column import RawColumn
@@ -53,19 +54,32 @@ def _check_numbers(name: str, texts: Sequence[str], rows: np.ndarray, kind: str)
         if codes_fraction > 1 - MIN_LIKE_FRACTION:  # telephone numbers, ZIP codes
             return None
         examples = [text for text, is_other in zip(texts, are_codes, strict=True) if is_other] or texts[:5]
-        reason = "codes, whose zeros a number would lose" if codes_fraction else "different forms"
+        reason = Message("different forms")
+        if codes_fraction:
+            reason = Message("codes, whose zeros a number would lose")
     else:
         examples = [text for text, is_number in zip(texts, are_numbers, strict=True) if not is_number]
         if len(examples) > MAX_WORDS and fraction < MIN_LIKE_FRACTION:
             return None
-        reason = "words"
+        reason = Message("words")
     listed = ", ".join(repr(text[:30]) for text in examples[:5]) + ", ..." * (len(examples) > 5)
-    remedy = f"correct them, or name those that mean a missing value with missing=; or use kinds={name}:{kind}"
+    remedy = Message(
+        "correct them, or name those that mean a missing value with missing=; or use kinds={name}:{kind}",
+        name=name,
+        kind=kind,
+    )
     return Finding(
         "numbers and texts",
         "warning",
         {"column": name, "numbers": round(fraction, 3), "examples": examples[:20]},
-        f"column {name} is {kind}: {fraction:.0%} of its rows are numbers, but it holds {reason}: {listed}",
+        Message(
+            "column {name} is {kind}: {fraction} of its rows are numbers, but it holds {reason}: {listed}",
+            name=name,
+            kind=kind,
+            fraction=f"{fraction:.0%}",
+            reason=reason,
+            listed=listed,
+        ),
         remedy,
     )
 
@@ -78,8 +92,17 @@ def _check_shapes(name: str, texts: Sequence[str], rows: np.ndarray, kind: str) 
             "unknown dates",
             "warning",
             {"column": name, "examples": list(texts[:5])},
-            f"column {name} is {kind}: it looks like dates, but no form reads {texts[0][:40]!r} and the others",
-            f"give their form, as in kinds={name}:date:%d-%m-%y; if they are none, use kinds={name}:{kind}",
+            Message(
+                "column {name} is {kind}: it looks like dates, but no form reads {text} and the others",
+                name=name,
+                kind=kind,
+                text=f"{texts[0][:40]!r}",
+            ),
+            Message(
+                "give their form, as in kinds={name}:date:%d-%m-%y; if they are none, use kinds={name}:{kind}",
+                name=name,
+                kind=kind,
+            ),
         )
     units = [match[1].strip() or match[2] if (match := _WITH_UNIT.fullmatch(text)) else "" for text in texts]
     if len(set(units)) == 1 and units[0] and len(texts) >= MIN_DISTINCT_WITH_UNIT:
@@ -87,7 +110,11 @@ def _check_shapes(name: str, texts: Sequence[str], rows: np.ndarray, kind: str) 
             "units",
             "warning",
             {"column": name, "unit": units[0]},
-            f"column {name} is {kind}: its numbers have the unit {units[0]!r}",
-            f"remove the unit from the values; if they are no numbers, use kinds={name}:{kind}",
+            Message(
+                "column {name} is {kind}: its numbers have the unit {unit}", name=name, kind=kind, unit=f"{units[0]!r}"
+            ),
+            Message(
+                "remove the unit from the values; if they are no numbers, use kinds={name}:{kind}", name=name, kind=kind
+            ),
         )
     return None

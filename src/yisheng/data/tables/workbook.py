@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yisheng.core.errors import DataError, MissingPartError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.types import Finding
 from yisheng.data.tables.headers import distinct_names
 from yisheng.data.tables.literals import is_missing
@@ -54,9 +54,13 @@ def read_workbook(path: Path, options: ReadingOptions) -> tuple[pd.DataFrame, bo
     names, renamed = distinct_names(options.names or cells)
     if renamed and has_header:
         listed = ", ".join(renamed[:5])
-        cause = f"{path.name} names columns twice or not at all: {listed}; they were renamed"
+        cause = Message(
+            "{file} names columns twice or not at all: {names}; they were renamed", file=path.name, names=listed
+        )
         findings.append(
-            Finding("header", "warning", {"columns": list(renamed)}, cause, "give every column a distinct name")
+            Finding(
+                "header", "warning", {"columns": list(renamed)}, cause, Message("give every column a distinct name")
+            )
         )
     body = table[has_header:]
     if not body:
@@ -109,8 +113,13 @@ def _read_sheet(path: Path) -> tuple[list[tuple[Any, ...]], list[Finding]]:
         "sheets",
         "warning",
         {"sheet": title, "unread": unread},
-        f"{path.name} has {len(filled)} sheets with values: only {title!r} is read",
-        "save another sheet as a file of its own to use it",
+        Message(
+            "{file} has {count} sheets with values: only {title} is read",
+            file=path.name,
+            count=len(filled),
+            title=f"{title!r}",
+        ),
+        Message("save another sheet as a file of its own to use it"),
     )
     return rows, [finding]
 
@@ -150,8 +159,15 @@ def _report_titles(path: Path, rows: Sequence[Sequence[Any]]) -> Finding:
         "lines above",
         "note",
         {"lines": len(rows), "first": first[:60]},
-        f"{path.name}: {len(rows)} row{'s' * (len(rows) > 1)} above the table skipped: {first[:60]!r}",
-        "if they belong to the table, use skip=0",
+        plural_message(
+            len(rows),
+            "{file}: {count} row above the table skipped: {title}",
+            "{file}: {count} rows above the table skipped: {title}",
+            file=path.name,
+            count=len(rows),
+            title=f"{first[:60]!r}",
+        ),
+        Message("if they belong to the table, use skip=0"),
     )
 
 

@@ -22,6 +22,7 @@ from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.run_names import check_run_name, make_label
+from yisheng.core.stored_messages import add_messages
 from yisheng.core.types import Score, Spec
 from yisheng.evaluation.baseline import score_baseline
 from yisheng.evaluation.details import collect_details
@@ -145,12 +146,11 @@ def _find_intervals(predictor: Predictor) -> ConformalIntervals | None:
         return None
 
 
-def describe_rows(rows: OtherRows, spec: Spec) -> list[str]:
+def describe_rows(rows: OtherRows, spec: Spec) -> list[Message]:
     """Return in sentences what of some rows is matched, changed or left out."""
-    kind = "labels" if spec.task == "multilabel" else "classes"
     classes = rows.targets.classes
-    sentences = [] if classes is None else classes.describe(kind)
-    return [f"{rows.name}: {sentence}" for sentence in (*sentences, *rows.notes)]
+    sentences = [] if classes is None else classes.describe(are_labels=spec.task == "multilabel")
+    return [Message("{name}: {note}", name=rows.name, note=sentence) for sentence in (*sentences, *rows.notes)]
 
 
 def _check_name(name: str) -> str:
@@ -226,7 +226,7 @@ def _describe(
     """Return what is evaluated on which rows, as in ``evaluation.json``."""
     part, run_scores = _own_scores(run)
     classes = rows.targets.classes
-    return {
+    about = {
         "data": {
             "name": rows.name,
             "part": request.part or "all",
@@ -243,6 +243,7 @@ def _describe(
         "evaluated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": provenance.versions(),
     }
+    return add_messages(about)
 
 
 def _own_scores(run: RunFolder) -> tuple[str, Mapping[str, Score]]:

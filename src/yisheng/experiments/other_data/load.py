@@ -126,7 +126,7 @@ def load_rows(request: Request, spec: Spec, run_data: Choice | None) -> OtherRow
     if isinstance(data, Choice):
         rows = _load_choice(data, spec, forms, request.part, run_id)
         was_trained_on = run_data is not None and _has_same_source(run_data, data)
-        note = "the run was trained on rows of the same data: scores of rows that it has seen are too good"
+        note = Message("the run was trained on rows of the same data: scores of rows that it has seen are too good")
         return replace(rows, notes=(note, *rows.notes)) if was_trained_on else rows
     if isinstance(data, Dataset):
         if request.options:

@@ -33,16 +33,25 @@ class MatchedClasses:
     absent: tuple[str, ...] = ()
     unknown: Mapping[str, int] = field(default_factory=dict)
 
-    def describe(self, kind: str = "classes") -> list[str]:
+    def describe(self, *, are_labels: bool = False) -> list[Message]:
         """Return a sentence about the unmatched classes of each side."""
         sentences = []
         if self.unknown:
+            values = {"names": list_names(list(self.unknown)), "rows": f"{sum(self.unknown.values()):,}"}
             sentences.append(
-                f"rows of {kind} that the run does not know are not scored: {list_names(list(self.unknown))} "
-                f"({sum(self.unknown.values()):,} in all)"
+                Message("rows of labels that the run does not know are not scored: {names} ({rows} in all)", **values)
+                if are_labels
+                else Message(
+                    "rows of classes that the run does not know are not scored: {names} ({rows} in all)", **values
+                )
             )
         if self.absent:
-            sentences.append(f"no row has one of the run's {kind} {list_names(self.absent)}")
+            names = list_names(self.absent)
+            sentences.append(
+                Message("no row has one of the run's labels {names}", names=names)
+                if are_labels
+                else Message("no row has one of the run's classes {names}", names=names)
+            )
         return sentences
 
     def to_json(self) -> dict[str, Any]:
@@ -205,8 +214,8 @@ def _match_indicators(dataset: Dataset, y: np.ndarray, spec: Spec, forms: Sequen
         for column, label in enumerate(dataset.spec.classes)
         if match.numbers[column] < 0 and counts[column]
     }
-    note = f"the run does not know the labels {list_names(list(unknown))}: they are not scored" if unknown else ""
-    return MatchedTargets(labels, count_classes(labels, spec, {}), (note,) if note else ())
+    note = Message("the run does not know the labels {names}: they are not scored", names=list_names(list(unknown)))
+    return MatchedTargets(labels, count_classes(labels, spec, {}), (note,) if unknown else ())
 
 
 def _match_numbers(dataset: Dataset, y: np.ndarray, spec: Spec) -> MatchedTargets:
@@ -226,10 +235,16 @@ def _match_numbers(dataset: Dataset, y: np.ndarray, spec: Spec) -> MatchedTarget
         y = np.ascontiguousarray(y[:, [names.index(name) for name in run_names]])
     notes = []
     if dataset.spec.target != spec.target and "target" not in (spec.target, dataset.spec.target):
-        notes.append(f"the target is {dataset.spec.target} here, {spec.target} in the run")
+        notes.append(
+            Message("the target is {name} here, {run_name} in the run", name=dataset.spec.target, run_name=spec.target)
+        )
     if spec.unit and dataset.spec.unit and spec.unit != dataset.spec.unit:
         notes.append(
-            f"the target's unit is {dataset.spec.unit} here, {spec.unit} in the run: the scores are right only if "
-            "both are the same"
+            Message(
+                "the target's unit is {unit} here, {run_unit} in the run: the scores are right only if both are the "
+                "same",
+                unit=dataset.spec.unit,
+                run_unit=spec.unit,
+            )
         )
     return MatchedTargets(y, None, tuple(notes))

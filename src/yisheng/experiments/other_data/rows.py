@@ -98,7 +98,7 @@ def select_part(name: str, parts: np.ndarray | None, rows: int, part: str | None
     return index
 
 
-def _adapt_inputs(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
+def _adapt_inputs(dataset: Dataset, spec: Spec) -> tuple[Read, Sequence[str]]:
     if spec.is_image:
         return _adapt_images(dataset, spec)
     if spec.is_row and dataset.spec.is_row:
@@ -121,7 +121,7 @@ def _stored_type(dataset: Dataset, spec: Spec) -> Any:
     return np.dtype("uint8" if spec.inputs else spec.dtype) if spec.dtype != "float32" else dataset.x.dtype
 
 
-def _adapt_images(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
+def _adapt_images(dataset: Dataset, spec: Spec) -> tuple[Read, Sequence[str]]:
     """Return the images in the size and colors of a run, changed as prediction changes an image file."""
     if not dataset.spec.is_image:
         raise DataError(
@@ -151,15 +151,20 @@ def _adapt_images(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
     def read(rows: np.ndarray) -> np.ndarray:
         return np.stack([_convert_image(dataset.x[row], f"{dataset.name}, row {row}", spec) for row in rows.tolist()])
 
-    size_before, size_after = (f"{w}x{h} {_color(c)}" for c, h, w in ((channels, height, width), spec.shape))
-    notes = [f"images are changed from {size_before} to {size_after}"] if size_before != size_after else []
+    before, after = (_describe_size(*shape) for shape in ((channels, height, width), spec.shape))
+    notes = [Message("images are changed from {before} to {after}", before=before, after=after)] * (before != after)
     if spec.drawing is not None:
-        notes.append("drawings are fitted and centered as in the run's data")
+        notes.append(Message("drawings are fitted and centered as in the run's data"))
     return read, notes
 
 
-def _color(channels: int) -> str:
-    return {1: "gray", 3: "RGB"}.get(channels, f"{channels} channels")
+def _describe_size(channels: int, height: int, width: int) -> Message:
+    size = f"{width}x{height}"
+    if channels == 1:
+        return Message("{size} gray", size=size)
+    if channels == 3:
+        return Message("{size} RGB", size=size)
+    return Message("{size} with {channels} channels", size=size, channels=channels)
 
 
 def _convert_image(pixels: np.ndarray, name: str, spec: Spec) -> np.ndarray:
@@ -173,7 +178,7 @@ def _convert_image(pixels: np.ndarray, name: str, spec: Spec) -> np.ndarray:
         return np.ascontiguousarray(resized[None] if resized.ndim == 2 else resized.transpose(2, 0, 1))
 
 
-def _adapt_columns(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
+def _adapt_columns(dataset: Dataset, spec: Spec) -> tuple[Read, Sequence[str]]:
     """Return the columns of a run by name; without names on both sides, by position."""
     columns, run_columns = dataset.spec.columns, spec.columns
     if not columns or not run_columns or not _share_names(columns, run_columns):
@@ -189,9 +194,8 @@ def _adapt_columns(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
             )
         if columns and run_columns and any(c.source for c in (*columns, *run_columns)):
             _raise_missing_columns(dataset, [column.name for column in run_columns])
-        notes = (
-            ["the columns are matched by position, since they have no common names"] if columns or run_columns else []
-        )
+        note = Message("the columns are matched by position, since they have no common names")
+        notes = [note] if columns or run_columns else []
         return (lambda rows: np.ascontiguousarray(dataset.x[rows], np.float32)), notes
     number_of = {column.name: number for number, column in enumerate(columns)}
     missing = [column.name for column in run_columns if column.name not in number_of]
@@ -205,7 +209,8 @@ def _adapt_columns(dataset: Dataset, spec: Spec) -> tuple[Read, list[str]]:
         return np.stack(converted, axis=1)
 
     ignored = [column.name for column in columns if column.name not in {c.name for c in run_columns}]
-    return read, [f"the run does not take the columns {', '.join(ignored[:10])}"] if ignored else []
+    note = Message("the run does not take the columns {columns}", columns=", ".join(ignored[:10]))
+    return read, [note] if ignored else []
 
 
 def _share_names(columns: Sequence[Column], run_columns: Sequence[Column]) -> bool:

@@ -131,7 +131,8 @@ def adapt_tables(
         notes += describe_unusable_values(unusable)
     x = np.concatenate(blocks)
     if len(index) < len(selected):
-        notes.append(f"{len(selected) - len(index):,} rows have no target: they are left out")
+        count = f"{len(selected) - len(index):,}"
+        notes.append(Message("{count} rows have no target: they are left out", count=count))
     digest = hashlib.sha256(x.tobytes() + matched.y.tobytes() + repr(matched.classes).encode()).hexdigest()
     return OtherRows(
         name, lambda rows: np.ascontiguousarray(x[rows]), index, matched, digest, row_names, (*notes, *matched.notes)
@@ -214,7 +215,7 @@ def _match_targets(
         [raws[target].take(rows).normalize(()) for target in targets]
         for raws, rows in zip(columns, rows_of, strict=True)
     ]
-    note = f"the target is {', '.join(targets)} here, {spec.target} in the run"
+    note = Message("the target is {name} here, {run_name} in the run", name=", ".join(targets), run_name=spec.target)
     notes = (note,) if ", ".join(targets) != spec.target and spec.task != "multilabel" else ()
     if spec.task == "classification":
         names = model_names(spec, forms)

@@ -16,6 +16,7 @@ import torch
 from yisheng.core import machine
 from yisheng.core.errors import NonFiniteError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.types import Dataset
 from yisheng.search.executors.cluster import Cluster, Loader
 from yisheng.search.executors.serial import Trainer, train_serial
@@ -63,11 +64,13 @@ def run_jobs(
         UsageError: jobs that cannot be stacked with ``executor="stacked"``.
     """
     if cluster is not None:
-        logger.info(f"cluster: {_count(jobs)} on {cluster.count_cores()} cores")
+        logger.info(
+            Message("cluster: {trainings} on {cores} cores", trainings=_count(jobs), cores=cluster.count_cores())
+        )
         yield from cluster.train(jobs, data, load)
         return
     if executor == "serial":
-        logger.info(f"serial: {_count(jobs)}, as requested")
+        logger.info(Message("serial: {trainings}, as requested", trainings=_count(jobs)))
         yield from train_serial(jobs, data, processes=processes)
         return
     serial_jobs: list[Job] = []
@@ -75,10 +78,11 @@ def run_jobs(
     for group in chunks.group_jobs(jobs):
         group_jobs = list(itertools.chain(*group.streams))
         if executor == "stacked":
-            choice = ExecutorChoice("stacked", "as requested")
+            choice = ExecutorChoice("stacked", Message("as requested"))
         else:
             choice = choose_executor(group, trainer, processes)
-        logger.info(f"{choice.executor}: {_count(group_jobs)}, {choice.reason}")
+        values = {"executor": choice.executor, "trainings": _count(group_jobs), "reason": choice.reason}
+        logger.info(Message("{executor}: {trainings}, {reason}", **values))
         if choice.executor == "stacked":
             yield from train_groups([group], trainer)
         else:
@@ -111,16 +115,16 @@ def choose_executor(group: Group, trainer: Trainer, processes: int = 1) -> Execu
         processes: number of processes for serial training.
     """
     if reason := chunks.explain_refused_config(group.first.config):
-        return ExecutorChoice("serial", f"since {reason}")
+        return ExecutorChoice("serial", Message("since {reason}", reason=reason))
     if len(group) == 1:
-        return ExecutorChoice("serial", "since there is no other job of this form")
+        return ExecutorChoice("serial", Message("since there is no other job of this form"))
     first = trainer.assemble(group.first)
     if reason := chunks.explain_refused_network(first):
-        return ExecutorChoice("serial", f"since {reason}")
+        return ExecutorChoice("serial", Message("since {reason}", reason=reason))
     weights = sum(p.numel() for p in first.state.model.parameters())
     if first.config.epochs * len(first.train) < MIN_UPDATES:
         is_small = weights <= MAX_SMALL_CHAIN_WEIGHTS and layers.is_chain(first.state.model)
-        reason = f"networks of {weights:,} weights with too few updates to time"
+        reason = Message("networks of {weights} weights with too few updates to time", weights=f"{weights:,}")
         return ExecutorChoice("stacked" if is_small else "serial", reason)
     workers = torch.get_num_threads() if first.train.device.type == "cpu" else 1
     models = chunks.count_models_per_chunk(first, len(group), workers)
@@ -128,11 +132,14 @@ def choose_executor(group: Group, trainer: Trainer, processes: int = 1) -> Execu
     try:
         serial_seconds = _time_serial(first) / min(processes, machine.count_cores())
     except NonFiniteError:
-        return ExecutorChoice("stacked", "since the first job became non-finite while it was timed")
+        return ExecutorChoice("stacked", Message("since the first job became non-finite while it was timed"))
     return ExecutorChoice(
         "stacked" if stacked_seconds < serial_seconds else "serial",
-        f"an update of a model takes {_format_micro(stacked_seconds)} stacked and "
-        f"{_format_micro(serial_seconds)} serial (measured)",
+        Message(
+            "an update of a model takes {stacked} stacked and {serial} serial (measured)",
+            stacked=_format_micro(stacked_seconds),
+            serial=_format_micro(serial_seconds),
+        ),
     )
 
 
@@ -183,8 +190,8 @@ def _time_step(steps: Iterator[object]) -> float:
     return statistics.median(seconds[1:])
 
 
-def _count(jobs: Sequence[Job]) -> str:
-    return f"{len(jobs)} training{'s' * (len(jobs) != 1)}"
+def _count(jobs: Sequence[Job]) -> Message:
+    return plural_message(len(jobs), "{n} training", "{n} trainings", n=len(jobs))
 
 
 def _format_micro(seconds: float) -> str:

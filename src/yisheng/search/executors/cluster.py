@@ -189,8 +189,9 @@ class Origin:
         """Return in what another process differs, or ""."""
         for name in sorted({*self.versions, *origin.versions}):
             if self.versions.get(name) != origin.versions.get(name):
-                return f"{name} {origin.versions.get(name)} instead of {self.versions.get(name)}"
-        return "" if self.sources == origin.sources else "other sources of yisheng or of a plugin"
+                versions = {"version": origin.versions.get(name), "required": self.versions.get(name)}
+                return Message("{name} {version} instead of {required}", name=name, **versions)
+        return "" if self.sources == origin.sources else Message("other sources of yisheng or of a plugin")
 
 
 @functools.cache
@@ -409,7 +410,7 @@ def describe_data(data: Dataset, load: Loader | None) -> SentData:
             ),
             Message("put it into files that all machines reach, and name them with data="),
         )
-    logger.info(f"{nbytes / 2**30:.1f} GB of data: each process loads it by itself")
+    logger.info(Message("{size} GB of data: each process loads it by itself", size=f"{nbytes / 2**30:.1f}"))
     return SentData(uuid.uuid4().hex, None, load, fingerprint(data))
 
 

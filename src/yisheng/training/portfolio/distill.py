@@ -14,6 +14,7 @@ import torch
 from yisheng.core.config import Choice, Config
 from yisheng.core.errors import StoppedError, YishengError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Spec, Split
 from yisheng.models import lightgbm
@@ -229,13 +230,16 @@ def add_student(distillation: Distillation) -> None:
         raise
     except (YishengError, ValueError) as error:
         reason = error.problem if isinstance(error, YishengError) else " ".join(str(error).split())[:200]
-        logger.warning(f"the ensemble was not distilled: {reason}")
+        logger.warning(Message("the ensemble was not distilled: {reason}", reason=reason))
         return
     ratio = _compare_losses(distillation, student)
     if not ratio <= MAX_LOSS_RATIO:
         logger.warning(
-            f"the ensemble was not distilled: on rows that it does not know the loss of a single model is {ratio:.2f} "
-            "times as large; use a larger budget="
+            Message(
+                "the ensemble was not distilled: on rows that it does not know the loss of a single model is {ratio} "
+                "times as large; use a larger budget=",
+                ratio=f"{ratio:.2f}",
+            )
         )
         return
     score = outcome.score(student.rows, student.prediction.astype(np.float64))
@@ -253,6 +257,10 @@ def add_student(distillation: Distillation) -> None:
     about: dict[str, Any] = {"name": student.name, "rows_per_second": round(rate), **score}
     ensemble.set_student(student.fitted.member, {**student.fitted.plain, "about": about})
     logger.info(
-        f"distilled into one model ({student.fitted.plain['model']['name']}): {rate:,.0f} rows a second, the ensemble "
-        f"{ensemble.plain['rows_per_second']:,.0f}"
+        Message(
+            "distilled into one model ({name}): {rate} rows a second, the ensemble {ensemble_rate}",
+            name=student.fitted.plain["model"]["name"],
+            rate=f"{rate:,.0f}",
+            ensemble_rate=f"{ensemble.plain['rows_per_second']:,.0f}",
+        )
     )

@@ -134,6 +134,12 @@ def _require_speed(epoch_seconds: float, seconds: float, epochs: int, limits: Li
     needed = epoch_seconds * (min(limits.min_epochs, epochs) * limits.folds - 1)
     if seconds + needed > limits.end:
         raise TooSlow(
-            f"an epoch takes {format_duration(epoch_seconds)}: {min(limits.min_epochs, epochs)} of them for each of "
-            f"{limits.folds} folds do not fit into the {format_duration(max(0.0, limits.end - seconds))} it may use"
+            Message(
+                "an epoch takes {duration}: {epochs} of them for each of {folds} folds do not fit into the {limit} it "
+                "may use",
+                duration=format_duration(epoch_seconds),
+                epochs=min(limits.min_epochs, epochs),
+                folds=limits.folds,
+                limit=format_duration(max(0.0, limits.end - seconds)),
+            )
         )

@@ -11,6 +11,8 @@ import numpy as np
 from yisheng.core.config import Config
 from yisheng.core.durations import format_duration
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
+from yisheng.core.stored_messages import add_messages, restore_messages
 from yisheng.core.text_tables import format_number
 from yisheng.core.types import Spec
 
@@ -39,21 +41,29 @@ def score_predictions(config: Config, y: np.ndarray, prediction: np.ndarray) -> 
     return _finite(value), _finite(low), _finite(high)
 
 
-def describe_candidate(entry: Mapping[str, Any], score: str, ensemble: Mapping[str, Any]) -> str:
+def describe_candidate(entry: Mapping[str, Any], score: str, ensemble: Mapping[str, Any]) -> Message:
     """Return a trained candidate's score and time, and the score of the ensemble with it, as text.
 
     >>> entry = {"name": "linear", "value": 0.8, "low": 0.75, "high": 0.85, "seconds": 1.5}
     >>> describe_candidate(entry, "accuracy", {"value": 0.82})
     'linear  accuracy 0.8000 (0.7500 to 0.8500)  1.5 s, ensemble 0.8200'
     """
-    text = f"{entry['name']}  "
+    duration = format_duration(entry["seconds"])
+    text = Message("{candidate}  {duration}", candidate=entry["name"], duration=duration)
     if entry["value"] is not None:
-        text += f"{score} {format_number(entry['value'])}"
+        values = {"candidate": entry["name"], "score": score, "value": format_number(entry["value"])}
+        text = Message("{candidate}  {score} {value}  {duration}", duration=duration, **values)
         if entry["low"] is not None:
-            text += f" ({format_number(entry['low'])} to {format_number(entry['high'])})"
-        text += "  "
-    text += format_duration(entry["seconds"])
-    return text if ensemble["value"] is None else f"{text}, ensemble {format_number(ensemble['value'])}"
+            text = Message(
+                "{candidate}  {score} {value} ({low} to {high})  {duration}",
+                low=format_number(entry["low"]),
+                high=format_number(entry["high"]),
+                duration=duration,
+                **values,
+            )
+    if ensemble["value"] is None:
+        return text
+    return Message("{candidate}, ensemble {value}", candidate=text, value=format_number(ensemble["value"]))
 
 
 def make_leaderboard(plain: Mapping[str, Any], score: str, spec: Spec) -> dict[str, Any]:
@@ -72,11 +82,15 @@ def make_leaderboard(plain: Mapping[str, Any], score: str, spec: Spec) -> dict[s
         "offsets": plain["offsets"],
         "rows_per_second": plain.get("rows_per_second"),
         "student": plain["student"]["about"] if "student" in plain else None,
-        "candidates": [
-            {key: entry.get(key) for key in ("name", "model", "status", "value", "low", "high", "seconds", "weight")}
-            for entry in plain["tried"]
-        ],
+        "candidates": [_describe_result(entry) for entry in plain["tried"]],
     }
+
+
+def _describe_result(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a candidate as in ``leaderboard.json``, its status also with template and values, for other languages."""
+    keys = ("name", "model", "status", "value", "low", "high", "seconds", "weight")
+    restored = restore_messages(entry)
+    return add_messages({key: restored.get(key) for key in keys})
 
 
 def _finite(value: float) -> float | None:

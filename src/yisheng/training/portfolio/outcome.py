@@ -12,6 +12,7 @@ import torch
 from yisheng.core.config import Config
 from yisheng.core.durations import format_duration
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Spec
 from yisheng.models.ensemble import Ensemble
@@ -115,9 +116,14 @@ class Outcome:
         ensemble.describe({**ensemble.plain, **calibration, "rows_per_second": round(rate)})
         used = [entry for entry in ensemble.plain["candidates"] if entry["weight"] > 0]
         logger.info(
-            f"ensemble of {len(used)} of {len(ensemble.plain['tried'])} candidates in "
-            f"{format_duration(timetable.elapsed)}, {rate:,.0f} rows a second: "
-            + ", ".join(f"{entry['name']} {entry['weight']:.2f}" for entry in used)
+            Message(
+                "ensemble of {used} of {tried} candidates in {duration}, {rate} rows a second: {weights}",
+                used=len(used),
+                tried=len(ensemble.plain["tried"]),
+                duration=format_duration(timetable.elapsed),
+                rate=f"{rate:,.0f}",
+                weights=", ".join(f"{entry['name']} {entry['weight']:.2f}" for entry in used),
+            )
         )
 
     def release(self, ensemble: Ensemble) -> None:

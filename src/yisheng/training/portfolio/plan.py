@@ -7,6 +7,7 @@ from typing import Any
 from yisheng.core.components import is_custom
 from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.durations import format_duration
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.training.fitted import FITTED_LOSSES, GRADIENT_KEYS
 
@@ -39,9 +40,10 @@ def plan_ensemble(config: Config, spec: Spec) -> tuple[Config, tuple[str, ...]]:
     if config.budget is None:
         return config.model_copy(update=changes), ()
     changes["model"] = Choice(name=ENSEMBLE, options={**config.model.options, "seconds": config.budget})
-    note = (
-        f"budget of {format_duration(config.budget)}: an ensemble of boosted trees, linear models, forests and "
-        "networks; model=tabm trains a network alone"
+    note = Message(
+        "budget of {duration}: an ensemble of boosted trees, linear models, forests and networks; model=tabm trains a "
+        "network alone",
+        duration=format_duration(config.budget),
     )
     return config.model_copy(update={**changes, "budget": None}), (note,)
 

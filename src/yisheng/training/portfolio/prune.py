@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.models.ensemble import Ensemble
 from yisheng.training.portfolio.fit_member import predict_rows
 from yisheng.training.portfolio.prediction_rate import measure_rate
@@ -37,7 +38,8 @@ def prune(ensemble: Ensemble, weights: np.ndarray, x: np.ndarray, evaluated: int
     for number, count in reduced.items():
         _keep_members(ensemble, number, count)
     new_weights = np.where(np.isin(np.arange(len(weights)), list(reduced)), weights, 0.0)
-    logger.info(f"{sum(reduced.values())} models are kept: with more the evaluation would exceed the time")
+    count = sum(reduced.values())
+    logger.info(Message("{count} models are kept: with more the evaluation would exceed the time", count=count))
     return new_weights / new_weights.sum(), 1 / sum(costs[n] * count / counts[n] for n, count in reduced.items())
 
 

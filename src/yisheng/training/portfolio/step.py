@@ -13,8 +13,9 @@ import torch
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
 from yisheng.core.logging import logger
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.seeds import derive, isolated_generators
+from yisheng.core.stored_messages import add_messages, restore_messages
 from yisheng.core.types import Batch, Split
 from yisheng.models import lightgbm
 from yisheng.models.ensemble import Ensemble
@@ -121,7 +122,7 @@ class Portfolio:
         if fold == 0:
             status = self._choose_status(ensemble, candidate)
             tried = {"name": candidate.name, "model": candidate.model, "status": status, "seconds": 0.0}
-            ensemble.describe({**ensemble.plain, "tried": [*ensemble.plain["tried"], tried]})
+            ensemble.describe({**ensemble.plain, "tried": [*ensemble.plain["tried"], add_messages(tried)]})
         entry = ensemble.plain["tried"][-1]
         if entry["status"] != "training" or fold >= len(self.rows.folds):
             return
@@ -133,7 +134,8 @@ class Portfolio:
                 raise
             except (TooSlow, YishengError, ValueError) as error:  # scikit-learn's solvers raise ValueErrors
                 reason = error.problem if isinstance(error, YishengError) else " ".join(str(error).split())[:200]
-                self._drop(ensemble, "skipped" if isinstance(error, TooSlow) else "failed", reason)
+                reason = error.args[0] if isinstance(error, TooSlow) else reason
+                self._drop(ensemble, _skipped(reason) if isinstance(error, TooSlow) else _failed(reason))
             seconds = ensemble.plain["tried"][-1]["seconds"] + time.perf_counter() - start
             self._update_entry(ensemble, seconds=round(seconds, 3))
         if fold + 1 == len(self.rows.folds) and ensemble.plain["tried"][-1]["status"] == "training":
@@ -149,9 +151,9 @@ class Portfolio:
     def _choose_status(self, ensemble: Ensemble, candidate: Candidate) -> str:
         """Return ``training``, or why a candidate is not tried."""
         if candidate.max_rows is not None and len(self.rows.data) > candidate.max_rows:
-            return f"skipped: it is for {candidate.max_rows:,} rows or fewer"
+            return _skipped(Message("it is for {count} rows or fewer", count=f"{candidate.max_rows:,}"))
         may_begin = not len(ensemble.candidates) or self.timetable.may_begin()
-        return "training" if may_begin else "skipped: no time was left"
+        return "training" if may_begin else _skipped(Message("no time was left"))
 
     def _train_fold(self, ensemble: Ensemble, candidate: Candidate, fold: int) -> None:
         rows, spec = self.rows, self.assembly.spec
@@ -190,10 +192,17 @@ class Portfolio:
             return fold
         classes = data.y if data.spec.task == "classification" else None
         rows = draw_rows(fold.train, count, derive(self._config.seed, "rows", candidate.name), classes)
-        logger.info(f"{candidate.name}  trains on {count:,} random rows of {len(fold.train):,}: more take too long")
+        logger.info(
+            Message(
+                "{candidate}  trains on {count} random rows of {total}: more take too long",
+                candidate=candidate.name,
+                count=f"{count:,}",
+                total=f"{len(fold.train):,}",
+            )
+        )
         return replace(fold, train=rows)
 
-    def _drop(self, ensemble: Ensemble, status: str, reason: str) -> None:
+    def _drop(self, ensemble: Ensemble, status: Message) -> None:
         """Remove a candidate that lacks a fold that it needs; one that has enough of them stays."""
         entry = ensemble.plain["tried"][-1]
         if entry.get("folds", 0) >= self._required_folds:
@@ -204,12 +213,13 @@ class Portfolio:
             plain["candidates"].pop()
             ensemble.candidates = ensemble.candidates[:-1]
         ensemble.describe(plain)
-        self._update_entry(ensemble, status=f"{status}: {reason}")
-        logger.info(f"{entry['name']}  {status}: {reason}")
+        self._update_entry(ensemble, status=status)
+        logger.info(Message("{candidate}  {status}", candidate=entry["name"], status=status))
 
     def _update_entry(self, ensemble: Ensemble, **values: Any) -> None:
-        tried = [*ensemble.plain["tried"][:-1], {**ensemble.plain["tried"][-1], **values}]
-        ensemble.describe({**ensemble.plain, "tried": tried})
+        *others, last = ensemble.plain["tried"]
+        updated = add_messages({**restore_messages(last), **values})
+        ensemble.describe({**ensemble.plain, "tried": [*others, updated]})
 
     def _complete(self, ensemble: Ensemble) -> None:
         """Score a candidate whose folds are all trained, and weight all candidates so far."""
@@ -225,9 +235,9 @@ class Portfolio:
     def _finish(self, ensemble: Ensemble) -> None:
         """Choose the final weights, calibrate, and drop what is not needed for prediction."""
         if ensemble.plain["tried"][-1]["status"] == "training":  # fewer epochs than stages were asked for
-            self._drop(ensemble, "skipped", "its folds were not all trained")
+            self._drop(ensemble, _skipped(Message("its folds were not all trained")))
         if not len(ensemble.candidates):
-            reasons = "; ".join(f"{entry['name']} {entry['status']}" for entry in ensemble.plain["tried"])
+            reasons = "; ".join(f"{entry['name']} {translate(entry['status'])}" for entry in ensemble.plain["tried"])
             raise NonFiniteError(
                 Message("no candidate of the ensemble could be trained: {reasons}", reasons=reasons),
                 Message("name one with model="),
@@ -238,3 +248,11 @@ class Portfolio:
         if ensemble.distill:
             add_student(Distillation(outcome, ensemble, self.fit, self.timetable.last_end))
         outcome.release(ensemble)
+
+
+def _skipped(reason: str) -> Message:
+    return Message("skipped: {reason}", reason=reason)
+
+
+def _failed(reason: str) -> Message:
+    return Message("failed: {reason}", reason=reason)

@@ -10,6 +10,7 @@ import torch
 
 from yisheng.core.components import find_component
 from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.messages import Message
 from yisheng.core.types import Split
 from yisheng.search.executors.stacked import layers, update
 from yisheng.search.executors.stacked.layers import BATCH_NORMS
@@ -86,11 +87,13 @@ def _shared_config(config: Config) -> str:
 def explain_refused_config(config: Config) -> str:
     """Return why jobs of a config cannot be stacked, or "" if the config allows it."""
     reasons = {
-        "they start from pretrained weights": config.weights is not None,
-        "scratch=true trains each of them twice": config.scratch,
-        f"accumulate={config.accumulate} adds up gradients of smaller batches": config.accumulate > 1,
-        f"shards={config.shards} adds up gradients of parts of a batch": config.shards not in (AUTO, 1),
-        "precision=bf16 rounds differently in every order": config.precision == "bf16",
+        Message("they start from pretrained weights"): config.weights is not None,
+        Message("scratch=true trains each of them twice"): config.scratch,
+        Message("accumulate={count} adds up gradients of smaller batches", count=config.accumulate): config.accumulate
+        > 1,
+        Message("shards={count} adds up gradients of parts of a batch", count=config.shards): config.shards
+        not in (AUTO, 1),
+        Message("precision=bf16 rounds differently in every order"): config.precision == "bf16",
     }
     return next((reason for reason, applies in reasons.items() if applies), "")
 
@@ -99,13 +102,13 @@ def explain_refused_network(assembly: Assembly) -> str:
     """Return why jobs like this one cannot be stacked, or "" if they can."""
     name, model = assembly.config.model.name, assembly.state.model
     if not find_component("models", assembly.config.model).meta.get("stackable", True):
-        return f"model={name} is declared not stackable"
+        return Message("model={name} is declared not stackable", name=name)
     if not update.is_stackable(assembly.state.optimizer):
-        return f"optimizer={assembly.config.optimizer.name} is not an optimizer of torch.optim"
+        return Message("optimizer={name} is not an optimizer of torch.optim", name=assembly.config.optimizer.name)
     if reason := layers.explain_unstackable(model):
-        return f"model={name}: {reason}"
+        return Message("model={name}: {reason}", name=name, reason=reason)
     if assembly.train.device.type != "cpu" and _has_dropout(model):
-        return "dropout masks are drawn in another order on this device"
+        return Message("dropout masks are drawn in another order on this device")
     return ""
 
 

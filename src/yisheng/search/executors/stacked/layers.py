@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from yisheng.core.messages import Message
 from yisheng.models.activations import ACTIVATIONS
 
 Tensors = Mapping[str, torch.Tensor]
@@ -66,9 +67,9 @@ def explain_unstackable(model: nn.Module) -> str:
     if is_chain(model):
         return ""
     if any(isinstance(m, RANDOM_LAYERS) and getattr(m, "p", 1.0) for m in model.modules()):
-        return "its dropout cannot draw the masks of a serial training"
+        return Message("its dropout cannot draw the masks of a serial training")
     if any(isinstance(m, BATCH_NORMS) and m.momentum is None for m in model.modules()):
-        return "its batch norm averages over all batches"
+        return Message("its batch norm averages over all batches")
     return ""
 
 

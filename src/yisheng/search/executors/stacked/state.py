@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from yisheng.core import nested
+from yisheng.core.messages import Message
 from yisheng.core.types import Batch, EpochEnd
 from yisheng.search.executors.stacked.batches import StackedBatch, StackedBatches
 from yisheng.search.executors.stacked.layers import stack_network
@@ -123,7 +124,7 @@ class StackedState:
                 if stacked_job is None:
                     continue
                 if not is_finite[k]:
-                    stacked_job.failure = f"the numbers became non-finite in epoch {self._epoch}"
+                    stacked_job.failure = Message("the numbers became non-finite in epoch {epoch}", epoch=self._epoch)
                     row[s] = None
                     continue
                 stacked_job.history.append(loss_sums[k] / len(stacked_job.assembly.train.rows))
