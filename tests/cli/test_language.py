@@ -216,14 +216,14 @@ def test_errors_of_each_exit_code_are_chinese(case, tmp_path, capsys, monkeypatc
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal of POSIX")
 def test_a_stopped_training_is_chinese(tmp_path):
     words = ["train", "data=digits", "epochs=5000", "lang=zh", "out=runs"]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "yisheng", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    )
-    assert child.stderr is not None
-    printed = [line for line, _ in zip(child.stderr, range(6), strict=False)]
-    child.send_signal(signal.SIGINT)
-    printed += child.stderr.readlines()
-    assert child.wait(60) == 130
+    command = [sys.executable, "-m", "yisheng", *words]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as child:
+        assert child.stderr is not None
+        printed = [child.stderr.readline() for _ in range(6)]
+        child.send_signal(signal.SIGINT)
+        printed += child.stderr.readlines()
+        assert child.wait(60) == 130
     assert english_sentences("".join(printed)) == []
     assert "检查点" in printed[-2]
 

@@ -9,7 +9,7 @@ from typing import Literal
 from yisheng.core import registry
 from yisheng.core.config import Config
 from yisheng.core.logging import logger
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, message_of
 from yisheng.core.types import Dataset, Finding, Spec
 from yisheng.diagnosis.sample import InconclusiveError, Sample
 from yisheng.reporting.findings_schema import SEVERITIES, Cause, Findings, Symptom
@@ -77,7 +77,7 @@ def run_checks(
                 progress(entry.name)
             findings += list(entry.build(sample))
         except InconclusiveError as inconclusive:
-            unchecked[entry.name] = str(inconclusive)
+            unchecked[entry.name] = message_of(inconclusive)
         except Exception as error:  # a defect in a check must not stop the run that it examines
             unchecked[entry.name] = Message(
                 "it has a defect: {name__}: {error}", name__=type(error).__name__, error=error
