@@ -19,6 +19,7 @@ from pydantic import BeforeValidator
 from yisheng.core import registry
 from yisheng.core.config import AUGMENT, AUTO, KINDS, METRICS, Choice, Config
 from yisheng.core.settings import ALIASES
+from yisheng.core.values import takes_lists_of_numbers
 from yisheng.search.build_space import NOT_SEARCHABLE
 
 FILE = Path(__file__).parents[1] / "src" / "yisheng" / "core" / "setting_types.py"
@@ -86,8 +87,9 @@ KEY_TYPES = {
     "validation": "Any",
     "test": "Any",
     "output": "str | int | None",
+    "weights": "str | Path | None",
 }
-"""Types of keys that the annotations of the config cannot tell: they take objects."""
+"""Types of keys that the annotations of the config cannot tell: they take objects, or paths besides names."""
 EXTRA_NAMES = {"transforms.augment": ("none",)}
 """Words that a choice takes in addition to the names of its components."""
 EXPLICIT_KEYS = ("data",)
@@ -198,7 +200,7 @@ def type_texts(annotation: Any) -> list[str]:
     """Return the alternatives of an annotation as texts, as wide as `yisheng.core.values.validate_value` reads them.
 
     >>> type_texts(tuple[int, ...] | Path | None)
-    ['Sequence[int]', 'str | Path', 'None']
+    ['int', 'Sequence[int]', 'str | Path', 'None']
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
@@ -209,7 +211,8 @@ def type_texts(annotation: Any) -> list[str]:
     if origin is Literal:
         return [f"Literal[{', '.join(map(quote, arguments))}]"]
     if origin is tuple:
-        return [f"Sequence[{join_types(type_texts(arguments[0]))}]"]
+        element = join_types(type_texts(arguments[0]))
+        return [*([element] if takes_lists_of_numbers(annotation) else []), f"Sequence[{element}]"]
     if origin is dict:
         return [f"Mapping[{', '.join(join_types(type_texts(argument)) for argument in arguments)}]"]
     if annotation is Path:

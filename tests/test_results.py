@@ -126,6 +126,17 @@ def test_scores_of_other_parts_are_columns():
     assert repr(ScoreTable({})) == "no scores"
 
 
+def test_scores_are_found_by_the_names_that_are_printed():
+    scores = ScoreTable({"out_of_fold": {"log_rmse": Score(0.5), "rmse[body_height]": Score(0.2)}, "test": {}})
+    assert scores["out of fold"]["log-rmse"] is scores["out_of_fold"]["log_rmse"]
+    assert scores["out-of-fold"]["rmse[body_height]"].value == 0.2
+    with pytest.raises(KeyError, match=r"no 'auc' among log-rmse, rmse\[body_height\]"):
+        scores["out_of_fold"]["auc"]
+    with pytest.raises(KeyError, match="among out-of-fold, test"):
+        scores["training"]
+    assert "log-rmse" not in dict(scores["out_of_fold"])  # the stored names are those of scores.json
+
+
 def test_findings_print_as_the_shell_does(run, capsys):
     assert main(["diagnose", str(run.path)]) == 0
     shell = capsys.readouterr().out.rstrip("\n")

@@ -50,7 +50,7 @@ CORRECT_SCRIPT = """
     result.run.predict([[1.0, 2.0, 3.0, 4.0]])
     for event in yisheng.fit(data="iris", epochs=2, precision="fp32"):
         print(event.step)
-    yisheng.config(data="iris", model="mlp", hidden=(8,))["epochs"]
+    yisheng.config(data="iris", model="mlp", hidden=8)["epochs"]
     Classifier(model=Net, hidden=[8], lr=0.1, settings={"clip_norm": 1.0})
 """
 WRONG_SCRIPT = """
@@ -60,7 +60,7 @@ WRONG_SCRIPT = """
     yisheng.train(data="iris", epohcs=3)
     yisheng.train(data="iris", epochs="three")
     yisheng.train(data="iris", precision="fp16")
-    yisheng.train(data="iris", hidden=8)
+    yisheng.train(data="iris", hidden=[8.5])
     yisheng.train(data="iris", model=8)
     yisheng.tune(data="iris", lrr=[0.1, 0.2])
     yisheng.resume("runs/0001-iris-mlp", modell=None)

@@ -252,6 +252,35 @@ def test_python_settings_may_be_mappings_and_numpy_values():
         list(keyword_settings({"model": {"hidden": [8]}}))
 
 
+def test_one_number_stands_for_a_list_in_every_form(tmp_path):
+    (tmp_path / "run.toml").write_text('[model]\nname = "mlp"\nhidden = 64\n')
+    forms = [
+        read_settings(tmp_path / "run.toml"),
+        [("model", "mlp", "command line"), ("hidden", "64", "command line")],
+        keyword_settings({"model": "mlp", "hidden": 64}),
+        keyword_settings({"model": "mlp", "hidden": np.int64(64)}),
+        keyword_settings({"model": {"name": "mlp", "hidden": [64]}}),
+    ]
+    for form in forms:
+        assert merge_settings(form).config.model.options["hidden"] == (64,)
+    for hidden in (-1, 2.5, True):
+        with pytest.raises(UsageError):
+            merge_settings(keyword_settings({"model": "mlp", "hidden": hidden}))
+    with pytest.raises(UsageError):  # exactly two numbers
+        merge_settings(keyword_settings({"optimizer": "adam", "betas": 0.9}))
+
+
+def test_weights_may_be_a_path(tmp_path):
+    for value in (tmp_path, str(tmp_path)):
+        assert merge_settings(keyword_settings({"weights": value})).config.weights == str(tmp_path)
+
+
+def test_augment_may_be_none_or_a_single_mapping():
+    assert merge_settings(keyword_settings({"augment": None})).config.augment == ()
+    (crop,) = merge_settings(keyword_settings({"augment": {"name": "crop", "pad": 1}})).config.augment
+    assert crop == Choice(name="crop", options={"pad": 1})
+
+
 def test_aliases_of_keys_and_options():
     config = merge_words("optimiser=adamw", "wd=0.1", "learning-rate=0.2", "batch_size=8").config
     assert config.optimizer.options == {"weight_decay": 0.1, "lr": 0.2}

@@ -90,7 +90,9 @@ def _add_direction(choice: Choice) -> Choice:
 
 def parse_augmentations(value: Any, import_code: bool = True) -> dict[str, Choice | None]:
     """Return ``augment=`` as choices, from ``flip,crop``, a list of names, or a list of tables with ``name``."""
-    items = value.split(",") if isinstance(value, str) else [value] if callable(value) else value
+    items = [value] if value is None or callable(value) else value
+    if isinstance(value, str):
+        items = value.split(",")
     if not isinstance(items, list | tuple):
         raise UsageError(
             Message("augment must be names, got {value}", value=f"{value!r}"), Message("use augment=flip,crop")
@@ -103,7 +105,7 @@ def parse_augmentations(value: Any, import_code: bool = True) -> dict[str, Choic
                 continue
             item = {"name": item.name, **item.options}
         options = dict(item) if isinstance(item, Mapping) else {"name": item}
-        name = options.pop("name", None)
+        name = "none" if item is None else options.pop("name", None)
         if callable(name) or (isinstance(name, str) and is_reference(name)):
             choice = _read_own_choice("transforms.augment", name, import_code)
             choices[f"{AUGMENT}.{choice.name}"] = choice

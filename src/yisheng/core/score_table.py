@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from yisheng.core.messages import Message, translate
 from yisheng.core.notebook_html import render_table
 from yisheng.core.score_keys import display_score_key
@@ -9,6 +11,23 @@ from yisheng.core.text_tables import format_interval, format_number, format_tabl
 from yisheng.core.types import Score, Scores
 
 NO_SCORES = Message("no scores")
+
+
+def find_as_displayed(names: Iterable[str], name: str) -> str:
+    """Return the name that is displayed as `name` is: ``log-rmse`` for ``log_rmse``, ``out of fold`` for a part.
+
+    Raises:
+        KeyError: there is none, or not exactly one.
+
+    >>> find_as_displayed(["rmse", "log_rmse"], "log-rmse")
+    'log_rmse'
+    """
+    names = list(names)
+    same = [own for own in names if display_score_key(own) == display_score_key(str(name).replace(" ", "_"))]
+    if len(same) == 1:
+        return same[0]
+    shown = ", ".join(display_score_key(own) for own in names)
+    raise KeyError(translate(Message("there is no {name} among {names}", name=repr(name), names=shown)))
 
 
 class PartScores(dict[str, Score]):
@@ -19,6 +38,9 @@ class PartScores(dict[str, Score]):
     --------  ------  ----------------
     accuracy  0.9000  0.8500 to 0.9400
     """
+
+    def __missing__(self, name: str) -> Score:
+        return self[find_as_displayed(self, name)]
 
     def _tabulate(self) -> list[list[str]]:
         rows = [[display_score_key(name), format_number(s.value), format_interval(s)] for name, s in self.items()]
@@ -44,10 +66,15 @@ class ScoreTable(dict[str, PartScores]):
     accuracy  0.9000                0.1000
     >>> table["test"]["accuracy"].value
     0.9
+
+    A name may also be written as it is printed: ``scores["out of fold"]["log-rmse"]``.
     """
 
     def __init__(self, scores: Scores) -> None:
         super().__init__({part: PartScores(by_name) for part, by_name in scores.items()})
+
+    def __missing__(self, name: str) -> PartScores:
+        return self[find_as_displayed(self, name)]
 
     def __repr__(self) -> str:
         rows = tabulate_scores(self)

@@ -151,7 +151,7 @@ if TYPE_CHECKING:
 
         model: Model
         """Network (see `yisheng models`)."""
-        weights: str | None
+        weights: str | Path | None
         """Pretrained weights: a .pth or .safetensors file, a name in the hub, or a run folder."""
         finetune: Literal["all", "head", "gradual"] | None
         """With weights=: train all layers (default), the head, or from the head on gradually more."""
@@ -591,7 +591,7 @@ if TYPE_CHECKING:
         """The keys of `Settings`, whose values may be alternatives or a range."""
 
         model: Varied[Model]
-        weights: str | None
+        weights: str | Path | None
         finetune: Varied[Literal["all", "head", "gradual"] | None]
         head_lr: Varied[float | None]
         init: Varied[Init]
