@@ -26,7 +26,7 @@ def read_structure(path: Path) -> list[str]:
 
 
 def test_there_are_tutorials_in_both_languages():
-    assert len(TUTORIALS) >= 3
+    assert len(TUTORIALS) >= 12
     assert sorted(path.name for path in (DOCS / "zh" / "tutorials").glob("*.md")) == TUTORIALS
 
 
@@ -45,6 +45,25 @@ def test_the_chinese_page_is_chinese(name):
     text = text.split("---\n", 2)[2]
     paragraphs = [p for p in text.split("\n\n") if p.strip() and not p.startswith("    ")]
     assert all(re.search(r"[\u4e00-\u9fff]", paragraph) for paragraph in paragraphs)
+
+
+PUNCTUATION = re.compile(
+    r"[\u4e00-\u9fff][,;:?!()]|[,;:?!(][\u4e00-\u9fff]|[\u4e00-\u9fff]\.(?![a-z])"  # half-width next to Chinese
+    r"|[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]"  # no space between Chinese and Latin
+)
+
+
+@every_tutorial
+def test_chinese_is_typeset_as_chinese(name):
+    """Punctuation is full-width, and a space is between Chinese and Latin words, outside of code."""
+    text = CELL.sub("", (DOCS / "zh" / "tutorials" / name).read_text(encoding="utf-8")).split("---\n", 2)[2]
+    text = re.sub(r"`+[^`]*`+|\]\([^)]*\)|(?m:^ {4}.*$)", " ", text)
+    assert not [text[max(0, m.start() - 20) : m.end() + 20] for m in PUNCTUATION.finditer(text)]
+
+
+def test_typesetting_is_checked():
+    assert all(map(PUNCTUATION.search, ("损失,梯度", "用torch训练", "完成.")))
+    assert not PUNCTUATION.search("损失，用 torch 训练 3 轮。")
 
 
 @every_tutorial
@@ -83,3 +102,13 @@ def test_the_cells_run(name, tmp_path):
     assert process.returncode == 0, process.stderr[-4000:]
     outputs = [cell.get("outputs") for cell in nbformat.read(path, 4).cells]
     assert any(outputs), "the cells print something"
+
+
+@every_tutorial
+def test_a_tutorial_is_read_in_one_sitting(name):
+    """A page has a heading, what is learned before the first cell, and at most 270 lines."""
+    text = (DOCS / "tutorials" / name).read_text(encoding="utf-8").split("---\n", 2)[2]
+    introduction = text.split("```", 1)[0]
+    assert introduction.strip().startswith("# ")
+    assert len(introduction.split()) > 15
+    assert len(text.splitlines()) <= 270
