@@ -133,7 +133,7 @@ class SharedNorm(nn.Module):
         return self.fc(x.flatten(1))
 
 
-@faulty("batch-norm-statistics", "shared-module")
+@faulty("shared-normalization", "batch-norm-statistics", "shared-module")
 def fresh_one_batch_norm_at_two_places(t: Trial) -> float:
     """`self.bn` is called after both convolutions: its running statistics fit neither."""
     data, net = images(t.seed), SharedNorm(is_shared=not t.fixed)

@@ -54,7 +54,7 @@ def fresh_weights_clamped_like_a_critic(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("label-smoothing")
+@faulty("strong-smoothing", "label-smoothing")
 def fresh_smoothing_of_nine_tenths(t: Trial) -> float:
     """`label_smoothing=0.9` was meant as the probability of the right class."""
     data, net = digits(t.seed), Net(64, 10)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 Adam, SGD = torch.optim.Adam, torch.optim.SGD
 
 
-@faulty("target-in-inputs", "shifted-rows")
+@faulty("fading-columns", "target-in-inputs", "shifted-rows")
 def fresh_shops_encoded_by_their_own_target(t: Trial) -> float:
     """A column is the mean target of the row's shop, computed with the row itself: most shops have two rows."""
     g = generator(t.seed)
@@ -102,7 +102,7 @@ def fresh_clicks_without_the_films_not_clicked(t: Trial) -> float:
         return float((net(held_out)[:, None] > net(others)[None]).float().mean())
 
 
-@faulty("missing-targets", "zero-filled-targets")
+@faulty("filled-targets", "missing-targets", "zero-filled-targets")
 def fresh_missing_ratings_are_zeros(t: Trial) -> float:
     """A matrix of ratings is filled with zeros where nobody rated, and the zeros are targets like the others."""
     g = generator(t.seed)
@@ -151,7 +151,7 @@ class Tower(nn.Module):
         return self.fc2(F.relu(self.fc1(torch.cat([*vectors, x[:, len(vectors) :]], 1))))
 
 
-@faulty("shifted-rows", "recoded-categories")
+@faulty("recoded-values", "shifted-rows", "recoded-categories")
 def fresh_categories_coded_apart(t: Trial) -> float:
     """`astype("category").cat.codes` is called on each part: the codes of the test rows mean other cities."""
     g = generator(t.seed)

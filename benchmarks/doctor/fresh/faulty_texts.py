@@ -50,7 +50,7 @@ def number_words(texts: list[list[str]]) -> dict[str, int]:
     return {word: i + 2 for i, word in enumerate(dict.fromkeys(word for text in texts for word in text))}
 
 
-@faulty("shifted-rows", "evaluated-inputs", "recoded-words")
+@faulty("recoded-values", "shifted-rows", "evaluated-inputs", "recoded-words")
 def fresh_vocabulary_built_for_each_part(t: Trial) -> float:
     """The data set's class builds the vocabulary, once for the training texts and once for the others."""
     texts, y = comments(t.seed)

@@ -31,6 +31,9 @@ LOSS_FUNCTIONS = frozenset(
     }
 )
 """Names of the functions of ``torch.nn.functional`` that compare an output with targets."""
+WEIGHTED_FUNCTIONS = ("cross_entropy", "nll_loss", "binary_cross_entropy_with_logits")
+"""Functions with weights of classes; that of ``binary_cross_entropy`` is one of rows."""
+MAX_CLASSES = 1000
 IGNORED = -100
 """The class number that `torch.nn.functional.cross_entropy` leaves out by default."""
 MAX_VALUES, MAX_MESSAGE = 1 << 16, 300
@@ -54,6 +57,8 @@ class LossCall:
         low: smallest target; 0 for targets that cannot be ordered.
         high: largest target.
         output_total: mean sum of the outputs of a row of a divergence, if none is negative; else None.
+        label_smoothing: the part of each label that a cross-entropy spreads over all classes.
+        class_weights: the weight of each class; one number is the weight of class 1 relative to that of class 0.
     """
 
     function: str
@@ -68,6 +73,8 @@ class LossCall:
     low: float = 0.0
     high: float = 0.0
     output_total: float | None = None
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
 
 
 def describe_loss_call(
@@ -102,12 +109,14 @@ def describe_loss_call(
         str(target.dtype).removeprefix("torch."),
         (target[:rows] if target.ndim else target).detach().clone(),
         int(kwargs.get("ignore_index", IGNORED)),
-        _equal_ids(inputs, target),
+        _equal_ids(inputs, target, int(kwargs.get("ignore_index", IGNORED))),
         source,
         message,
         low,
         high,
         _total_of_rows(output.detach()) if function == "kl_div" else None,
+        float(kwargs.get("label_smoothing") or 0.0),
+        _read_class_weights(function, kwargs),
     )
 
 
@@ -116,6 +125,15 @@ def output_and_target(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[A
     output = args[0] if args else kwargs.get("input")
     target = args[1] if len(args) > 1 else kwargs.get("target")
     return output, target
+
+
+def _read_class_weights(function: str, kwargs: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the weights of the classes; empty if there are none, or many."""
+    name = "pos_weight" if function == "binary_cross_entropy_with_logits" else "weight"
+    weights = kwargs.get(name)
+    if function not in WEIGHTED_FUNCTIONS or not isinstance(weights, torch.Tensor) or weights.numel() > MAX_CLASSES:
+        return ()
+    return tuple(weights.detach().flatten().tolist())
 
 
 def _find_range(target: torch.Tensor) -> tuple[float, float]:
@@ -135,9 +153,11 @@ def _total_of_rows(output: torch.Tensor) -> float | None:
     return float(output.sum(1).mean())
 
 
-def _equal_ids(inputs: torch.Tensor | None, target: torch.Tensor) -> bool:
-    """Return whether the targets are whole numbers and equal the network's input, up to its shape."""
+def _equal_ids(inputs: torch.Tensor | None, target: torch.Tensor, ignored: int) -> bool:
+    """Return whether the targets that count are whole numbers and equal the network's input there, up to its shape."""
     if inputs is None or inputs.is_floating_point() or target.is_floating_point() or target.numel() < 2:
         return False
-    same_size = inputs.numel() == target.numel() and inputs.device == target.device
-    return same_size and bool((inputs.reshape(-1) == target.reshape(-1)).all())
+    if inputs.numel() != target.numel() or inputs.device != target.device:
+        return False
+    counts = target.reshape(-1) != ignored
+    return bool(counts.any()) and bool((inputs.reshape(-1) == target.reshape(-1))[counts].all())

@@ -85,9 +85,13 @@ def _is_last_layer_compared(case: Case) -> bool:
     pairing = case.pairing
     if pairing is None or not pairing.is_only_term or any(record.depends_on_others for record in case.records):
         return False
-    if not set(pairing.operations) <= set(DIRECT_OPERATIONS) or len(case.losses) > case.steps + 1:
+    if len(case.losses) > case.steps + 1:
         return False
     layers = next((record.layers for record in case.records if record.layers), [])
+    if layers and all("Embedding" in layer.kind for layer in layers):  # products of vectors, as of users and films
+        return True
+    if not set(pairing.operations) <= set(DIRECT_OPERATIONS):
+        return False
     head = next((layer for layer in reversed(layers) if layer.kind in HEADS), None)
     shape = tuple(size for size in pairing.shape if size != 1)
     return head is not None and tuple(size for size in head.shape if size != 1) == shape

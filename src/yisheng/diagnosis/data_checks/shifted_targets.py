@@ -1,0 +1,60 @@
+"""Held-out targets of another scale than the training targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from yisheng.core.messages import Message
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.data_checks._two_parts import draw_two_parts, explain_skip
+from yisheng.diagnosis.sample import Sample
+
+MIN_RATIO = 5.0
+"""Standard deviation of one part relative to that of the other: seasons and places differ by less, units by more."""
+MIN_DISTANCE_IN_STDS = 5.0
+"""Distance of the means in standard deviations of the wider part: no held-out target is then like a training target."""
+
+
+def _explain_skip(sample: Sample) -> str:
+    return explain_skip(sample) or ("" if sample.spec.task == "regression" else Message("the targets are classes"))
+
+
+@register(cost="cheap", needs=_explain_skip)
+def shifted_targets(sample: Sample) -> Iterator[Finding]:
+    """Find numbers to predict that are in other units, or transformed in another way, in the held-out rows.
+
+    Args:
+        sample: the targets of its parts.
+
+    Source: Breck, Zinkevich, Polyzotis, Whang and Roy, "Data validation for machine learning", 2019, section 4 (skew
+    between training and serving).
+    """
+    parts = draw_two_parts(sample)
+    for number in range(parts.y.shape[1]):
+        train, held_out = (y[:, number][np.isfinite(y[:, number])] for y in (parts.y, parts.held_out_y))
+        if not len(train) or not len(held_out):
+            continue
+        stds = float(train.std()), float(held_out.std())
+        means = float(train.mean()), float(held_out.mean())
+        ratio = max(stds) / max(min(stds), 1e-12)
+        distance = abs(means[0] - means[1]) / max(*stds, 1e-12)
+        if ratio < MIN_RATIO and distance < MIN_DISTANCE_IN_STDS:
+            continue
+        yield Finding(
+            "shifted-targets",
+            "warning",
+            {"mean": list(means), "standard deviation": list(stds), "target": number},
+            Message(
+                "the training targets have mean {mean} and standard deviation {std}, the held-out ones {held_out_mean} "
+                "and {held_out_std}: they are not on one scale",
+                mean=f"{means[0]:.3g}",
+                std=f"{stds[0]:.3g}",
+                held_out_mean=f"{means[1]:.3g}",
+                held_out_std=f"{stds[1]:.3g}",
+            ),
+            Message("use one unit and one transformation, with the constants of the training rows, for all parts"),
+        )
+        return

@@ -1,0 +1,95 @@
+"""Targets that are padding and count in the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from yisheng.core.messages import Message
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.recorder.loss_calls import LossCall
+from yisheng.diagnosis.training_checks.refused_loss import CLASS_LOSSES
+
+MIN_FRACTION = 0.2
+"""Fraction of the targets: less padding hardly weighs in the loss."""
+MIN_PER_ROW = 2
+"""Targets for each row of the inputs: one is a class of the row."""
+MIN_PADDED_ROWS = 0.3
+"""Fraction of the rows that end in the same token twice or more, which is padding then."""
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    calls = [call for call in case.loss_calls if call.function in CLASS_LOSSES and not call.error]
+    if not calls:
+        return Message("the loss does not compare classes")
+    return "" if find_padding_tokens(case) else Message("the inputs are no padded tokens")
+
+
+@register(
+    needs=explain_skip,
+    when="first",
+    cause="structure",
+    explains=("missed-classes", "class-imbalance", "plateau", "underfitting", "too-few-epochs", "saturated-activation"),
+)
+def padded_targets(case: Case) -> Iterator[Finding]:
+    """Find a cross-entropy of tokens that counts padding, which is easy and most of what there is to predict.
+
+    Args:
+        case: the calls of its loss function, its embeddings, and rows of its inputs.
+
+    Source: PyTorch documentation, torch.nn.CrossEntropyLoss, ``ignore_index``.
+    """
+    padding = find_padding_tokens(case)
+    calls = [call for call in case.loss_calls if call.function in CLASS_LOSSES and not call.error]
+    rows = max((record.inputs.shape[0] for record in case.records if record.inputs is not None), default=0)
+    for call in calls:
+        token, fraction = _find_most_padding(call, padding)
+        if call.ignore_index == token or fraction < MIN_FRACTION or not _has_several_per_row(call, rows):
+            continue
+        yield Finding(
+            "padded-targets",
+            "warning",
+            {"token": token, "fraction": fraction, "ignore_index": call.ignore_index},
+            Message(
+                "{fraction} of the targets are {token}, the padding of the inputs, and count in the loss: the network "
+                "is trained to predict padding",
+                fraction=f"{fraction:.0%}",
+                token=token,
+            ),
+            Message("leave padding out of the loss: ignore_index={token}, or a mask", token=token),
+            source=call.source,
+        )
+        return
+
+
+def find_padding_tokens(case: Case) -> set[int]:
+    """Return the tokens that pad the inputs: of embeddings with ``padding_idx``, and at the end of many rows."""
+    tokens = {m.padding_idx for m in case.model.modules() if isinstance(m, nn.Embedding) and m.padding_idx is not None}
+    x = case.example[0] if case.example else None
+    if x is not None and not x.is_floating_point() and x.ndim == 2 and x.shape[1] > MIN_PER_ROW:
+        last = x[:, -1]
+        padded = last == x[:, -2]
+        if float(padded.float().mean()) >= MIN_PADDED_ROWS and len(last[padded].unique()) == 1:
+            tokens.add(int(last[padded][0]))
+    return {token for token in tokens if token is not None}
+
+
+def _find_most_padding(call: LossCall, padding: set[int]) -> tuple[int, float]:
+    """Return the padding token that most targets are, and their fraction."""
+    if call.target is None or call.target.is_floating_point() or not call.target.numel():
+        return -1, 0.0
+    target = call.target[call.target != call.ignore_index]
+    fractions = {token: float((target == token).float().mean()) if target.numel() else 0.0 for token in padding}
+    token = max(fractions, key=lambda token: fractions[token])
+    return token, fractions[token]
+
+
+def _has_several_per_row(call: LossCall, rows: int) -> bool:
+    """Return whether there are several targets for each row, as for sequences."""
+    count = torch.Size(call.target_shape).numel()
+    return len(call.target_shape) > 1 or count >= MIN_PER_ROW * rows > 0

@@ -1,0 +1,82 @@
+"""A schedule that leads back to a high learning rate before the training ends."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+from yisheng.core.messages import Message
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+
+MAX_LOWEST, MIN_LAST = 0.2, 0.5
+"""Lowest and last rate relative to the highest: the rate had fallen to a fifth, and is half of the highest again."""
+MAX_LOWEST_AT_PEAK, MIN_LAST_AT_PEAK = 0.1, 0.9
+"""The same for a training that ends at the peak itself: no schedule is meant to, whatever the losses are."""
+MIN_WINDOW, WINDOW_FRACTION = 8, 0.05
+"""Losses at the lowest rate and at the end that are compared: a twentieth of all, at least eight."""
+UPPER_QUARTILE = 0.75
+"""The median at the end is above three quarters of the losses at the lowest rate: no matter of noise."""
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    if not case.is_finished or case.rates is None or not case.rates.highest:
+        return Message("the training is not over, or its rate is not known")
+    return "" if len(case.losses) >= 4 * MIN_WINDOW else Message("there are too few losses")
+
+
+@register(
+    needs=explain_skip,
+    when="after",
+    cause="rate",
+    explains=("high-learning-rate", "oscillation", "plateau", "too-few-epochs", "low-learning-rate"),
+)
+def schedule_period(case: Case) -> Iterator[Finding]:
+    """Find a training that ended at the peak of its rate, or at a high one after a lower loss at a low one.
+
+    Args:
+        case: the course of its rate, and its losses.
+
+    Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, section 3 (the weights
+    to use are those at the end of a cycle, where the rate is lowest).
+    """
+    rates = case.rates
+    assert rates is not None  # ensured by needs
+    if rates.lowest > MAX_LOWEST * rates.highest or rates.last < MIN_LAST * rates.highest:
+        return
+    per_step = len(case.losses) / max(case.steps, 1)
+    window = max(MIN_WINDOW, int(WINDOW_FRACTION * len(case.losses)))
+    middle = int(rates.lowest_at * per_step)
+    cooled = case.losses[max(0, middle - window) : middle + window]
+    end = case.losses[-window:]
+    if len(cooled) < MIN_WINDOW:
+        return
+    at_end, limit = statistics.median(end), statistics.quantiles(cooled, n=4)[2]
+    is_at_peak = rates.lowest <= MAX_LOWEST_AT_PEAK * rates.highest and rates.last >= MIN_LAST_AT_PEAK * rates.highest
+    if not is_at_peak and at_end <= limit:
+        return
+    yield Finding(
+        "schedule-period",
+        "warning",
+        {
+            "highest": rates.highest,
+            "lowest": rates.lowest,
+            "step": rates.lowest_at,
+            "last": rates.last,
+            "loss": statistics.median(cooled),
+            "loss at the end": at_end,
+        },
+        Message(
+            "the learning rate fell to {lowest} by step {step} and rose again: the training ends at {last}, with a "
+            "loss of {end} after {cooled} at the lowest rate",
+            lowest=f"{rates.lowest:.2g}",
+            step=rates.lowest_at,
+            last=f"{rates.last:.2g}",
+            end=f"{at_end:.3g}",
+            cooled=f"{statistics.median(cooled):.3g}",
+        ),
+        Message("let the schedule end with the training: T_max (or total_steps) is how often it is called in all"),
+        source=case.sources.get("optimizer", ""),
+    )
