@@ -72,9 +72,10 @@ def diagnose(folder: Path, *, data: bool | Dataset = False) -> Findings:
 def _without_doctor(facts: RunFacts) -> Findings:
     """Return the findings about a run without ``findings.json``: which checks were not run, and why."""
     if facts.cross_validation is not None:
-        return Findings(unchecked={"training": "each fold has its own findings"})
-    findings = Findings(unchecked={"training": f"the doctor did not watch it: there is no {RunFolder.FINDINGS}"})
-    reason = "the doctor did not watch the training: use data=true"
+        return Findings(unchecked={"training": Message("each fold has its own findings")})
+    unwatched = Message("the doctor did not watch it: there is no {file}", file=RunFolder.FINDINGS)
+    findings = Findings(unchecked={"training": unwatched})
+    reason = Message("the doctor did not watch the training: use data=true")
     skipped = [data_findings.skip_checks(cost, reason, facts.spec) for cost in data_findings.COSTS]
     return data_findings.merge_findings(findings, skipped)
 

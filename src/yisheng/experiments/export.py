@@ -133,7 +133,9 @@ def _require_free(path: Path, *, force: bool) -> None:
         return
     is_protected = path.is_dir() or _belongs_to_run(path)
     if is_protected or not force:
-        remedy = "name another file with out=" if is_protected else "use force=true to replace it, or another out="
+        remedy = Message("use force=true to replace it, or another out=")
+        if is_protected:
+            remedy = Message("name another file with out=")
         raise UsageError(Message("{path} exists already", path=path), remedy)
 
 

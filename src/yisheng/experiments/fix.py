@@ -125,19 +125,21 @@ class _Fixer:
         """
         best = current = self._train(config)
         metric, tried, rounds = self._choose_metric(current.folder, current.config), [current.config], list[Round]()
-        end_reason = f"{MAX_REMEDIES} remedies were tried, which is the limit"
+        end_reason = Message("{count} remedies were tried, which is the limit", count=MAX_REMEDIES)
         for _ in range(MAX_REMEDIES):
             remedies = find_remedies(current.folder, current.config, self.data, self.split)
             untried = ([remedy for remedy in group if remedy.config not in tried] for group in remedies)
             strengths = next(filter(None, untried), None)
             if strengths is None:
-                end_reason = f"the doctor found nothing{' more' if rounds else ''} that a setting can fix"
+                end_reason = Message("the doctor found nothing that a setting can fix")
+                if rounds:
+                    end_reason = Message("the doctor found nothing more that a setting can fix")
                 break
             first_round = len(rounds)
             try:
                 attempt = self._try_strengths(strengths, current, metric, rounds)
             except UsageError as error:
-                end_reason = f"the next remedy does not fit: {error.problem}"
+                end_reason = Message("the next remedy does not fit: {problem}", problem=error.problem)
                 break
             tried += [strength.config for strength in strengths]
             is_better, has_helped = _is_better(attempt, best, metric), _has_helped(rounds[first_round:])
@@ -147,7 +149,7 @@ class _Fixer:
                 end_reason = _explain_end(rounds[first_round:])
                 break
             if not is_better and (attempt.error is None or best.error is None):  # if both broke off, the next may help
-                end_reason = "the last remedy did not help"
+                end_reason = Message("the last remedy did not help")
                 break
             current = attempt
         logger.info(
@@ -252,12 +254,14 @@ def _has_helped(rounds: Sequence[Round]) -> bool:
     return any(round_.outcome == "better" for round_ in rounds)
 
 
-def _explain_end(rounds: Sequence[Round]) -> str:
+def _explain_end(rounds: Sequence[Round]) -> Message:
     """Return that several strengths of a remedy did not help."""
     changes = ", ".join(format_settings(round_.change) for round_ in rounds)
-    return (
-        f"none of {changes} is shown to help against {rounds[0].check}: the weights of the best epoch are used "
-        "already, and what helps is more rows"
+    return Message(
+        "none of {changes} is shown to help against {check}: the weights of the best epoch are used already, and what "
+        "helps is more rows",
+        changes=changes,
+        check=rounds[0].check,
     )
 
 

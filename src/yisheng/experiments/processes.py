@@ -251,7 +251,7 @@ class _Workers:
         keys = {rank: _joined_key(rank) for rank in range(1, len(self._processes) + 1)}
         while missing := [rank for rank, key in keys.items() if not store.check([key])]:
             if reason := self.explain_end():
-                remedy = _MAIN_REMEDY if "exit code" in reason else "see its message, and train again"
+                remedy = _MAIN_REMEDY if "exit code" in reason else Message("see its message, and train again")
                 raise ProcessError(reason, remedy)
             if time.monotonic() > end:
                 raise ProcessError(
@@ -286,12 +286,14 @@ class _Workers:
             for rank, (worker, connection) in enumerate(zip(self._processes, self._connections, strict=True), 1):
                 self._receive(rank, connection)
                 if rank in self._errors:
-                    return f"process {rank}: {self._errors[rank]}"
+                    return Message("process {rank}: {problem}", rank=rank, problem=self._errors[rank])
                 if worker.exitcode is not None and worker.exitcode < 0:
                     name = signal.Signals(-worker.exitcode).name
-                    return f"process {rank} of {len(self._processes) + 1} was ended by {name}"
+                    count = len(self._processes) + 1
+                    return Message("process {rank} of {count} was ended by {name}", rank=rank, count=count, name=name)
                 if worker.exitcode not in (None, 0, LOST_OTHERS):
-                    return f"process {rank} of {len(self._processes) + 1} ended (exit code {worker.exitcode})"
+                    values = {"rank": rank, "count": len(self._processes) + 1, "code": worker.exitcode}
+                    return Message("process {rank} of {count} ended (exit code {code})", **values)
             if time.monotonic() >= end:
                 return ""
             time.sleep(0.02)
@@ -314,7 +316,9 @@ class _Workers:
             for rank, (worker, connection) in enumerate(zip(self._processes, self._connections, strict=True), 1):
                 self._receive(rank, connection)
                 if worker.is_alive() and time.monotonic() - self._seen[rank - 1] > LOST_SECONDS:
-                    self._errors[rank] = f"it showed no sign of life for {LOST_SECONDS:g} seconds, and was ended"
+                    self._errors[rank] = Message(
+                        "it showed no sign of life for {seconds} seconds, and was ended", seconds=f"{LOST_SECONDS:g}"
+                    )
                     worker.kill()
 
     def _receive(self, rank: int, connection: Connection) -> None:
@@ -340,7 +344,7 @@ class _Workers:
                 connection.close()
 
 
-_MAIN_REMEDY = 'start the work of a script below if __name__ == "__main__":, or use processes=1'
+_MAIN_REMEDY = Message('start the work of a script below if __name__ == "__main__":, or use processes=1')
 
 
 @contextlib.contextmanager

@@ -233,9 +233,7 @@ class RunTraining:
     def _raise_stopped(self, number: int) -> None:
         name = signal.Signals(number).name
         if self.finish:
-            problem, remedy = "the run is finished", f"see it in {self.run.path}"
-        else:
-            problem, remedy = "more is to be trained", f"continue with: yisheng resume {self.run.path}"
-        raise StoppedError(
-            number, Message("{name} came after the training; {problem}", name=name, problem=problem), remedy
-        )
+            problem = Message("{name} came after the training; the run is finished", name=name)
+            raise StoppedError(number, problem, Message("see it in {path}", path=self.run.path))
+        problem = Message("{name} came after the training; more is to be trained", name=name)
+        raise StoppedError(number, problem, Message("continue with: yisheng resume {path}", path=self.run.path))

@@ -56,7 +56,8 @@ def compare_with_library(scratch_run: RunResult, *, force: bool) -> None:
             raise NonFiniteError(
                 Message("the library's form: {problem}", problem=error.problem), error.remedy
             ) from None
-        with defer_signals("after both forms were trained; the run is finished", f"see it in {folder.path}"):
+        finished = Message("after both forms were trained; the run is finished")
+        with defer_signals(finished, Message("see it in {path}", path=folder.path)):
             comparison = compare_runs(folder, RunFolder(folder.file(RunFolder.LIBRARY)))
             files.write_json(folder.file(RunFolder.SCRATCH_COMPARISON), json.loads(comparison.model_dump_json()))
             run_page.write_run_page(folder.path)

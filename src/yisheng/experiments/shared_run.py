@@ -128,7 +128,7 @@ def follow(assembly: Assembly, peers: Peers, folder: Path, threads: int) -> None
         for _ in fit_assembly(assembly, make_scorer, choose_best=config.fold is None):
             if peers.stop_signal is not None:
                 name = signal.Signals(peers.stop_signal).name
-                problem = f"stopped by {name} after step {assembly.state.step}"
+                problem = Message("stopped by {name} after step {step}", name=name, step=assembly.state.step)
                 raise StoppedError(
                     peers.stop_signal, problem, Message("continue with: yisheng resume {folder}", folder=folder)
                 )

@@ -88,7 +88,7 @@ def _require_output(out: Path, inputs: Sequence[str | Path], format: str) -> Non
             Message("use out=submission.csv"),
         )
     if out.is_dir() or any(os.path.realpath(path) == os.path.realpath(out) for path in inputs):
-        reason = "a folder" if out.is_dir() else "one of the inputs"
+        reason = Message("a folder") if out.is_dir() else Message("one of the inputs")
         raise UsageError(
             Message("the predictions cannot be written to {out}: it is {reason}", out=out, reason=reason),
             Message("name another file with out="),

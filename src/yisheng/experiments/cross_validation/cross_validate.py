@@ -227,8 +227,8 @@ class _CrossValidation:
         except (NonFiniteError, StoppedError):
             run_page.write_run_page(self.folder.path)
             raise
-        finished = "after all folds were trained; the cross-validation is finished"
-        with defer_signals(finished, f"see it in {self.folder.path}"):
+        finished = Message("after all folds were trained; the cross-validation is finished")
+        with defer_signals(finished, Message("see it in {path}", path=self.folder.path)):
             self._combine(results)
 
     def _train_remaining(self) -> FoldResults:
@@ -244,7 +244,8 @@ class _CrossValidation:
             results[fold.name] = read_fold_result(runs[fold.name])
             remaining = (time.perf_counter() - start) / trained * (len(self.folds) - len(results))
             label = labels[fold.name]
-            with defer_signals(f"after {label}", f"continue with: yisheng resume {self.folder.path}"):
+            remedy = Message("continue with: yisheng resume {path}", path=self.folder.path)
+            with defer_signals(Message("after {fold}", fold=label), remedy):
                 write_results(self.folder, self.config, self.folds, results)
                 progress = describe_progress(self.config, results, fold.name, remaining)
                 logger.info(Message("{fold}  {progress}", fold=label, progress=progress))
