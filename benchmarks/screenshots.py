@@ -1,15 +1,17 @@
-"""Take the screenshots of README.md and docs/pages.md: ``python benchmarks/screenshots.py``.
+"""Take the screenshots of README.md, docs/pages.md and their Chinese twins: ``python benchmarks/screenshots.py [zh]``.
 
 Needs Chromium (scripts/chromium.sh), the extra ``dev``, and MNIST and Fashion-MNIST (from YISHENG_MIRROR or the
-internet). A trained network predicts a drawn digit, the live page shows three trainings, and a report is shown. Takes a
-few minutes on two cores.
+internet). A trained network predicts a drawn digit, the live page shows three trainings, and a report is shown; in
+Chinese also what a terminal shows. Takes a few minutes on two cores for each language.
 """
 
 from __future__ import annotations
 
 import contextlib
+import html
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,6 +25,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 DOCS = Path(__file__).parents[1] / "docs"
+FOLDERS = {"en": DOCS, "zh": DOCS / "zh"}
+"""Language -> folder of its images."""
 MAX_BYTES = 150_000
 """Larger images are stored with 256 colors."""
 CHROMIUM_FLAGS = [
@@ -60,11 +64,16 @@ def main() -> None:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         sys.exit("Chromium is not installed; install it with scripts/chromium.sh")
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        capture_live_page(browser, Path(folder) / "runs")
-        capture_try_page(browser, Path(folder) / "mnist")
-        capture_report(browser, Path(folder) / "digits")
+        for language in sys.argv[1:] or FOLDERS:
+            os.environ["YISHENG_LANG"] = language
+            with tempfile.TemporaryDirectory() as folder:
+                capture_report(browser, Path(folder) / "digits")
+                capture_try_page(browser, Path(folder) / "mnist")
+                if language == "zh":
+                    capture_terminal(browser, Path(folder))
+                capture_live_page(browser, Path(folder) / "runs")
         browser.close()
 
 
@@ -78,8 +87,8 @@ def capture_live_page(browser: Browser, out: Path) -> None:
     ):
         assert child.stderr is not None
         page.goto(re.search(r"http://\S+", child.stderr.readline())[0])  # type: ignore[index]  # the first line is the address
-        page.wait_for_selector("#state:text('running')", timeout=120_000)
-        page.get_by_label("show 0002", exact=False).check()
+        page.wait_for_selector("#progress:not([hidden])", timeout=120_000)
+        page.locator("#runs li", has_text="0002-").locator("input").check()
         page.wait_for_function("() => document.querySelector('#progress').value > 0.55", timeout=600_000)
         page.wait_for_selector("#mistakes img")
         page.wait_for_timeout(500)
@@ -112,6 +121,21 @@ def capture_report(browser: Browser, out: Path) -> None:
         save_screenshot(page, "report.png", full_page=False)
 
 
+def capture_terminal(browser: Browser, folder: Path) -> None:
+    """Show what a training and an error print, in a font whose Chinese characters are two columns wide."""
+    text = ""
+    for words in (["train", "data=iris", "epochs=20"], ["train", "data=iris", "epochs=many"]):
+        command = [sys.executable, "-m", "yisheng", *words]
+        outcome = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=folder, check=False)
+        text += f"$ yisheng {' '.join(words)}\n{outcome.stderr}{outcome.stdout}"
+    style = "margin: 0; padding: 16px 20px; background: #10151b; color: #dde3ea; width: max-content"
+    font = "font: 15px/1.4 'WenQuanYi Micro Hei Mono', 'Noto Sans Mono CJK SC', monospace"
+    with open_page(browser, 1100, 700) as page:
+        page.set_content(f'<body style="margin: 0"><pre style="{style}; {font}">{html.escape(text)}</pre>')
+        content = page.locator("pre").screenshot()
+    write_image("terminal.png", content)
+
+
 def draw(page: Page, points: Sequence[tuple[float, float]]) -> None:
     """Draw one stroke."""
     box = page.locator("#canvas").bounding_box()
@@ -127,12 +151,16 @@ def draw(page: Page, points: Sequence[tuple[float, float]]) -> None:
 
 def save_screenshot(page: Page, name: str, *, full_page: bool = True) -> None:
     """Write the page, or its visible part, as an image, with 256 colors if it would be too large otherwise."""
-    content = page.screenshot(full_page=full_page)
+    write_image(name, page.screenshot(full_page=full_page))
+
+
+def write_image(name: str, content: bytes) -> None:
+    """Write an image into the folder of the current language."""
     if len(content) > MAX_BYTES:
         file = io.BytesIO()
         Image.open(io.BytesIO(content)).convert("RGB").quantize(256).save(file, "PNG", optimize=True)
         content = file.getvalue()
-    (DOCS / name).write_bytes(content)
+    (FOLDERS[os.environ["YISHENG_LANG"]] / name).write_bytes(content)
     print(f"{name}: {len(content):,} bytes")
 
 

@@ -76,7 +76,7 @@ def plot_score_by_epoch(
         points = [(e.epoch, _drawable(e.scores[score])) for e in history.epochs if score in e.scores]
         _plot_line(axes, points, "", color=FIRST_COLOR)
         _mark_best_epoch(axes, points, best)
-        title = Message("validation {score}", score=clean_label(name))
+        title = Message("validation {score}", score=clean_label(translate(name)))
         _label_axes(axes, title, Message("epoch"), [y for _, y in points] if log else ())
 
     return Chart("score", paint, on_canvas=True)
