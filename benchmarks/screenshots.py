@@ -1,4 +1,4 @@
-"""Take the screenshots of README.md, docs/pages.md and their Chinese twins: ``python benchmarks/screenshots.py [zh]``.
+"""Take the screenshots of README.md, docs/pages.md, also in Chinese: ``python benchmarks/screenshots.py [zh]``.
 
 Needs Chromium (scripts/chromium.sh), the extra ``dev``, and MNIST and Fashion-MNIST (from YISHENG_MIRROR or the
 internet). A trained network predicts a drawn digit, the live page shows three trainings, and a report is shown; in
@@ -72,7 +72,7 @@ def main() -> None:
                 capture_report(browser, Path(folder) / "digits")
                 capture_try_page(browser, Path(folder) / "mnist")
                 if language == "zh":
-                    capture_terminal(browser, Path(folder))
+                    capture_terminal(browser, Path(folder) / "terminal")
                 capture_live_page(browser, Path(folder) / "runs")
         browser.close()
 
@@ -124,6 +124,7 @@ def capture_report(browser: Browser, out: Path) -> None:
 def capture_terminal(browser: Browser, folder: Path) -> None:
     """Show what a training and an error print, in a font whose Chinese characters are two columns wide."""
     text = ""
+    folder.mkdir()
     for words in (["train", "data=iris", "epochs=20"], ["train", "data=iris", "epochs=many"]):
         command = [sys.executable, "-m", "yisheng", *words]
         outcome = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=folder, check=False)

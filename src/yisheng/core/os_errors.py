@@ -40,5 +40,5 @@ def describe_os_error(error: OSError) -> str:
     'the archive is damaged'
     """
     text = error.strerror or str(error)
-    known = TEXTS.get(error.errno or 0)
-    return known if known is not None and known == text else text
+    message = TEXTS.get(error.errno or 0)
+    return message if message is not None and message == text else text
