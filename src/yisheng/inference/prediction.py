@@ -179,8 +179,8 @@ class PredictionList(list[Prediction]):
         muted = (2,) if self[0].probabilities else ()
         parts = [render_table(self._tabulate(3, MAX_PRINTED, separator=", "), muted=muted)]
         if len(self) > MAX_PRINTED:
-            rest = Message("... and {count} more", count=f"{len(self) - MAX_PRINTED:,}")
-            parts.append(f'<p style="{MUTED}">{escape(rest)}</p>')
+            remainder = Message("... and {count} more", count=f"{len(self) - MAX_PRINTED:,}")
+            parts.append(f'<p style="{MUTED}">{escape(remainder)}</p>')
         parts += [f'<p style="margin:.2em 0;{MUTED}">{escape(note)}</p>' for note in self._list_notes()]
         return f"<div>{''.join(parts)}</div>"
 
