@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from yisheng.diagnosis.doctor import doctor
 from yisheng.diagnosis.recorder.recorder import Recorder
@@ -44,6 +45,10 @@ def train(batches, loss, steps=150, propagate=torch.Tensor.backward):
             propagate(value)
             batches.optimizer.step()
     return recorder, losses, followed
+
+
+def propagate_as_list(loss):
+    torch.autograd.backward([loss])
 
 
 def squared_error(output, y):
@@ -314,3 +319,55 @@ def test_two_networks_that_are_observed_at_once_have_their_own_losses():
                 loss.backward()
                 part.optimizer.step()
     assert (first_recorder.losses, second_recorder.losses) == expected
+
+
+@pytest.mark.parametrize("propagate", [torch.Tensor.backward, torch.autograd.backward, propagate_as_list])
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_the_loss_of_a_light_step_is_read_however_it_is_propagated(propagate, shape):
+    recorder, losses, followed = train(
+        Batches(), lambda output, y: F.cross_entropy(output, y).reshape(shape), propagate=propagate
+    )
+    assert recorder.losses == losses
+    assert recorder.loss_observer.backwards == len(losses)
+    assert LIGHT_STEP not in followed
+
+
+class SharedLayer(nn.Module):
+    """A layer that is called three times; if it is split, two of the calls have a backward pass of their own."""
+
+    def __init__(self, is_outside_first):
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+        self.is_split, self.is_outside_first = False, is_outside_first
+
+    def forward(self, x):
+        x = x.requires_grad_()
+        for number in range(3):
+            is_outside = not self.is_split or number == (2 if self.is_outside_first else 0)
+            x = self.compute(x) if is_outside else checkpoint(self.compute, x, use_reentrant=True)
+        return x[:, :3]
+
+    def compute(self, x):
+        return self.layer(x).tanh()
+
+
+@pytest.mark.parametrize("split_from", [1, LIGHT_STEP])
+@pytest.mark.parametrize("is_outside_first", [False, True])
+def test_a_pass_that_reaches_the_watched_weight_several_times_is_one_loss(split_from, is_outside_first):
+    batches, losses, followed = Batches(), [], []
+    net = SharedLayer(is_outside_first)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    with Recorder(net, optimizer) as recorder:
+        for step, (x, y) in enumerate(batches.draw(250), 1):
+            net.is_split = step >= split_from
+            optimizer.zero_grad()
+            output = net(x)
+            if type(output) is not torch.Tensor:
+                followed.append(step)
+            loss = F.cross_entropy(output, y)
+            losses.append(float(loss.detach()))
+            loss.backward()
+            optimizer.step()
+    assert recorder.losses == losses
+    assert followed[-50:] == list(range(201, 251))
+    assert LIGHT_STEP - 1 not in followed or split_from == 1

@@ -42,14 +42,12 @@ class GradientHooks:
         trainable = [p for p in model.parameters() if p.requires_grad]
         ends = trainable if len(trainable) < 2 else [trainable[0], trainable[-1]]
         self.parameter = None
-        find_and_note = self._make_hook(self._note_loss)
-        is_silent = self._is_silent
-        self._replace(ends, lambda p: None if is_silent() else find_and_note(p))
+        self._replace(ends, self._make_hook())
 
-    def watch(self, parameter: torch.Tensor, note_loss: Callable[[torch.Tensor], None]) -> None:
-        """Watch one parameter, which every backward pass reaches, for another function."""
+    def watch(self, parameter: torch.Tensor, hook: Callable[[torch.Tensor], None]) -> None:
+        """Watch one parameter, which every backward pass reaches, by another hook."""
         self.parameter = parameter
-        self._replace([parameter], self._make_hook(note_loss))
+        self._replace([parameter], hook)
 
     def remove(self) -> None:
         """Remove the hooks."""
@@ -61,16 +59,16 @@ class GradientHooks:
             handle.remove()
         self._handles = [] if hook is None else [p.register_post_accumulate_grad_hook(hook) for p in parameters]
 
-    def _make_hook(self, note_loss: Callable[[torch.Tensor], None]) -> Callable[[torch.Tensor], None]:
+    def _make_hook(self) -> Callable[[torch.Tensor], None]:
         """Return a hook that finds the loss of a pass, and notes it once."""
         last: weakref.ref[torch.Tensor] | None = None
         find_loss = PropagatedLoss().find
 
         def after_gradient(_: torch.Tensor) -> None:
             nonlocal last
-            loss = find_loss()
+            loss = None if self._is_silent() else find_loss()
             if loss is not None and (last is None or last() is not loss):
                 last = weakref.ref(loss)
-                note_loss(loss)
+                self._note_loss(loss)
 
         return after_gradient

@@ -5,13 +5,31 @@ from __future__ import annotations
 import inspect
 import sys
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 PROPAGATE = inspect.unwrap(torch.autograd.backward).__code__
 METHOD = inspect.unwrap(torch.Tensor.backward).__code__
+
+
+class Place(NamedTuple):
+    """Which caller has the loss.
+
+    Args:
+        depth: number of callers in between.
+        code: of the function.
+        caller: of the function, or None if nothing calls it.
+        variable: of the function, that holds the loss.
+        is_nested: whether another backward pass runs within that of the loss.
+    """
+
+    depth: int
+    code: CodeType
+    caller: CodeType | None
+    variable: str
+    is_nested: bool
 
 
 class PropagatedLoss:
@@ -31,40 +49,45 @@ class PropagatedLoss:
     """
 
     def __init__(self) -> None:
-        self._depth = 0
-        self._code: CodeType | None = None
-        self._caller: CodeType | None = None
-        self._variable = ""
+        self._place: Place | None = None
 
     def find(self) -> torch.Tensor | None:
         """Return the loss; None if the pass propagates something else or several losses."""
-        depth = self._depth
-        try:
-            frame = sys._getframe(depth)
-            if frame.f_code is self._code and sys._getframe(depth + 1).f_code is self._caller:
-                value = frame.f_locals[self._variable]
-                return value if type(value) is Tensor and value.numel() == 1 else get_scalar(value)
-        except ValueError:  # there are fewer callers
-            pass
-        return self._search(sys._getframe())
+        place = self._place
+        if place is not None:
+            try:
+                frame = sys._getframe(place.depth)
+                if frame.f_code is place.code and sys._getframe(place.depth + 1).f_code is place.caller:
+                    return get_scalar(frame.f_locals[place.variable])
+            except ValueError:  # there are fewer callers
+                pass
+        self._place, loss = search_callers(sys._getframe())
+        return loss
 
-    def _search(self, frame: FrameType) -> torch.Tensor | None:
-        """Search all callers, and remember the function that has the loss, its place and its caller."""
-        outermost: FrameType | None = None
-        current: FrameType | None = frame
-        depth = 0
-        while current is not None:
-            if current.f_code is PROPAGATE:
-                outermost, self._depth = current, depth
-            current, depth = current.f_back, depth + 1
-        if outermost is None:
-            return None
-        tensors, self._variable, caller = outermost.f_locals["tensors"], "tensors", outermost.f_back
-        if caller is not None and caller.f_code is METHOD:  # it has fewer variables to read
-            outermost, self._variable, caller = caller, "self", caller.f_back
-            self._depth += 1
-        self._code, self._caller = outermost.f_code, None if caller is None else caller.f_code
-        return get_scalar(tensors)
+
+def search_callers(frame: FrameType) -> tuple[Place | None, torch.Tensor | None]:
+    """Return which caller has the loss, and the loss.
+
+    Args:
+        frame: of a hook of a backward pass, from which the callers are counted.
+
+    Returns:
+        no place outside of a pass, and no loss if the pass propagates something else or several losses.
+    """
+    outermost: FrameType | None = None
+    current: FrameType | None = frame
+    depth = passes = outermost_depth = 0
+    while current is not None:
+        if current.f_code is PROPAGATE:
+            outermost, outermost_depth, passes = current, depth, passes + 1
+        current, depth = current.f_back, depth + 1
+    if outermost is None:
+        return None, None
+    loss, variable, caller = get_scalar(outermost.f_locals["tensors"]), "tensors", outermost.f_back
+    if caller is not None and caller.f_code is METHOD:  # it has fewer variables to read
+        outermost, outermost_depth, variable, caller = caller, outermost_depth + 1, "self", caller.f_back
+    caller_code = None if caller is None else caller.f_code
+    return Place(outermost_depth, outermost.f_code, caller_code, variable, passes > 1), loss
 
 
 def get_scalar(tensors: Any) -> torch.Tensor | None:
@@ -73,4 +96,4 @@ def get_scalar(tensors: Any) -> torch.Tensor | None:
         if len(tensors) != 1:
             return None
         tensors = tensors[0]
-    return tensors if isinstance(tensors, torch.Tensor) and tensors.numel() == 1 else None
+    return tensors if isinstance(tensors, Tensor) and tensors.numel() == 1 else None
