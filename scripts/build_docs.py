@@ -23,6 +23,7 @@ def build_site(language: str, out: Path, *, execute: bool) -> int:
     environment = {
         **os.environ,
         "YISHENG_DOCS_LANGUAGE": LANGUAGES[language],
+        "YISHENG_LANG": language,  # of what the cells print, whatever the machine's locale is
         "YISHENG_DOCS_EXECUTION": "force" if execute else "off",
     }
     return subprocess.run([*command, SOURCES[language], out / language], env=environment).returncode
