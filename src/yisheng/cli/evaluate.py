@@ -100,8 +100,10 @@ def _format(evaluation: Evaluation) -> str:
     if about is None:
         return "\n\n".join([format_scores(evaluation), *_format_groups(evaluation)])
     run_scores = about["run"]["scores"]
-    own = Message("run's own {part}", part=Message("test") if about["run"]["part"] == "test" else Message("validation"))
-    head = [about["data"]["name"], Message("95% interval"), own, Message("difference"), Message("baseline")]
+    own_name = Message(
+        "run's own {part}", part=Message("test") if about["run"]["part"] == "test" else Message("validation")
+    )
+    head = [about["data"]["name"], Message("95% interval"), own_name, Message("difference"), Message("baseline")]
     rows = [["", *head]]
     for name, score in evaluation["test"].items():
         difference = f"{score.value - run_scores[name]:+.4f}" if name in run_scores else "-"

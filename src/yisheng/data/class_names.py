@@ -187,8 +187,8 @@ def list_names(names: Sequence[str]) -> str:
     "'a', 'b '"
     """
     listed = ", ".join(repr(name if len(name) <= 40 else f"{name[:37]}...") for name in names[:MAX_LISTED])
-    more = len(names) - MAX_LISTED
-    return Message("{names} and {count} more", names=listed, count=f"{more:,}") if more > 0 else listed
+    omitted = len(names) - MAX_LISTED
+    return Message("{names} and {count} more", names=listed, count=f"{omitted:,}") if omitted > 0 else listed
 
 
 def suggest_forms(model: Sequence[str], rows: Sequence[str]) -> str:

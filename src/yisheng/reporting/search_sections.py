@@ -272,10 +272,10 @@ def failures(search: Search) -> Section | None:
     rows = []
     for reason, trials_of_reason in sorted(by_reason.items(), key=lambda item: -len(item[1]))[:MAX_REASONS]:
         listed = ", ".join(f"{t.number:,}" for t in trials_of_reason[:MAX_LISTED_TRIALS])
-        more = len(trials_of_reason) - MAX_LISTED_TRIALS
+        omitted = len(trials_of_reason) - MAX_LISTED_TRIALS
         numbers = plural_message(len(trials_of_reason), "trial {numbers}", "trials {numbers}", numbers=listed)
-        if more > 0:
-            numbers = Message("{trials} and {count} more", trials=numbers, count=f"{more:,}")
+        if omitted > 0:
+            numbers = Message("{trials} and {count} more", trials=numbers, count=f"{omitted:,}")
         rows.append((reason, numbers, describe_setting(trials_of_reason[0])))
     other_reasons = max(0, len(by_reason) - MAX_REASONS)
     html = render(FAILURES, count=len(search.failed), total=len(search.trials), rows=rows, other_reasons=other_reasons)

@@ -296,9 +296,9 @@ def describe_values(values: ImageValues) -> str:
     """
     if values.is_plain and values.background is None:
         return ""
-    ranges, *others = map(describe_range, values.ranges)
-    for other in others:
-        ranges = Message("{values}, and some {others}", values=ranges, others=other)
+    ranges, *further_ranges = map(describe_range, values.ranges)
+    for value_range in further_ranges:
+        ranges = Message("{values}, and some {others}", values=ranges, others=value_range)
     text = Message("the images hold {values}", values=ranges)
     if not values.is_plain and values.stored == "float32":
         text = Message("the images hold {values}, kept as float32 since 8 bits would lose levels", values=ranges)

@@ -195,5 +195,5 @@ def _raise_invalid(raw: RawColumn, row: int, source_name: str, first_row: int, r
 def _list_some(names: Sequence[str], count: int = 5) -> str:
     """Return the first names, and how many more there are."""
     listed = ", ".join(names[:count])
-    more = len(names) - count
-    return Message("{names} and {count} more", names=listed, count=more) if more > 0 else listed
+    omitted = len(names) - count
+    return Message("{names} and {count} more", names=listed, count=omitted) if omitted > 0 else listed

@@ -151,8 +151,8 @@ def _adapt_images(dataset: Dataset, spec: Spec) -> tuple[Read, Sequence[str]]:
     def read(rows: np.ndarray) -> np.ndarray:
         return np.stack([_convert_image(dataset.x[row], f"{dataset.name}, row {row}", spec) for row in rows.tolist()])
 
-    before, after = (_describe_size(*shape) for shape in ((channels, height, width), spec.shape))
-    notes = [Message("images are changed from {before} to {after}", before=before, after=after)] * (before != after)
+    size, new_size = (_describe_size(*shape) for shape in ((channels, height, width), spec.shape))
+    notes = [Message("images are changed from {before} to {after}", before=size, after=new_size)] * (size != new_size)
     if spec.drawing is not None:
         notes.append(Message("drawings are fitted and centered as in the run's data"))
     return read, notes

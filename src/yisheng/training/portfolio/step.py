@@ -217,9 +217,9 @@ class Portfolio:
         logger.info(Message("{candidate}  {status}", candidate=entry["name"], status=status))
 
     def _update_entry(self, ensemble: Ensemble, **values: Any) -> None:
-        *others, last = ensemble.plain["tried"]
+        *previous, last = ensemble.plain["tried"]
         updated = add_messages({**restore_messages(last), **values})
-        ensemble.describe({**ensemble.plain, "tried": [*others, updated]})
+        ensemble.describe({**ensemble.plain, "tried": [*previous, updated]})
 
     def _complete(self, ensemble: Ensemble) -> None:
         """Score a candidate whose folds are all trained, and weight all candidates so far."""
