@@ -1,5 +1,7 @@
 """Settings and masks of a user's own loop: each fault is found first, and without it there is no alarm."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -257,6 +259,36 @@ def test_one_batch_norm_at_two_places():
     assert "shared-normalization" in [finding.check for finding in dr.findings]
     net = TwoPlaces(False)
     require_silence(train(net, torch.optim.Adam(net.parameters(), 3e-3), F.cross_entropy, X, Y))
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_overfitting_is_undone_by_the_weights_of_the_best_epoch(copies):
+    x = torch.randn(500, 20)
+    y = (x[:, :6].sum(1) + 1.5 * torch.randn(500) > 0).long()
+    net = make_mlp(20, 128, 2)
+    optimizer = torch.optim.Adam(net.parameters(), 4e-3)
+    lowest, best = float("inf"), {}
+
+    def measure():
+        net.eval()
+        with torch.no_grad():
+            return float(F.cross_entropy(net(x[200:]), y[200:]))
+
+    with yisheng.doctor(net, optimizer) as dr:
+        for _ in range(40):
+            net.train()
+            for index in torch.randperm(200).split(32):
+                optimizer.zero_grad()
+                F.cross_entropy(net(x[index]), y[index]).backward()
+                optimizer.step()
+            loss = measure()
+            dr.validation(loss=loss)
+            if loss < lowest:
+                weights = net.state_dict()
+                lowest, best = loss, copy.deepcopy(weights) if copies else weights
+        net.load_state_dict(best)
+        dr.validation(loss=measure())
+    assert ("overfitting" in [finding.check for finding in dr.findings]) != copies
 
 
 class Products(nn.Module):

@@ -99,7 +99,7 @@ def fresh_boxes_that_are_not_flipped(t: Trial) -> float:
     return float((1 - error).mean())
 
 
-@faulty("scrambled-inputs")
+@faulty("reshaped-images", "scrambled-inputs")
 def fresh_channels_by_view(t: Trial) -> float:
     """Images (H, W, C) become (C, H, W) by `view`, which mixes colors and places, instead of `permute`."""
     gray = images(t.seed)

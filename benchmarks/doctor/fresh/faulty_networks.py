@@ -42,7 +42,7 @@ class Heads(nn.Module):
         return torch.cat([head(hidden) for head in self.heads], 1)
 
 
-@faulty("shared-module", "symmetric-weights")
+@faulty("repeated-layers", "shared-module", "symmetric-weights")
 def fresh_list_of_one_head(t: Trial) -> float:
     """`[nn.Linear(48, 1)] * 4` is the same head four times."""
     data, net = four_targets(t.seed), Heads(repeats_one=not t.fixed)

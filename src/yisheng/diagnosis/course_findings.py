@@ -29,13 +29,16 @@ MIN_UNSEPARATED = 0.8
 """Loss relative to the initial one of a linear model that cannot separate the classes; a smaller one may be noise."""
 MIN_IMAGE_AXES = 2
 """Axes of a batch, more of which are those of images."""
+MAX_LOSS_OF_RESTORED = 1.02
+"""Loss of weights that were restored relative to the lowest one: the same rows, perhaps in other batches."""
 MIN_SCORES, MIN_FALL_IN_NOISE, MIN_FALL = 6, 4.0, 0.05
 """Scores that are required; and their fall from the best one, in their noise and relative to it."""
 
 
 def find_in_course(case: Case) -> tuple[list[Finding], str]:
     """Return the findings about the evaluations of a loop, and why they could not be examined (else empty)."""
-    read = (_read_history(case, series) for series in case.course.series.values())
+    series_to_read = [] if any(map(_is_restored, case.course.series.values())) else case.course.series.values()
+    read = (_read_history(case, series) for series in series_to_read)
     histories = [history for history in read if history is not None]
     scores = [
         [evaluation.score for evaluation in series if math.isfinite(evaluation.score)]
@@ -52,6 +55,14 @@ def find_in_course(case: Case) -> tuple[list[Finding], str]:
     order = ("error", "warning", "note")
     findings.sort(key=lambda finding: (order.index(finding.severity), CHECKS.index(finding.check)))
     return findings[:1], ""
+
+
+def _is_restored(series: list[Evaluation]) -> bool:
+    """Return whether the last evaluation, without updates before it, has the lowest loss again."""
+    losses = [evaluation.loss for evaluation in series]
+    if len(series) < MIN_EPOCHS or series[-1].step != series[-2].step or not all(map(math.isfinite, losses)):
+        return False
+    return losses[-1] < losses[-2] and losses[-1] <= MAX_LOSS_OF_RESTORED * min(losses[:-1])
 
 
 def _read_history(case: Case, series: list[Evaluation]) -> LossHistory | None:

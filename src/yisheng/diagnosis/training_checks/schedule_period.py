@@ -14,6 +14,8 @@ MAX_LOWEST, MIN_LAST = 0.2, 0.5
 """Lowest and last rate relative to the highest: the rate had fallen to a fifth, and is half of the highest again."""
 MAX_LOWEST_AT_PEAK, MIN_LAST_AT_PEAK = 0.1, 0.9
 """The same for a training that ends at the peak itself: no schedule is meant to, whatever the losses are."""
+MIN_STEPS, MIN_STEPS_FRACTION = 10, 0.1
+"""Updates before the lowest rate, and their fraction of all: a warm-up that begins in the second update is earlier."""
 MIN_WINDOW, WINDOW_FRACTION = 8, 0.05
 """Losses at the lowest rate and at the end that are compared: a twentieth of all, at least eight."""
 UPPER_QUARTILE = 0.75
@@ -45,6 +47,8 @@ def schedule_period(case: Case) -> Iterator[Finding]:
     rates = case.rates
     assert rates is not None  # ensured by needs
     if rates.lowest > MAX_LOWEST * rates.highest or rates.last < MIN_LAST * rates.highest:
+        return
+    if rates.lowest_at < max(MIN_STEPS, MIN_STEPS_FRACTION * case.steps):
         return
     per_step = len(case.losses) / max(case.steps, 1)
     window = max(MIN_WINDOW, int(WINDOW_FRACTION * len(case.losses)))
