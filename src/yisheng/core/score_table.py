@@ -23,10 +23,10 @@ def find_as_displayed(names: Iterable[str], name: str) -> str:
     'log_rmse'
     """
     names = list(names)
-    same = [own for own in names if display_score_key(own) == display_score_key(str(name).replace(" ", "_"))]
-    if len(same) == 1:
-        return same[0]
-    shown = ", ".join(display_score_key(own) for own in names)
+    matches = [key for key in names if display_score_key(key) == display_score_key(str(name).replace(" ", "_"))]
+    if len(matches) == 1:
+        return matches[0]
+    shown = ", ".join(map(display_score_key, names))
     raise KeyError(translate(Message("there is no {name} among {names}", name=repr(name), names=shown)))
 
 
