@@ -6,6 +6,11 @@ of 28 x 28 in batches of 64; ResNet-18 images of 32 x 32 in batches of 8. Each p
 batches, and must end at the same weights to the bit.
 
     taskset -c 1 python -m benchmarks.doctor.loop_overhead [rounds=20] [models=mlp,lenet,resnet18] [steps=1000]
+
+With `counter=instructions` the instructions are counted by Valgrind instead (see `counted_loop`): they do not depend on
+what else runs.
+
+    python -m benchmarks.doctor.loop_overhead counter=instructions [repeats=2] [models=mlp,lenet,resnet18] [steps=1000]
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -45,6 +50,12 @@ def main(arguments: list[str]) -> None:
     """Measure all networks and print a table."""
     options = dict(argument.split("=", 1) for argument in arguments)
     rounds, steps = int(options.get("rounds", 20)), int(options.get("steps", 1000))
+    models, counter = options.get("models", ",".join(MODELS)).split(","), options.get("counter", "time")
+    if counter == "instructions":
+        print_counts(models, steps, int(options.get("repeats", 2)))
+        return
+    if counter != "time":
+        raise SystemExit(f"counter={counter} is unknown\n  use counter=time or counter=instructions")
     torch.set_num_threads(1)
     print(f"{machine.describe_processor()[0]}, one core, torch {torch.__version__}, ", end="")
     print(f"Python {platform.python_version()}, {rounds} pairs of runs\n")
@@ -52,8 +63,21 @@ def main(arguments: list[str]) -> None:
         "| network | updates | plain, s | with the doctor, s | cost, median (95% interval) | diagnosis, s | same bits |"
     )
     print("|---|---|---|---|---|---|---|")
-    for name in options.get("models", ",".join(MODELS)).split(","):
+    for name in models:
         print(measure(name, rounds, steps), flush=True)
+
+
+def print_counts(models: list[str], steps: int, repeats: int) -> None:
+    """Count the instructions of all networks and print a table."""
+    from benchmarks.doctor.counted_loop import count_network
+
+    print(f"torch {torch.__version__}, Python {platform.python_version()}; instructions in millions, of a step in")
+    print("thousands\n")
+    print("| network | counted updates | plain | added | cost | recorded step | followed step | light step |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in models:
+        for line in count_network(name, steps, repeats):
+            print(line, flush=True)
 
 
 def measure(name: str, rounds: int, steps: int) -> str:
@@ -95,12 +119,26 @@ def train(
     start = time.process_time()
     observer: Any = yisheng.doctor(network, optimizer) if with_doctor else None
     with observer or contextlib.nullcontext():
-        for rows in draw_batches(len(x), size, steps):
-            optimizer.zero_grad()
-            loss = F.cross_entropy(network(x[rows]), y[rows])
-            loss.backward()
-            optimizer.step()
+        update(network, optimizer, x, y, size, steps)
     return time.process_time() - start, observer
+
+
+def update(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    size: int,
+    steps: int,
+    after_update: Callable[[], None] = lambda: None,
+) -> None:
+    """Make updates in a plain loop, and call a function after each."""
+    for rows in draw_batches(len(x), size, steps):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        after_update()
 
 
 def draw_batches(rows: int, size: int, steps: int) -> Iterator[torch.Tensor]:
