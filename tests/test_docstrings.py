@@ -98,8 +98,21 @@ def test_all_classes_that_are_returned_are_checked():
 
 
 TABLES = {"DataFrame", "Finding", "Findings", "FindingsByFold", "RunFigure"}
-RECORDS = {"Batch", "Estimate", "InputBlock", "Inputs", "Module", "None", "Path", "ResolvedConfig", "Rows", "Run"}
-PLAIN = TABLES | RECORDS | {"Scores", "State"}
+RECORDS = {
+    "Batch",
+    "Estimate",
+    "InputBlock",
+    "Inputs",
+    "Message",
+    "Module",
+    "None",
+    "Path",
+    "Pushed",
+    "ResolvedConfig",
+    "Rows",
+    "Run",
+}
+PLAIN = TABLES | RECORDS | {"Message", "Pushed", "Scores", "State"}
 """Classes of other packages, plain records without methods of their own, and figures."""
 
 

@@ -327,6 +327,12 @@ def push(path: str | Path, address: str, *, private: bool = False, message: str 
     Raises:
         DataError: the folder holds no model, or the hub does not respond.
         UsageError: the token is missing, or has no right to write there.
+
+    >>> push("runs/0001-digits-lenet", "user/digits")
+    Traceback (most recent call last):
+    ...
+    yisheng.core.errors.UsageError: 'user/digits' is not the address of a model on the hub
+      write it as hf:user/name, or hf:user/name@revision
     """
     from yisheng.experiments.model_hub.address import parse_hub_address
     from yisheng.experiments.model_hub.push import push as push_model

@@ -14,9 +14,9 @@ X, Y = make_classes(rows=600, columns=8, classes=2)
 DATA, VALIDATION = (X[:400], Y[:400]), (X[400:], Y[400:])
 
 
-def train(net, optimizer, loss, data=DATA, validation=VALIDATION, *, epochs=10, change=None, given=True, batch=32):
+def train(net, optimizer, loss, data=DATA, validation=VALIDATION, *, epochs=10, change=None, gives_rows=True, batch=32):
     """Train with validation after each epoch and return the doctor."""
-    rows = {"data": data, "validation": validation} if given else {}
+    rows = {"data": data, "validation": validation} if gives_rows else {}
     with yisheng.doctor(net, optimizer, **rows) as dr:
         for _ in range(epochs):
             net.train()
@@ -40,7 +40,7 @@ def train_margin(loss, is_healthy):
         return loss(output[:, 0], 2.0 * y - 1 if is_healthy else y.float())
 
     net = make_mlp(8, 32, 1)
-    return train(net, torch.optim.Adam(net.parameters(), 3e-3), call, given=False)
+    return train(net, torch.optim.Adam(net.parameters(), 3e-3), call, gives_rows=False)
 
 
 MARGIN_LOSSES = {
@@ -71,7 +71,7 @@ def test_mask_of_zeros_and_ones_is_not_taken_for_targets():
         return (losses * mask[: len(y)]).sum() / mask[: len(y)].sum()
 
     net = make_mlp(8, 32, 2)
-    assert list_alarms(train(net, torch.optim.Adam(net.parameters(), 3e-3), call, given=False)) == []
+    assert list_alarms(train(net, torch.optim.Adam(net.parameters(), 3e-3), call, gives_rows=False)) == []
 
 
 def train_policy(sign):
@@ -131,7 +131,7 @@ def test_wrong_sign_of_a_supervised_loss(kind, is_healthy):
     def call(output, y):
         return sign * F.log_softmax(output, 1)[torch.arange(len(y)), y].mean()
 
-    checks = list_alarms(train(net, optimizer, call, epochs=5, given=False))
+    checks = list_alarms(train(net, optimizer, call, epochs=5, gives_rows=False))
     assert checks == ([] if is_healthy else ["loss-pairing"])
 
 
@@ -222,7 +222,7 @@ def test_images_that_are_reshaped_instead_of_permuted(is_reshaped):
     x = images.reshape(-1, 3, 12, 12) if is_reshaped else images.permute(0, 3, 1, 2)
     net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 144, 2))
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)
-    dr = train(net, optimizer, F.cross_entropy, (x[:200], y[:200]), (x[200:], y[200:]), epochs=4, given=False)
+    dr = train(net, optimizer, F.cross_entropy, (x[:200], y[:200]), (x[200:], y[200:]), epochs=4, gives_rows=False)
     assert list_alarms(dr)[:1] == (["reshaped-images"] if is_reshaped else [])
 
 
@@ -238,7 +238,7 @@ def test_layers_without_an_activation(activation):
     x, y = make_exclusive_or()
     net = make_mlp(2, 32, 32, 2, activation=activation)
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
-    dr = train(net, optimizer, F.cross_entropy, (x[:400], y[:400]), (x[400:], y[400:]), epochs=12, given=False)
+    dr = train(net, optimizer, F.cross_entropy, (x[:400], y[:400]), (x[400:], y[400:]), epochs=12, gives_rows=False)
     assert list_alarms(dr) == (["missing-activation"] if activation is nn.Identity else [])
 
 
@@ -247,7 +247,7 @@ def test_deep_line_that_follows_a_line_is_not_reported():
     x = torch.randn(400, 4)
     y = x @ torch.tensor([[1.0], [2.0], [-1.0], [0.5]])
     net = make_mlp(4, 16, 1, activation=nn.Identity)
-    dr = train(net, torch.optim.Adam(net.parameters(), 1e-2), F.mse_loss, (x, y), (x[:100], y[:100]), given=False)
+    dr = train(net, torch.optim.Adam(net.parameters(), 1e-2), F.mse_loss, (x, y), (x[:100], y[:100]), gives_rows=False)
     assert list_alarms(dr) == []
 
 
@@ -256,7 +256,7 @@ def test_one_layer_in_several_places_of_a_list(is_repeated):
     torch.manual_seed(0)
     middle = [nn.Linear(16, 16)] * 3 if is_repeated else [nn.Linear(16, 16) for _ in range(3)]
     net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), *middle, nn.ReLU(), nn.Linear(16, 2))
-    dr = train(net, torch.optim.Adam(net.parameters(), 3e-3), F.cross_entropy, epochs=5, given=False)
+    dr = train(net, torch.optim.Adam(net.parameters(), 3e-3), F.cross_entropy, epochs=5, gives_rows=False)
     assert list_alarms(dr) == (["repeated-layers"] if is_repeated else [])
 
 
@@ -287,13 +287,13 @@ def make_polynomials(degree, rows=40, seed=1):
 
 
 @pytest.mark.parametrize(("degree", "checks"), [(20, ["overfitting"]), (3, [])])
-@pytest.mark.parametrize("given", [pytest.param(True, marks=pytest.mark.slow), False])
-def test_polynomial_of_high_degree(degree, checks, given):
+@pytest.mark.parametrize("gives_rows", [pytest.param(True, marks=pytest.mark.slow), False])
+def test_polynomial_of_high_degree(degree, checks, gives_rows):
     torch.manual_seed(0)
     data, validation = make_polynomials(degree)
     net = nn.Linear(degree, 1)
     optimizer = torch.optim.Adam(net.parameters(), 0.05)
-    dr = train(net, optimizer, F.mse_loss, data, validation, epochs=120, given=given, batch=10)
+    dr = train(net, optimizer, F.mse_loss, data, validation, epochs=120, gives_rows=gives_rows, batch=10)
     assert list_alarms(dr) == checks
 
 

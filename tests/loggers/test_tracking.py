@@ -125,9 +125,9 @@ def test_a_run_that_breaks_off_is_marked(monkeypatch, tmp_path):
 
 
 def test_folds_are_named_after_their_folder(package, tmp_path):
-    run = yisheng.train(**SETTINGS | {"epochs": 1}, folds=2, tracker=package.__name__, out=tmp_path, quiet=True).path
-    names = [each.options["name"].removesuffix("0") for each in package.runs]
-    assert [name.startswith(f"{run.name}/fold-0{number}") for number, name in enumerate(names, 1)] == [True, True]
+    folder = yisheng.train(**SETTINGS | {"epochs": 1}, folds=2, tracker=package.__name__, out=tmp_path, quiet=True).path
+    names = [run.options["name"] for run in package.runs]
+    assert [name.startswith(f"{folder.name}/fold-0{number}") for number, name in enumerate(names, 1)] == [True, True]
 
 
 def test_a_missing_package_is_refused_before_any_work(monkeypatch, tmp_path):

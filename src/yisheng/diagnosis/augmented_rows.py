@@ -53,22 +53,22 @@ def find_harmful_augmentation(case: Case, beginning: Beginning | None, data: Any
                 present = float(compare(loss, case.model(validation[0]), validation[1]))
             if not present > MIN_HELD_OUT_LOSS * case.baseline_loss:
                 return
-            again = train_again(beginning, lr, loss, data, validation, steps=case.steps, batch=batch)
+            restarted = train_again(beginning, lr, loss, data, validation, steps=case.steps, batch=batch)
     except (RuntimeError, TypeError, ValueError, IndexError):
         return
-    if not again < MAX_REMAINING_AFTER_RESTART * (present if math.isfinite(present) else math.inf):
+    if not restarted < MAX_REMAINING_AFTER_RESTART * (present if math.isfinite(present) else math.inf):
         return
     yield Finding(
         CHECK,
         "warning",
-        {"given rows among the inputs": passed, "held-out loss": present, "without the change": again},
+        {"given rows among the inputs": passed, "held-out loss": present, "without the change": restarted},
         Message(
             "the loop changes its rows before the network ({changed} of the recorded inputs are not among the given "
-            "rows), and the held-out loss is {present}; a copy that starts again on the given rows reaches {again} in "
-            "{updates} updates",
+            "rows), and the held-out loss is {present}; a copy that starts again on the given rows reaches {restarted} "
+            "in {updates} updates",
             changed=f"{1 - passed:.0%}",
             present=f"{present:.3g}",
-            again=f"{again:.3g}",
+            restarted=f"{restarted:.3g}",
             updates=f"{min(case.steps, MAX_STEPS):,}",
         ),
         Message(

@@ -213,6 +213,7 @@ class Case:
             for record in self.records
             if record.parameters
         ]
+        norms = norms if all(map(math.isfinite, norms)) else []
         is_equal = len(norms) >= MIN_CLIPPED_STEPS and max(norms) - min(norms) < MAX_NORM_RANGE * max(norms)
         return statistics.fmean(norms) if is_equal else 0.0
 

@@ -114,7 +114,7 @@ def run_experiments(setup: TrainingSetup, steps: int = EXPERIMENT_STEPS) -> Expe
     """
     if not sum(len(batch) for batch in setup.held_out):
         return ExperimentResults()
-    losses = {UNCHANGED: _train(setup, steps)}
+    losses: dict[str, float] = {UNCHANGED: _train(setup, steps)}
     if all(isinstance(batch.x, torch.Tensor) and batch.x.is_floating_point() for batch in setup.batches):
         losses[STANDARDIZED_INPUTS] = _train(_standardize_inputs(setup), steps)
     losses |= _try_learning_rates(setup, steps, losses[UNCHANGED])

@@ -32,8 +32,8 @@ def find_passed_fraction(case: Case, x: Any) -> float:
     inputs = case.example[0]
     if inputs[:1].numel() != x[:1].numel():
         return 0.0
-    given = set(_to_bytes(x))
-    return sum(row in given for row in _to_bytes(inputs)) / len(inputs)
+    rows = set(_to_bytes(x))
+    return sum(row in rows for row in _to_bytes(inputs)) / len(inputs)
 
 
 def are_inputs(case: Case, data: Any, validation: Any) -> bool:
@@ -47,12 +47,12 @@ def are_inputs(case: Case, data: Any, validation: Any) -> bool:
     fraction = find_passed_fraction(case, data[0])
     if math.isnan(fraction) or fraction >= MIN_MATCHED:
         return True
-    seen = case.evaluated.inputs
-    if not seen or not isinstance(validation[0], torch.Tensor):
+    inputs = case.evaluated.inputs
+    if not inputs or not isinstance(validation[0], torch.Tensor):
         return fraction > 0
     x = validation[0].float()
     limit = MAX_SCALE_CHANGE * max(float(x.std()), 1e-12)
-    return abs(seen[0].mean - float(x.mean())) < limit and abs(seen[0].std - float(x.std())) < limit
+    return abs(inputs[0].mean - float(x.mean())) < limit and abs(inputs[0].std - float(x.std())) < limit
 
 
 def compare(loss: Any, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

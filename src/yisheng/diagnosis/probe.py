@@ -155,12 +155,12 @@ def _is_affine(network: nn.Module, example: tuple[torch.Tensor, ...], first: tor
     x = example[0]
     if len(example) > 1 or not x.is_floating_point():
         return None
-    other = x.roll(1, 0)
-    shifted = _predict(network, (other,), len(x))
+    neighbors = x.roll(1, 0)
+    shifted = _predict(network, (neighbors,), len(x))
     if shifted is None:
         return None
     for factor in AFFINE_STEPS:
-        output = _predict(network, (x + factor * (x - other),), len(x))
+        output = _predict(network, (x + factor * (x - neighbors),), len(x))
         expected = first + factor * (first - shifted)
         if output is None or float((output - expected).abs().max()) > MAX_ROUNDING * float(expected.abs().max()):
             return False

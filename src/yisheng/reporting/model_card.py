@@ -139,7 +139,10 @@ def _describe_scores(facts: RunFacts) -> str:
     heads = {"test": Message("test"), "validation": Message("validation"), "baseline": Message("baseline")}
     head = [translate(text) for text in (Message("score"), *(heads.get(part, part) for part in parts))]
     lines = [head, ["---", *("---:" for _ in parts)]]
-    lines += [[translate(score_name(name)), *(_format_score(facts.scores[part].get(name)) for part in parts)] for name in names]
+    lines += [
+        [translate(score_name(name)), *(_format_score(facts.scores[part].get(name)) for part in parts)]
+        for name in names
+    ]
     table = "\n".join(f"| {' | '.join(map(_escape_cell, line))} |" for line in lines)
     notes = [Message("Brackets hold 95% confidence intervals.")]
     if "baseline" in parts:

@@ -1,4 +1,4 @@
-"""Training rows beside held-out rows, as plain columns and target values, for checks that compare the two."""
+"""Training rows and held-out rows, as plain columns and target values, for checks that compare the two."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from yisheng.core.messages import Message
 from yisheng.diagnosis.sample import Sample
 
 MIN_ROWS, MAX_ROWS = 100, 20_000
-"""Rows of each part that are required, and that are compared: of 100, a difference of a quarter is no chance."""
+"""Rows of each part that are required, and that are compared: of 100, a difference of a quarter is not random."""
 MAX_COLUMNS, MAX_CLASSES = 2000, 50
 """Columns that are compared, and the most frequent classes."""
 
@@ -51,8 +51,8 @@ def draw_two_parts(sample: Sample) -> TwoParts:
     targets = sample.y[train], sample.y[held_out]
     if sample.spec.task == "classification" and targets[0].ndim == 1:
         classes, counts = np.unique(targets[0], return_counts=True)
-        kept = classes[np.argsort(-counts, kind="stable")[:MAX_CLASSES]]
-        y, held_out_y = ((part[:, None] == kept).astype(np.float64) for part in targets)
+        frequent = classes[np.argsort(-counts, kind="stable")[:MAX_CLASSES]]
+        y, held_out_y = ((part[:, None] == frequent).astype(np.float64) for part in targets)
     else:
         y, held_out_y = (np.asarray(part, np.float64).reshape(len(part), -1) for part in targets)
     return TwoParts(x, y, held_out_x, held_out_y)

@@ -43,28 +43,34 @@ def filled_targets(sample: Sample) -> Iterator[Finding]:
 
     Source: Little and Rubin, "Statistical analysis with missing data", 2019, section 1.3 (missing is not zero).
     """
-    y = np.asarray(sample.y[sample.draw_rows("train")], np.float64).reshape(len(sample.draw_rows("train")), -1)
+    rows = sample.draw_rows("train")
+    y = np.asarray(sample.y[rows], np.float64).reshape(len(rows), -1)
     for number in range(y.shape[1]):
         values, counts = np.unique(y[:, number][np.isfinite(y[:, number])], return_counts=True)
         if len(values) <= MIN_VALUES:
             continue
         value, fraction = float(values[counts.argmax()]), float(counts.max() / counts.sum())
-        others = y[:, number][np.isfinite(y[:, number]) & (y[:, number] != value)]
-        std = float(others.std())
-        is_far = abs(float(np.median(others)) - value) > MIN_DISTANCE_IN_STDS * std
-        near = float((np.abs(others - value) < NEAR_IN_STDS * std).mean())
-        if fraction < MIN_FRACTION or not is_far or near > MAX_NEAR_FRACTION:
+        different = y[:, number][np.isfinite(y[:, number]) & (y[:, number] != value)]
+        std = float(different.std())
+        is_far = abs(float(np.median(different)) - value) > MIN_DISTANCE_IN_STDS * std
+        near_fraction = float((np.abs(different - value) < NEAR_IN_STDS * std).mean())
+        if fraction < MIN_FRACTION or not is_far or near_fraction > MAX_NEAR_FRACTION:
             continue
         yield Finding(
             "filled-targets",
             "warning",
-            {"value": value, "fraction": fraction, "median of the others": float(np.median(others)), "target": number},
+            {
+                "value": value,
+                "fraction": fraction,
+                "median of the others": float(np.median(different)),
+                "target": number,
+            },
             Message(
                 "{fraction} of the targets are exactly {value}, the others lie around {median}: missing values seem to "
                 "be filled in, and the network learns to predict them",
                 fraction=f"{fraction:.0%}",
                 value=f"{value:g}",
-                median=f"{float(np.median(others)):.3g}",
+                median=f"{float(np.median(different)):.3g}",
             ),
             Message("drop these rows, or leave them out of the loss with a mask"),
         )

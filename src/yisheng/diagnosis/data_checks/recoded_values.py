@@ -17,14 +17,14 @@ MAX_VALUES = 5000
 MIN_COUNT = 8
 """Rows with a number, in each part, without which its mean target says little."""
 MIN_Z = 4.0
-"""Distance of a mean from that of all rows, in standard errors, that is an effect: by chance 1 of 16,000 is as far."""
+"""Distance of a mean from that of all rows, in standard errors, that is an effect: at random 1 of 16,000 is as far."""
 MIN_EFFECTS = 4
 """Effects of the training rows that are looked for in the held-out rows."""
 MAX_SLOPE = 0.3
 """Held-out effects relative to those of the training rows: 1 if the numbers mean the same, 0 if they mean other things;
 effects that are chosen for their size shrink to one half at most."""
 MIN_HELD_OUT_EXCESS = 3.0
-"""Mean square of the held-out effects in standard errors, 1 by chance: the numbers mean something there, too."""
+"""Mean square of the held-out effects in standard errors, 1 at random: the numbers mean something there, too."""
 
 
 @register(cost="cheap", needs=explain_skip)

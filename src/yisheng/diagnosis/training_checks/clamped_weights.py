@@ -13,7 +13,7 @@ from yisheng.diagnosis.case import Case
 MIN_FRACTION = 0.2
 """Fraction of a weight's values at the bound; of values that are not cut off, one or two are the largest."""
 MIN_VALUES = 16
-"""Values of a weight: of fewer, several may be equal by chance."""
+"""Values of a weight: of fewer, several may be equal at random."""
 MAX_LEARNED_FRACTION = 0.7
 """A training that has learned more than this bears the bound."""
 COMPARISONS = ("nll", "mse", "squared", "binary_cross_entropy")

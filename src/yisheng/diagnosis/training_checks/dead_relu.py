@@ -40,7 +40,7 @@ def dead_relu(case: Case) -> Iterator[Finding]:
     if dead is None:
         return
     if dead.dead_from_start:
-        when = Message(", as they were before the first update")
+        when: str = Message(", as they were before the first update")
         remedy = case.choose_remedy(
             Message("use init=kaiming-normal"), Message("use Kaiming initialization with zero biases, or leaky relu")
         )

@@ -166,7 +166,7 @@ def _describe_large_updates(case: Case, largest: float, typical: float) -> str:
         )
     deviation, peak = case.probe.between_rows, max(case.losses)
     if (case.probe.chance or 0.0) > MAX_SPREAD:
-        deviation = None  # rows differ by chance only, as they do behind a code that is ignored
+        deviation = None  # rows differ at random only, as they do behind a code that is ignored
     has_jumped = peak > MIN_JUMP * abs(case.first_loss) or largest > 1
     has_learned = case.baseline_loss > 0 and not case.learned_less_than(MAX_LEARNED_WITHOUT_INPUTS)
     if deviation is not None and deviation < MAX_SPREAD and has_jumped and not has_learned:

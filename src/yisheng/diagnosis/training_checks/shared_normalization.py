@@ -49,8 +49,8 @@ def shared_normalization(case: Case) -> Iterator[Finding]:
     """
     assert case.example is not None  # ensured by needs
     for name, inputs in _read_inputs(case.model, case.example).items():
-        first, *later = [_describe(x) for x in inputs]
-        differences = [_compare(first, other) for other in later]
+        first, *places = [_describe(x) for x in inputs]
+        differences = [_compare(first, place) for place in places]
         if not differences or max(differences) < MIN_DIFFERENCE:
             continue
         yield Finding(

@@ -83,7 +83,7 @@ class HubClient:
             accepted: codes of refusals that are answers, too.
 
         Raises:
-            DataError: the hub refuses, does not respond, or its answer is no JSON.
+            DataError: the hub refuses, does not respond, or its answer is not JSON.
             UsageError: the token is missing or has no right to this.
         """
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
@@ -96,7 +96,7 @@ class HubClient:
             return json.loads(text or b"null")
         except ValueError as error:
             raise DataError(
-                Message("the answer of {endpoint} is no JSON: {reason}", endpoint=self.endpoint, reason=str(error)),
+                Message("the answer of {endpoint} is not JSON: {reason}", endpoint=self.endpoint, reason=str(error)),
                 Message("check {variable}, and try again later", variable=ENDPOINT_VARIABLE),
             ) from None
 

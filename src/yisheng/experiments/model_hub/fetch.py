@@ -64,7 +64,7 @@ def fetch(address: HubAddress) -> Path:
     commit = str(get_field(facts, "sha"))
     if not _COMMIT.fullmatch(commit):
         raise DataError(
-            Message("the hub names the version {version}, which is no commit", version=repr(commit[:80])),
+            Message("the hub names the version {version}, which is not a commit", version=repr(commit[:80])),
             Message("check {variable}: another service may be there", variable=ENDPOINT_VARIABLE),
         )
     folder = cache / commit

@@ -51,9 +51,11 @@ class MLflowTracker:
 
     def log(self, points: Sequence[tuple[int, Values]]) -> None:
         """Add points of curves."""
-        now = int(1000 * time.time())
+        milliseconds = int(1000 * time.time())
         metrics = (
-            self._entities.Metric(key, value, now, step) for step, values in points for key, value in values.items()
+            self._entities.Metric(key, value, milliseconds, step)
+            for step, values in points
+            for key, value in values.items()
         )
         while batch := list(islice(metrics, MAX_METRICS)):
             self._client.log_batch(self.id, metrics=batch)
