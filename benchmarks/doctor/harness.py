@@ -74,6 +74,8 @@ class Trial:
         finally:
             traced.remove_listener(counter)
             self.diagnosis = observer.diagnose()
+            defects = [reason for reason in self.diagnosis.unchecked.values() if "it has a defect" in reason]
+            assert not defects, defects
 
 
 def select_alarms(findings: Iterable[Finding]) -> set[str]:

@@ -12,6 +12,7 @@ from yisheng.core.logging import logger
 from yisheng.core.messages import Message, message_of
 from yisheng.core.types import Dataset, Finding, Spec
 from yisheng.diagnosis.sample import InconclusiveError, Sample
+from yisheng.diagnosis.wording import describe_defect
 from yisheng.reporting.findings_schema import SEVERITIES, Cause, Findings, Symptom
 from yisheng.reporting.formatting import is_higher_better
 from yisheng.reporting.headline import judge_score
@@ -79,9 +80,7 @@ def run_checks(
         except InconclusiveError as inconclusive:
             unchecked[entry.name] = message_of(inconclusive)
         except Exception as error:  # a defect in a check must not stop the run that it examines
-            unchecked[entry.name] = Message(
-                "it has a defect: {name__}: {error}", name__=type(error).__name__, error=error
-            )
+            unchecked[entry.name] = describe_defect(error)
     return CheckResults(tuple(entry.name for entry in entries), tuple(findings), unchecked)
 
 

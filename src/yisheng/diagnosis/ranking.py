@@ -10,6 +10,7 @@ from yisheng.core import registry
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.source_of_finding import add_source
+from yisheng.diagnosis.wording import describe_defect
 from yisheng.reporting.findings_schema import SEVERITIES, Cause, Findings, Severity, Symptom
 from yisheng.reporting.findings_text import format_alternative, summarize_parts
 
@@ -104,15 +105,21 @@ def find_part(check: str) -> str:
 
 
 def diagnose(case: Case) -> Diagnosis:
-    """Run every training check and rank the findings by the kind of their cause, then by severity."""
+    """Run every training check and rank the findings by the kind of their cause, then by severity.
+
+    A check that fails does not stop the others, nor the user's program.
+    """
     findings: list[Finding] = []
-    unchecked = {}
+    unchecked: dict[str, str] = {}
     for entry in registry.entries(TRAINING):
-        reason = entry.meta["needs"](case) if "needs" in entry.meta else ""
-        if reason:
-            unchecked[entry.name] = reason
-        else:
-            findings += [add_source(finding, case) for finding in entry.build(case)]
+        try:
+            reason = entry.meta["needs"](case) if "needs" in entry.meta else ""
+            if reason:
+                unchecked[entry.name] = reason
+            else:
+                findings += [add_source(finding, case) for finding in entry.build(case)]
+        except Exception as error:  # a defect in a check
+            unchecked[entry.name] = describe_defect(error)
     return rank(findings, unchecked)
 
 

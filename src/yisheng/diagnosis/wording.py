@@ -23,6 +23,15 @@ def describe_shortage(required: int, count: int, noun: str) -> str:
     return Message("it needs at least {required} {noun}, got {count}", required=required, noun=noun, count=count)
 
 
+def describe_defect(error: Exception) -> Message:
+    """Return why a check could not run that raised an error of its own.
+
+    >>> describe_defect(ZeroDivisionError("division by zero"))
+    'it has a defect: ZeroDivisionError: division by zero'
+    """
+    return Message("it has a defect: {type_name}: {error}", type_name=type(error).__name__, error=error)
+
+
 def join_names(names: Sequence[str], limit: int = MAX_NAMES) -> str:
     """Return the first names, and the number of the others.
 

@@ -15,8 +15,9 @@ MIN_ROWS = 200
 """Targets whose class frequencies are known to a few percent."""
 MIN_WEIGHT_RATIO = 3.0
 """Largest over smallest weight: smaller ones hardly move the predictions."""
-MIN_SHARE = 0.8
-"""Frequency of the class with the largest weight in the batches, relative to equal frequencies."""
+MIN_SHARE, MAX_SHARE = 0.8, 1.5
+"""Frequency of the class with the largest weight in the batches, relative to equal frequencies: a class that is more
+frequent than that is not one that somebody corrected for."""
 
 
 def explain_skip(case: Case) -> str:
@@ -57,7 +58,8 @@ def double_weighting(case: Case) -> Iterator[Finding]:
     largest = max(range(len(weights)), key=lambda number: weights[number])
     smallest = min(weight for weight in weights if weight >= 0)
     ratio = weights[largest] / smallest if smallest > 0 else float("inf")
-    if ratio < MIN_WEIGHT_RATIO or float(frequencies[largest]) < MIN_SHARE / len(weights):
+    share = float(frequencies[largest]) * len(weights)
+    if ratio < MIN_WEIGHT_RATIO or not MIN_SHARE <= share <= MAX_SHARE:
         return
     yield Finding(
         "double-weighting",
