@@ -93,5 +93,6 @@ def _split(x: np.ndarray, y: np.ndarray, seed: int, scale: bool) -> Data:
     x_train, x_test, y_train, y_test = train_test_split(x.astype("float32"), y, test_size=0.3, random_state=seed)
     if scale:
         mean, std = x_train.mean(0), x_train.std(0) + 1e-6
+        std[std < 1e-5] = 1  # a column that is constant in the training rows
         x_train, x_test = (x_train - mean) / std, (x_test - mean) / std
     return Data(*(torch.as_tensor(part) for part in (x_train, y_train, x_test, y_test)))

@@ -219,6 +219,20 @@ def test_padding_of_inputs_is_not_taken_for_the_class_of_a_row():
     assert "padded-targets" not in [finding.check for finding in dr.findings]
 
 
+@pytest.mark.parametrize("flattens", [True, False])
+def test_class_with_the_number_of_the_padding(flattens):
+    """Tags 0 to 2 of words; padded places are left out, and 0 is a tag like the others."""
+    x, _ = make_padded_rows()
+    y = torch.where(x > 0, x % 3, -100)
+
+    def loss(out, target):
+        return F.cross_entropy(out.flatten(0, 1), target.flatten()) if flattens else F.cross_entropy(out.mT, target)
+
+    net = Tagger()
+    dr = train(net, torch.optim.Adam(net.parameters(), 3e-3), loss, x, y, epochs=4)
+    assert "padded-targets" not in [finding.check for finding in dr.findings]
+
+
 def test_words_that_are_to_be_guessed_and_stay_visible():
     x, _ = make_padded_rows()
 

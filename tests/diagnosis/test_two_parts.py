@@ -87,6 +87,14 @@ def test_column_that_is_made_of_the_targets(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_columns_that_are_nearly_constant_decide_nothing(seed):
+    """Marginal pixels are 0 in all but a few rows, and a training of an autoencoder predicts them."""
+    generator = np.random.default_rng(seed)
+    pixels = generator.random((ROWS, 30)) * (generator.random((ROWS, 30)) < np.linspace(0.001, 0.9, 30))
+    assert set(find(pixels[:800], pixels[:800], pixels[800:], pixels[800:])) <= {"target-in-inputs"}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_targets_that_were_filled_in(seed):
     generator = np.random.default_rng(seed)
     x, y = make_table(seed)

@@ -10,7 +10,9 @@ import torch
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
-TARGET_KIND, READING, LEAK = "target-kind", "data in memory", "target-in-inputs"
+TARGET_KIND, READING = "target-kind", "data in memory"
+CHECKS_OF_TARGETS = ("target-in-inputs", "fading-columns", "shifted-targets")
+"""Checks that compare inputs with targets, which are the same in an autoencoder."""
 CLASS_LOSSES = ("nll", "soft_nll", "binary_cross_entropy", "binary_cross_entropy_with_logits")
 
 
@@ -25,7 +27,7 @@ def select_for_loop(findings: Sequence[Finding], case: Case, data: Any) -> list[
         data: the training rows ``(x, y)``.
     """
     if _is_autoencoder(data):
-        findings = [finding for finding in findings if finding.check != LEAK]
+        findings = [finding for finding in findings if finding.check not in CHECKS_OF_TARGETS]
     kinds = [finding for finding in findings if finding.check == TARGET_KIND and finding.severity != "error"]
     compares_classes = case.pairing is not None and case.pairing.loss in CLASS_LOSSES
     dropped = kinds if compares_classes or len(kinds) > 1 else []

@@ -11,6 +11,8 @@ from yisheng.diagnosis.sample import Sample
 
 MIN_ROWS, MAX_ROWS = 100, 20_000
 """Rows of each part that are required, and that are compared: of 100, a difference of a quarter is not random."""
+MAX_COMMON_FRACTION = 0.9
+"""Fraction of the rows with one and the same value, above which a handful of rows decides what is measured."""
 MAX_COLUMNS, MAX_CLASSES = 2000, 50
 """Columns that are compared, and the most frequent classes."""
 
@@ -56,3 +58,12 @@ def draw_two_parts(sample: Sample) -> TwoParts:
     else:
         y, held_out_y = (np.asarray(part, np.float64).reshape(len(part), -1) for part in targets)
     return TwoParts(x, y, held_out_x, held_out_y)
+
+
+def are_varied(x: np.ndarray) -> np.ndarray:
+    """Return for each column whether no value of it is that of nearly all rows, bool ``(D,)``.
+
+    >>> are_varied(np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0]])).tolist()
+    [False, True]
+    """
+    return np.array([np.unique(column, return_counts=True)[1].max() <= MAX_COMMON_FRACTION * len(x) for column in x.T])

@@ -9,7 +9,7 @@ import numpy as np
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._two_parts import draw_two_parts, explain_skip
+from yisheng.diagnosis.data_checks._two_parts import are_varied, draw_two_parts, explain_skip
 from yisheng.diagnosis.sample import Sample
 
 MIN_CORRELATION = 0.3
@@ -37,6 +37,7 @@ def fading_columns(sample: Sample) -> Iterator[Finding]:
     error = np.sqrt(1 / (len(parts.x) - 3) + 1 / (len(parts.held_out_x) - 3))
     z = (np.arctanh(np.abs(train)) - np.arctanh(np.clip(held_out * np.sign(train), -0.99, 0.99))) / error
     fades = (np.abs(train) >= MIN_CORRELATION) & (held_out * np.sign(train) <= MAX_KEPT * np.abs(train)) & (z >= MIN_Z)
+    fades &= are_varied(parts.x)[:, None] & are_varied(parts.y)
     if not fades.any():
         return
     column, target = np.unravel_index(int(np.where(fades, z, 0).argmax()), z.shape)

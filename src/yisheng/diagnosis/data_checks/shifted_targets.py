@@ -9,7 +9,7 @@ import numpy as np
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._two_parts import draw_two_parts, explain_skip
+from yisheng.diagnosis.data_checks._two_parts import are_varied, draw_two_parts, explain_skip
 from yisheng.diagnosis.sample import Sample
 
 MIN_RATIO = 5.0
@@ -33,7 +33,7 @@ def shifted_targets(sample: Sample) -> Iterator[Finding]:
     between training and serving).
     """
     parts = draw_two_parts(sample)
-    for number in range(parts.y.shape[1]):
+    for number in np.flatnonzero(are_varied(parts.y) & are_varied(parts.held_out_y)).tolist():
         train, held_out = (y[:, number][np.isfinite(y[:, number])] for y in (parts.y, parts.held_out_y))
         if not len(train) or not len(held_out):
             continue

@@ -39,6 +39,8 @@ def collapsed_outputs(case: Case) -> Iterator[Finding]:
     deviation = case.probe.between_rows
     if deviation is None or deviation > MAX_SPREAD or not case.loss_reduction > MIN_LOSS_REDUCTION:
         return
+    if min(case.losses) < 0:  # a difference of outputs, as of a critic: nothing is gained by a loss near 0
+        return
     if case.example is None or bool((case.example[0] == case.example[0][:1]).all()):
         return
     yield Finding(

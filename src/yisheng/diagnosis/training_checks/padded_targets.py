@@ -16,6 +16,8 @@ from yisheng.diagnosis.training_checks.refused_loss import CLASS_LOSSES
 
 MIN_FRACTION = 0.2
 """Fraction of the targets: less padding hardly weighs in the loss."""
+MIN_TRAILING = 0.8
+"""Fraction of these targets that are at the end of their sequence; the number may also be that of a class."""
 MIN_PER_ROW = 2
 """Targets for each row of the inputs: one is a class of the row."""
 MIN_PADDED_ROWS = 0.3
@@ -48,8 +50,10 @@ def padded_targets(case: Case) -> Iterator[Finding]:
     calls = [call for call in case.loss_calls if call.function in CLASS_LOSSES and not call.error]
     rows = max((record.inputs.shape[0] for record in case.records if record.inputs is not None), default=0)
     for call in calls:
-        token, fraction = _find_most_padding(call, padding)
-        if call.ignore_index == token or fraction < MIN_FRACTION or not _has_several_per_row(call, rows):
+        if not _has_several_per_row(call, rows):
+            continue
+        token, fraction = _find_most_padding(call, padding, rows)
+        if call.ignore_index == token or fraction < MIN_FRACTION:
             continue
         yield Finding(
             "padded-targets",
@@ -79,14 +83,21 @@ def find_padding_tokens(case: Case) -> set[int]:
     return {token for token in tokens if token is not None}
 
 
-def _find_most_padding(call: LossCall, padding: set[int]) -> tuple[int, float]:
-    """Return the padding token that most targets are, and their fraction."""
+def _find_most_padding(call: LossCall, padding: set[int], rows: int) -> tuple[int, float]:
+    """Return the padding token that most targets at the end of a sequence are, and their fraction of all."""
     if call.target is None or call.target.is_floating_point() or not call.target.numel():
         return -1, 0.0
-    target = call.target[call.target != call.ignore_index]
-    fractions = {token: float((target == token).float().mean()) if target.numel() else 0.0 for token in padding}
-    token = max(fractions, key=lambda token: fractions[token])
-    return token, fractions[token]
+    length = call.target_shape[1] if len(call.target_shape) > 1 else call.target_shape[0] // max(rows, 1)
+    target = call.target.flatten()
+    sequences = target[: len(target) // length * length].view(-1, length)
+    counted = max(int((sequences != call.ignore_index).sum()), 1)
+    best = (-1, 0.0)
+    for token in padding:
+        is_token = sequences == token
+        is_trailing = is_token.flip(1).int().cummin(1).values.flip(1).bool()
+        if int(is_trailing.sum()) >= MIN_TRAILING * int(is_token.sum()):
+            best = max(best, (token, float(is_token.sum()) / counted), key=lambda pair: pair[1])
+    return best
 
 
 def _has_several_per_row(call: LossCall, rows: int) -> bool:
