@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from yisheng.core import registry
+from yisheng.core.logging import SEVERITIES as SEVERITY_NAMES
+from yisheng.core.messages import Message, translate
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.source_of_finding import add_source
@@ -19,6 +21,8 @@ CAUSES = ("structure", "data", "rows", "rate", "fit", "history")
 TRAINING, HISTORY, DATA = (f"diagnosis.{kind}_checks" for kind in ("training", "history", "data"))
 PARTS = {HISTORY: "validation", DATA: "data"}
 """Which part of what the doctor was given the checks of a kind look at; all others look at the training."""
+MAX_LISTED_REASONS = 3
+"""Checks that could not run whose reasons are printed."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,14 +57,20 @@ class Diagnosis:
         return summarize_parts(self._count_severities(), self.missing)
 
     def __str__(self) -> str:
-        lines = [self.summary]
+        lines = [translate(self.summary)]
         for finding in self.findings:
             source = f" ({finding.source})" if finding.source else ""
-            lines += [f"{finding.severity}: {finding.cause}{source}", f"  {finding.remedy}"]
-            lines += [f"  explains: {symptom.cause}" for symptom in self.symptoms.get(finding.check, ())]
-            lines += [f"  {format_alternative(alternative)}" for alternative in finding.alternatives]
-        if self.unchecked:
-            lines.append("not checked: " + ", ".join(f"{name} ({why})" for name, why in self.unchecked.items()))
+            name = Message("{severity}: {cause}", severity=SEVERITY_NAMES[finding.severity], cause=finding.cause)
+            lines += [f"{translate(name)}{source}", f"  {translate(finding.remedy)}"]
+            symptoms = self.symptoms.get(finding.check, ())
+            lines += [f"  {translate(Message('explains: {cause}', cause=symptom.cause))}" for symptom in symptoms]
+            lines += [f"  {translate(format_alternative(alternative))}" for alternative in finding.alternatives]
+        if len(self.unchecked) > MAX_LISTED_REASONS:
+            count = Message("not checked: {count} checks; diagnose().unchecked says why", count=len(self.unchecked))
+            lines.append(translate(count))
+        elif self.unchecked:
+            reasons = ", ".join(f"{name} ({translate(why)})" for name, why in self.unchecked.items())
+            lines.append(translate(Message("not checked: {reasons}", reasons=reasons)))
         return "\n".join(lines)
 
     __repr__ = __str__
