@@ -122,7 +122,7 @@ def validation_rows_not_scaled(t: Trial) -> float:
 # Augmentation
 
 
-@faulty("evaluated-inputs", "underfitting")
+@faulty("evaluated-inputs", "underfitting", "label-changing-augmentation")
 def crops_that_miss_the_object(t: Trial) -> float:
     """Images are moved by up to seven of eight pixels."""
 

@@ -53,6 +53,7 @@ def explain_skip(case: Case) -> str:
         "oscillation",
         "plateau",
         "constant-outputs",
+        "opposed-score",
     ),
 )
 def high_learning_rate(case: Case) -> Iterator[Finding]:
