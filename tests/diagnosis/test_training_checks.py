@@ -12,22 +12,31 @@ from yisheng.diagnosis.doctor import doctor
 
 LOOP_CHECKS = {
     "bounded-scores",
+    "clamped-weights",
+    "clipped-scaled-gradients",
     "constant-targets",
     "copied-targets",
+    "double-weighting",
     "drifting-inputs",
     "evaluated-scores",
     "fixed-batches",
     "instant-fit",
+    "inverted-mask",
     "missing-activation",
     "opposed-score",
+    "optimizer-betas",
     "outweighed-loss",
+    "padded-targets",
     "refused-loss",
     "repeated-layers",
     "reshaped-images",
+    "schedule-period",
+    "shared-normalization",
     "soft-targets",
+    "strong-smoothing",
     "unused-class",
 }
-"""Checks of what a loop's calls of loss functions show: see test_loop_targets.py."""
+"""Checks of a loop: see test_loop_targets.py, test_loop_faults.py and test_loop_settings.py."""
 PROGRAMS = {}
 """By check: functions ``f(fixed, steps) -> doctor`` that train with or without the fault, and their steps."""
 
@@ -463,27 +472,34 @@ def test_skipped_checks_give_a_reason():
     assert set(diagnosis.unchecked) == {
         "batch-norm-statistics",
         "bounded-scores",
+        "clipped-scaled-gradients",
         "collapsed-outputs",
+        "double-weighting",
         "evaluated-inputs",
         "evaluated-network",
         "evaluated-scores",
         "exploding-gradients",
         "half-precision",
+        "inverted-mask",
         "missed-classes",
         "missing-positions",
         "mode",
         "opposed-score",
+        "optimizer-betas",
         "outweighed-loss",
+        "padded-targets",
         "permuted-classes",
         "plateau",
         "read-padding",
         "reshaped-images",
         "saturated-activation",
+        "shared-normalization",
         "small-batch-norm",
         "soft-targets",
         "sorted-targets",
         "strong-decay",
         "strong-dropout",
+        "strong-smoothing",
         "target-outliers",
         "target-range",
         "target-scale",
@@ -491,5 +507,5 @@ def test_skipped_checks_give_a_reason():
         "visible-target",
         "weights-reset",
     }
-    assert "no sigmoid or tanh was recorded" in str(diagnosis)
+    assert "no sigmoid or tanh was recorded" in diagnosis.unchecked["saturated-activation"]
     assert "3 layers with weights" in diagnosis.unchecked["exploding-gradients"]

@@ -128,7 +128,7 @@ def test_wrong_arguments_are_refused_and_nothing_is_written(files, tmp_path, cap
     for words, message in [
         ([table, f"out={out}/a.xlsx"], "predictions are written to .csv"),
         ([table, table, f"out={out}/a.csv"], "the rows of one table, got 2"),
-        ([table, f"out={out}/a.csv", "format=odds"], f"format must be {' or '.join(FORMATS)}"),
+        ([table, f"out={out}/a.csv", "format=odds"], f"format must be one of {', '.join(FORMATS)}"),
         ([table, f"out={out}/a.csv", "format=probability"], "probabilit"),
         (["rows=1,2", f"out={out}/a.csv"], "out= needs a table"),
         ([table, f"format={FORMATS[0]}"], "options of a file of predictions"),

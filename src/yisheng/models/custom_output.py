@@ -231,11 +231,11 @@ def _require_outputs(tensor: torch.Tensor, spec: Spec) -> Spec:
     if count != required and not (spec.task == "classification" and required == 2 and count == 1):
         values = {"count": count, "required": required}
         if spec.task == "regression":
-            problem = Message("values per row: the network returns {count}, the target has {required}", **values)
+            problem = Message("the network returns {count} values for each row, the target has {required}", **values)
         elif spec.task == "multilabel":
-            problem = Message("values per row: the network returns {count}, the data has {required} labels", **values)
+            problem = Message("the network returns {count} values for each row, the data has {required} labels", **values)
         else:
-            problem = Message("values per row: the network returns {count}, the data has {required} classes", **values)
+            problem = Message("the network returns {count} values for each row, the data has {required} classes", **values)
         raise UsageError(
             problem,
             plural_message(

@@ -58,8 +58,8 @@ def double_weighting(case: Case) -> Iterator[Finding]:
     largest = max(range(len(weights)), key=lambda number: weights[number])
     smallest = min(weight for weight in weights if weight >= 0)
     ratio = weights[largest] / smallest if smallest > 0 else float("inf")
-    share = float(frequencies[largest]) * len(weights)
-    if ratio < MIN_WEIGHT_RATIO or not MIN_SHARE <= share <= MAX_SHARE:
+    relative_frequency = float(frequencies[largest]) * len(weights)
+    if ratio < MIN_WEIGHT_RATIO or not MIN_SHARE <= relative_frequency <= MAX_SHARE:
         return
     yield Finding(
         "double-weighting",

@@ -37,7 +37,7 @@ def is_hub_address(path: str | os.PathLike[str]) -> bool:
     >>> is_hub_address("hf:user/name"), is_hub_address("runs/0001")
     (True, False)
     """
-    return os.fspath(path).startswith(SCHEME)
+    return str(path).startswith(SCHEME)
 
 
 def parse_hub_address(path: str | os.PathLike[str]) -> HubAddress:
