@@ -233,9 +233,13 @@ def _require_outputs(tensor: torch.Tensor, spec: Spec) -> Spec:
         if spec.task == "regression":
             problem = Message("the network returns {count} values for each row, the target has {required}", **values)
         elif spec.task == "multilabel":
-            problem = Message("the network returns {count} values for each row, the data has {required} labels", **values)
+            problem = Message(
+                "the network returns {count} values for each row, the data has {required} labels", **values
+            )
         else:
-            problem = Message("the network returns {count} values for each row, the data has {required} classes", **values)
+            problem = Message(
+                "the network returns {count} values for each row, the data has {required} classes", **values
+            )
         raise UsageError(
             problem,
             plural_message(
