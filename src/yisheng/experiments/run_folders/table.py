@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yisheng.core.durations import format_duration
 from yisheng.core.errors import DataError, UsageError, suggest
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.notebook_html import render_table
 from yisheng.core.run_state import find_locked_inodes
 from yisheng.core.text_tables import format_interval, format_number, format_table, shorten, text_width
@@ -33,6 +33,28 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER: Final = Path("runs")
 DROPPED_FIRST: Final = ("name", "95% interval", "time", "date", "part", "data", "completed", "model", "state")
 """Columns in the order in which they are left out until a table fits the width of a terminal."""
+HEADS: Final = {
+    "run": Message("run"),
+    "name": Message("name"),
+    "data": Message("data"),
+    "model": Message("model"),
+    "completed": Message("completed"),
+    "state": Message("state"),
+    "score": Message("score"),
+    "95% interval": Message("95% interval"),
+    "part": Message("part"),
+    "time": Message("time"),
+    "date": Message("date"),
+}
+"""Column -> its head; other columns are named after a score."""
+STATES: Final = {
+    "running": Message("running"),
+    "stopped": Message("stopped"),
+    "finished": Message("finished"),
+    "failed": Message("failed"),
+}
+PARTS: Final = {"test": Message("test"), "validation": Message("validation"), "train": Message("training")}
+NO_RUNS: Final = Message("no runs")
 MIN_RUN_WIDTH: Final = 12
 """Characters of a folder's name that are shown on the narrowest terminal."""
 
@@ -84,7 +106,7 @@ class RunTable(list[RunEntry]):
             width: of the terminal; less important columns are left out until the table fits. None keeps all.
         """
         if not self:
-            return "no runs"
+            return translate(NO_RUNS)
         columns = self._tabulate()
         if width is None:
             return format_table(_to_rows(columns))
@@ -104,10 +126,10 @@ class RunTable(list[RunEntry]):
 
     def _repr_html_(self) -> str:
         if not self:
-            return "<p>no runs</p>"
-        rows = _to_rows(self._tabulate())
-        numeric = [number for number, head in enumerate(rows[0]) if head in ("completed", "time", self._score_head)]
-        return render_table(rows, numeric=numeric, muted=[rows[0].index("date")])
+            return f"<p>{translate(NO_RUNS)}</p>"
+        columns = self._tabulate()
+        numeric = [number for number, name in enumerate(columns) if name in ("completed", "time", self._score_head)]
+        return render_table(_to_rows(columns), numeric=numeric, muted=[list(columns).index("date")])
 
     @property
     def _score_head(self) -> str:
@@ -125,14 +147,14 @@ class RunTable(list[RunEntry]):
         columns["data"] = [entry.data or "" for entry in self]
         columns["model"] = [entry.model or "" for entry in self]
         columns["completed"] = [_format_progress(entry) for entry in self]
-        columns["state"] = [entry.state for entry in self]
+        columns["state"] = [translate(STATES[entry.state]) for entry in self]
         scored = [find_score(entry, self._score) for entry in self]
         columns[head] = [
             "" if pair is None else _format_score(entry, pair[1], head)
             for entry, pair in zip(self, scored, strict=True)
         ]
         columns["95% interval"] = ["" if pair is None else format_interval(pair[1]) for pair in scored]
-        columns["part"] = ["" if pair is None else pair[0].replace("_", " ") for pair in scored]
+        columns["part"] = ["" if pair is None else _name_part(pair[0]) for pair in scored]
         columns["time"] = ["" if entry.seconds is None else format_duration(entry.seconds) for entry in self]
         columns["date"] = [_format_date(entry.started) for entry in self]
         always = ("run", "state", head, "date")
@@ -192,12 +214,17 @@ def _find_run_folders(folders: Sequence[Path]) -> list[Path]:
 
 
 def _to_rows(columns: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    return [list(columns), *map(list, zip(*columns.values(), strict=True))]
+    heads = [translate(HEADS.get(name, name)) for name in columns]
+    return [heads, *map(list, zip(*columns.values(), strict=True))]
 
 
 def _table_width(columns: Mapping[str, Sequence[str]]) -> int:
-    widths = [max(map(text_width, [head, *cells])) for head, cells in columns.items()]
+    widths = [max(map(text_width, [translate(HEADS.get(name, name)), *cells])) for name, cells in columns.items()]
     return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _name_part(part: str) -> str:
+    return translate(PARTS.get(part, part.replace("_", " ")))
 
 
 def _format_progress(entry: RunEntry) -> str:
