@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 REQUEST = bytes.fromhex(
     "4889f8"  # mov rax, rdi: the request and its arguments
     "31d2"  # xor edx, edx
@@ -81,7 +82,7 @@ def count_instructions(arguments: Sequence[str]) -> dict[str, int]:
     valgrind = require_callgrind()
     with tempfile.TemporaryDirectory() as folder:
         command = [valgrind, "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/counts"]
-        environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         result = subprocess.run(
             [*command, sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
         )
