@@ -7,9 +7,10 @@ gradients; the network and the random generators stay as they are.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,8 @@ WEIGHT_FACTOR, MAX_GROWTH = 10.0, 1.5
 of cosines change only as their features saturate."""
 AFFINE_STEPS, MAX_ROUNDING = (-0.5, 2.0), 1e-4
 """Steps between two rows and beyond, and deviation from a line relative to the largest output: rounding of float32."""
+REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError)
+"""What a network raises that does not take some rows."""
 DROPOUT_FUNCTIONS = (
     "dropout",
     "dropout1d",
@@ -93,6 +96,19 @@ class _DropoutWatch(TorchFunctionMode):
         return func(*args, **options)
 
 
+@contextlib.contextmanager
+def copied_network(model: nn.Module, example: tuple[torch.Tensor, ...]) -> Iterator[nn.Module]:
+    """Yield a copy of a network in evaluation mode, without gradients; the random generators stay as they are.
+
+    Args:
+        model: the network.
+        example: the rows that it is to be asked about.
+    """
+    device = example[0].device
+    with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield copy.deepcopy(model).eval()
+
+
 def probe_network(model: nn.Module, example: tuple[torch.Tensor, ...] | None) -> Probe:
     """Return how a copy of a network behaves on some rows.
 
@@ -110,14 +126,13 @@ def probe_network(model: nn.Module, example: tuple[torch.Tensor, ...] | None) ->
     """
     if example is None or len(example[0]) < MIN_ROWS:
         return Probe(Message("the inputs are not tensors with several rows, or the training is not finished"))
-    device = example[0].device
-    with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
-        try:
-            return _probe(copy.deepcopy(model).eval(), example)
-        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
-            return Probe(
-                Message("the network does not take some rows alone: {names}", names=" ".join(str(error).split())[:100])
-            )
+    try:
+        with copied_network(model, example) as network:
+            return _probe(network, example)
+    except REFUSALS as error:
+        return Probe(
+            Message("the network does not take some rows alone: {names}", names=" ".join(str(error).split())[:100])
+        )
 
 
 def _probe(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Probe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +13,7 @@ from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.probe import REFUSALS, copied_network
 from yisheng.diagnosis.training_checks.padded_targets import find_padding_tokens
 
 MIN_HIDDEN_WORDS, MAX_HIDDEN_PADDING = 0.9, 0.1
@@ -86,14 +87,9 @@ def _read_masks(model: nn.Module, example: tuple[torch.Tensor, ...]) -> list[tor
     def note(_module: nn.Module, _arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         masks.extend(options[name] for name in MASKS if isinstance(options.get(name), torch.Tensor))
 
-    device = example[0].device
-    with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
-        try:
-            network = copy.deepcopy(model).eval()
-            for module in network.modules():
-                if isinstance(module, ATTENTION):
-                    module.register_forward_pre_hook(note, with_kwargs=True)
-            network(*example)
-        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError):
-            return masks  # those that were read until then
+    with contextlib.suppress(*REFUSALS), copied_network(model, example) as network:  # masks read until then are kept
+        for module in network.modules():
+            if isinstance(module, ATTENTION):
+                module.register_forward_pre_hook(note, with_kwargs=True)
+        network(*example)
     return masks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.probe import REFUSALS, copied_network
 
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 MIN_DIFFERENCE = 0.5
@@ -72,10 +72,8 @@ def shared_normalization(case: Case) -> Iterator[Finding]:
 def _read_inputs(model: nn.Module, example: tuple[torch.Tensor, ...]) -> dict[str, list[torch.Tensor]]:
     """Return what each batch norm of a copy of a network normalizes, call by call; only those with several calls."""
     inputs: dict[str, list[torch.Tensor]] = {}
-    device = example[0].device
-    with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
-        try:
-            network = copy.deepcopy(model).eval()
+    try:
+        with copied_network(model, example) as network:
             for name, module in network.named_modules():
                 if isinstance(module, BATCH_NORM):
 
@@ -84,8 +82,8 @@ def _read_inputs(model: nn.Module, example: tuple[torch.Tensor, ...]) -> dict[st
 
                     module.register_forward_pre_hook(note)
             network(*example)
-        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError):
-            return {}
+    except REFUSALS:
+        return {}
     return {name: calls for name, calls in inputs.items() if len(calls) > 1}
 
 
