@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from yisheng.core import machine
+from yisheng.core import cache_folder, machine
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
 from yisheng.core.types import Dataset, EpochEnd, Spec, Split
-from yisheng.data.hub import locations
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.training import precision
 from yisheng.training.fit_assembly import fit_assembly
@@ -56,13 +55,13 @@ def always_search(monkeypatch):
 def test_short_training_uses_the_default_without_a_search():
     assembly = build()
     assert (assembly.config.precision, assembly.config.memory_format) == ("fp32", "contiguous")
-    assert not (locations.get_cache_folder() / "precision_search.json").exists()
+    assert not (cache_folder.get_cache_folder() / "precision_search.json").exists()
 
 
 @pytest.mark.usefixtures("always_search")
 def test_four_candidates_are_timed_once_and_cached(monkeypatch):
     first = build()
-    (seconds,) = json.loads((locations.get_cache_folder() / "precision_search.json").read_text()).values()
+    (seconds,) = json.loads((cache_folder.get_cache_folder() / "precision_search.json").read_text()).values()
     assert set(seconds) == {
         *("fp32, contiguous", "fp32, channels-last"),
         *("bf16, contiguous", "bf16, channels-last"),
@@ -131,8 +130,8 @@ def test_fp64_trains_in_float64():
 
 @pytest.mark.usefixtures("always_search")
 def test_unwritable_cache_gives_the_default(monkeypatch):
-    locations.get_cache_folder().parent.mkdir(parents=True, exist_ok=True)
-    locations.get_cache_folder().write_text("not a folder")
+    cache_folder.get_cache_folder().parent.mkdir(parents=True, exist_ok=True)
+    cache_folder.get_cache_folder().write_text("not a folder")
     monkeypatch.setattr(precision, "_time_formats", lambda *_: pytest.fail("timed"))
     assembly = build()
     assert (assembly.config.precision, assembly.config.memory_format) == precision.DEFAULT_FORMAT
@@ -142,7 +141,7 @@ def test_unwritable_cache_gives_the_default(monkeypatch):
 @pytest.mark.parametrize("value", [None, "fast", -1.0, 0, True, [1.0], float("nan")], ids=str)
 def test_damaged_cache_entry_is_replaced(value):
     build()
-    path = locations.get_cache_folder() / "precision_search.json"
+    path = cache_folder.get_cache_folder() / "precision_search.json"
     ((key, seconds),) = json.loads(path.read_text()).items()
     path.write_text(json.dumps({key: {**seconds, "fp32, contiguous": value}}))
     build()

@@ -26,11 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol, cast
 
+from yisheng.core import cache_folder
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.data import compression
 from yisheng.data.archive_names import make_collision_key, split_member_name
-from yisheng.data.hub import locations
 from yisheng.data.hub.resumable import open_unbuffered, write_all
 
 CHUNK_BYTES = 1 << 20
@@ -85,7 +85,7 @@ def extract(archive: Path, folder: Path, *, limits: Limits | None = None) -> Pat
     """
     if folder.exists():
         raise UsageError(Message("{folder} exists", folder=folder), Message("name a new folder to extract into"))
-    with locations.explain_write_errors(folder):
+    with cache_folder.explain_write_errors(folder):
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".extracting", dir=folder.parent))
     try:
         (work / "all").mkdir()
@@ -94,7 +94,7 @@ def extract(archive: Path, folder: Path, *, limits: Limits | None = None) -> Pat
             read_members = _read_zip if stream.read(4).startswith((b"PK\3\4", b"PK\5\6")) else _read_tar
             for parts, is_folder, source in read_members(stream, counter, folder.parent):
                 _write_member(source, (work / "all").joinpath(*parts), is_folder, counter)
-        with locations.explain_write_errors(folder):
+        with cache_folder.explain_write_errors(folder):
             (work / "all").replace(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -156,7 +156,9 @@ def _read_zip(stream: IO[bytes], counter: _Counter, folder: Path) -> Iterator[_M
     _count_directory_entries(stream, counter)
     with zipfile.ZipFile(stream) as archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-        locations.require_space(folder, min(sum(entry.file_size for entry in entries), counter.limits.max_total_bytes))
+        cache_folder.require_space(
+            folder, min(sum(entry.file_size for entry in entries), counter.limits.max_total_bytes)
+        )
         previous_end = 0
         for entry in entries:
             kind = stat.S_IFMT(entry.external_attr >> 16)
@@ -243,7 +245,7 @@ class _ForwardStream(io.RawIOBase):
 
 
 def _write_member(source: _Readable, target: Path, is_folder: bool, counter: _Counter) -> None:
-    with locations.explain_write_errors(target):
+    with cache_folder.explain_write_errors(target):
         (target if is_folder else target.parent).mkdir(parents=True, exist_ok=True)
     if is_folder:
         return

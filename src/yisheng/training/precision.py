@@ -23,13 +23,12 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from yisheng.core import files, machine, provenance
+from yisheng.core import cache_folder, files, machine, provenance
 from yisheng.core.config import Config
 from yisheng.core.errors import StorageError, UsageError, YishengError
 from yisheng.core.messages import Message
 from yisheng.core.types import Batch, Spec
 from yisheng.data.batches import Batches
-from yisheng.data.hub import locations
 from yisheng.models.summary import summarize
 from yisheng.training.loop import Loss
 from yisheng.training.update import Precision, mean_loss
@@ -112,7 +111,7 @@ def search_precision(
     seconds = _read_cached(key, candidates)
     if seconds is None:
         try:  # if several processes start together, one searches and the others wait for it
-            with locations.hold_lock(_cache_path().with_suffix(".lock"), "searching the fastest precision"):
+            with cache_folder.hold_lock(_cache_path().with_suffix(".lock"), "searching the fastest precision"):
                 seconds = _read_cached(key, candidates)
                 if seconds is None:
                     seconds = _time_formats(model, next(iter(replace(train, size=rows, augment=()))), loss, candidates)
@@ -250,4 +249,4 @@ def _write_cached(key: str, seconds: dict[str, float]) -> None:
 
 
 def _cache_path() -> Path:
-    return locations.get_cache_folder() / "precision_search.json"
+    return cache_folder.get_cache_folder() / "precision_search.json"

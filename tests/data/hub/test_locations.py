@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from yisheng.core import cache_folder
 from yisheng.core.errors import UsageError
 from yisheng.data import hub
 from yisheng.data.hub import locations
@@ -39,7 +40,7 @@ def test_several_mirrors_are_read(home: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(("text", "expected"), [("1", True), ("TRUE", True), ("0", False), ("", False), ("off", False)])
 def test_offline_reads_yes_and_no(home: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: bool) -> None:
     monkeypatch.setenv("YISHENG_OFFLINE", text)
-    assert locations.is_offline() is expected
+    assert cache_folder.is_offline() is expected
 
 
 def test_invalid_environment_variables_are_usage_errors(
@@ -47,7 +48,7 @@ def test_invalid_environment_variables_are_usage_errors(
 ) -> None:
     monkeypatch.setenv("YISHENG_OFFLINE", "maybe")
     with pytest.raises(UsageError, match="YISHENG_OFFLINE must be 1 or 0"):
-        locations.is_offline()
+        cache_folder.is_offline()
     (tmp_path / "file").touch()
     monkeypatch.setenv("YISHENG_HOME", str(tmp_path / "file"))
     with pytest.raises(UsageError, match="not a folder"):
@@ -58,6 +59,6 @@ def test_default_cache_is_the_platforms(monkeypatch: pytest.MonkeyPatch, tmp_pat
     import platformdirs
 
     monkeypatch.delenv("YISHENG_HOME")
-    assert locations.get_cache_folder() == platformdirs.user_cache_path("yisheng", appauthor=False)
+    assert cache_folder.get_cache_folder() == platformdirs.user_cache_path("yisheng", appauthor=False)
     monkeypatch.setenv("YISHENG_HOME", "~/there")
-    assert locations.get_cache_folder() == Path.home() / "there"
+    assert cache_folder.get_cache_folder() == Path.home() / "there"

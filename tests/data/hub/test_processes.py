@@ -153,9 +153,9 @@ def test_write_error_is_explained(server: Any, plugin_catalog: Any, monkeypatch:
     from yisheng.data.hub import download
 
     def fail(*_: object) -> None:
-        from yisheng.data.hub import locations
+        from yisheng.core import cache_folder
 
-        with locations.explain_write_errors(Path("/the/part")):
+        with cache_folder.explain_write_errors(Path("/the/part")):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(download, "write_all", fail)

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yisheng.core import machine
+from yisheng.core import cache_folder, machine
 from yisheng.core.errors import DataError, StorageError
-from yisheng.data.hub import locations
 from yisheng.data.images import bulk_decode, cache, folder_files
 from yisheng.data.images.bulk_decode import DecodeOptions
 
@@ -51,7 +50,7 @@ def forbid_calls(monkeypatch, *names):
 
 
 def blocks():
-    return sorted(path.parent for path in (locations.get_cache_folder() / "images").rglob(cache.ENTRY_FILE))
+    return sorted(path.parent for path in (cache_folder.get_cache_folder() / "images").rglob(cache.ENTRY_FILE))
 
 
 def test_pixels_equal_those_of_the_files(photos):
@@ -177,7 +176,7 @@ def test_all_images_damaged_is_an_error(tmp_path):
         with pytest.raises(DataError, match="none of the 1 images"):
             load(tmp_path, options)
     assert not blocks()
-    assert not list(locations.get_cache_folder().rglob(f"{cache.PART_PREFIX}*"))
+    assert not list(cache_folder.get_cache_folder().rglob(f"{cache.PART_PREFIX}*"))
 
 
 def test_the_number_of_cores_does_not_change_the_block(tmp_path, monkeypatch):
@@ -189,7 +188,7 @@ def test_the_number_of_cores_does_not_change_the_block(tmp_path, monkeypatch):
     for cores in (1, 4):
         monkeypatch.setattr(machine, "count_cores", lambda n=cores: n)
         results.append(load(tmp_path, DecodeOptions((20, 20))))
-        shutil.rmtree(locations.get_cache_folder() / "images")
+        shutil.rmtree(cache_folder.get_cache_folder() / "images")
     assert np.array_equal(results[0].pixels, results[1].pixels)
     assert results[0].damaged == results[1].damaged
     assert results[0].file_positions.tolist() == results[1].file_positions.tolist()
@@ -217,7 +216,7 @@ def test_a_full_disk_is_refused_before_decoding(photos, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100))
     with pytest.raises(StorageError, match="its disk has"):
         load(photos)
-    assert not list(locations.get_cache_folder().rglob(cache.PIXELS_FILE))
+    assert not list(cache_folder.get_cache_folder().rglob(cache.PIXELS_FILE))
 
 
 def test_a_cache_that_cannot_be_written_to_is_an_error(photos, tmp_path, monkeypatch):
@@ -261,7 +260,8 @@ def test_a_killed_process_leaves_no_usable_block(large_folder):
     process = start_process(large_folder)
     deadline = time.monotonic() + 60
     while not any(
-        path.stat().st_size for path in locations.get_cache_folder().rglob(f"{cache.PART_PREFIX}*/{cache.PIXELS_FILE}")
+        path.stat().st_size
+        for path in cache_folder.get_cache_folder().rglob(f"{cache.PART_PREFIX}*/{cache.PIXELS_FILE}")
     ):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
@@ -270,11 +270,11 @@ def test_a_killed_process_leaves_no_usable_block(large_folder):
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not blocks()
-    assert list(locations.get_cache_folder().rglob(f"{cache.PART_PREFIX}*"))
+    assert list(cache_folder.get_cache_folder().rglob(f"{cache.PART_PREFIX}*"))
     block = load(large_folder, DecodeOptions((224, 224)))
     assert len(block.pixels) == 600
     assert len(blocks()) == 1
-    assert not list(locations.get_cache_folder().rglob(f"{cache.PART_PREFIX}*"))
+    assert not list(cache_folder.get_cache_folder().rglob(f"{cache.PART_PREFIX}*"))
 
 
 @pytest.mark.slow
@@ -285,4 +285,4 @@ def test_two_processes_decode_only_once(large_folder):
     assert outputs[0][0] == outputs[1][0] != ""
     assert sum("waiting for another process" in log for _, log in outputs) <= 1
     assert len(blocks()) == 1
-    assert not list(locations.get_cache_folder().rglob(f"{cache.PART_PREFIX}*"))
+    assert not list(cache_folder.get_cache_folder().rglob(f"{cache.PART_PREFIX}*"))

@@ -7,8 +7,8 @@
     hub.bundle(["mnist"], "usb/mnist.zip")                  all that a machine without a network needs
     hub.verify("mnist")                                     read and check everything again
 
-`yisheng.data.hub.catalog` describes the sets, `yisheng.data.hub.locations` the environment variables, and
-`yisheng.data.hub.download` the transfer.
+`yisheng.data.hub.catalog` describes the sets, `yisheng.data.hub.locations` and `yisheng.core.cache_folder` the
+environment variables, and `yisheng.data.hub.download` the transfer.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from yisheng.core import cache_folder
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_out_path, parse_path
@@ -94,7 +95,7 @@ def fetch(set_name: str, form: str | None = None) -> dict[str, Path]:
             except DataError:
                 continue
             if candidate != default:
-                locations.report(
+                cache_folder.report(
                     f"{hub_set.name}: took the form {candidate!r}, which a mirror holds, instead of {default!r}"
                 )
             return paths

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from yisheng.core import cache_folder
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.files import read_json, replace_file
 from yisheng.core.messages import Message
 from yisheng.data import compression, file_trees
-from yisheng.data.hub import catalog, checksums, locations
+from yisheng.data.hub import catalog, checksums
 from yisheng.data.hub.cache import add_to_cache
 from yisheng.data.hub.catalog import HubFile, HubSet
 
@@ -97,8 +98,8 @@ def import_bundle(path: Path) -> list[tuple[str, str]]:
     """
     from yisheng.data import archives
 
-    root = locations.get_cache_folder() / "data"
-    with locations.explain_write_errors(root):
+    root = cache_folder.get_cache_folder() / "data"
+    with cache_folder.explain_write_errors(root):
         root.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".import-", dir=root))
     try:

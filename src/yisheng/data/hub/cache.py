@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from yisheng.core import cache_folder
 from yisheng.core.errors import DataError
 from yisheng.core.files import replace_file
 from yisheng.core.messages import Message
@@ -62,7 +63,7 @@ def ensure_cached(hub_set: HubSet, file: HubFile, *, mirrors_only: bool = False)
         return path
     addresses = [f"{mirror}/{hub_set.name}/{file.name}" for mirror in locations.get_mirrors()]
     addresses += [] if mirrors_only else file.urls
-    local_only = locations.is_offline() or file.folder
+    local_only = cache_folder.is_offline() or file.folder
     addresses = [a for a in addresses if not local_only or locations.to_local_path(a) is not None]
     if not addresses:
         raise _unavailable(hub_set, file, [])
@@ -71,7 +72,7 @@ def ensure_cached(hub_set: HubSet, file: HubFile, *, mirrors_only: bool = False)
         if path := find_cached(hub_set, file):
             return path
         for damaged, _ in list_forms_in(folder, file):
-            locations.report(f"{damaged} is damaged and will be replaced")
+            cache_folder.report(f"{damaged} is damaged and will be replaced")
         for address in addresses:
             try:
                 return _fetch_from(address, folder, hub_set, file)
@@ -111,7 +112,7 @@ def add_to_cache(hub_set: HubSet, file: HubFile, source: Path) -> Path:
 def lock_file(hub_set: HubSet, name: str) -> Iterator[Path]:
     """Hold the lock of a file of a set, and yield the set's folder; other processes wait."""
     folder = locations.get_set_folder(hub_set.name)
-    with locations.hold_lock(folder / f".{name}.lock", f"fetching {hub_set.name}/{name}"):
+    with cache_folder.hold_lock(folder / f".{name}.lock", f"fetching {hub_set.name}/{name}"):
         yield folder
 
 
@@ -159,7 +160,7 @@ def _commit(part: Path, folder: Path, hub_set: HubSet, file: HubFile) -> Path:
     result = checksums.check(part, file, pin_of=target)
     if not result.usable:
         raise SourceError(f"wrong content, {result.detail}")
-    with locations.explain_write_errors(target):
+    with cache_folder.explain_write_errors(target):
         if file.folder:
             part.replace(target)
         else:
@@ -175,14 +176,14 @@ def _commit(part: Path, folder: Path, hub_set: HubSet, file: HubFile) -> Path:
 
 def _pin(hub_set: HubSet, path: Path) -> None:
     digest = checksums.pin(path)
-    locations.report(
+    cache_folder.report(
         f"{hub_set.name}/{path.name}: unverified, no published checksum; pinned at first use as sha256 {digest}"
     )
 
 
 def _unavailable(hub_set: HubSet, file: HubFile, reasons: list[str]) -> DataError:
     name = f"{hub_set.name}/{file.name}"
-    if locations.is_offline():
+    if cache_folder.is_offline():
         problem = f"{name} is not in the cache, and YISHENG_OFFLINE=1 forbids the network"
     elif reasons:
         problem = f"{name} could not be fetched"

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from yisheng.core import cache_folder
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.files import read_json, write_file
 from yisheng.core.messages import Message
 from yisheng.core.os_errors import describe_os_error
 from yisheng.data import compression, file_trees
-from yisheng.data.hub import locations
 from yisheng.data.hub.catalog import Algorithm, Checksum, HubFile, Scope
 
 CHUNK_BYTES = 1 << 20
@@ -122,7 +122,7 @@ def is_compressed(path: Path) -> bool:
 def pin(path: Path) -> str:
     """Write the SHA-256 of a file without a published checksum next to it, and return it."""
     digest = compute_digests(path, "file", ("sha256",))["sha256"]
-    with locations.explain_write_errors(_pin_path(path)):
+    with cache_folder.explain_write_errors(_pin_path(path)):
         write_file(_pin_path(path), f"{digest}  {path.name}\n")
     _store_check(path, Checksum("file", "sha256", digest))
     return digest
@@ -193,7 +193,7 @@ def _hint_at_web_page(path: Path) -> str:
 
 
 def _checks_path() -> Path:
-    return locations.get_cache_folder() / "data" / ".verified.json"
+    return cache_folder.get_cache_folder() / "data" / ".verified.json"
 
 
 def _read_checks() -> dict[str, list[object]]:

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yisheng.core import cache_folder
 from yisheng.core.errors import DataError
 from yisheng.core.files import read_json, write_file
 from yisheng.data.hub import http as web
-from yisheng.data.hub import locations
 from yisheng.data.hub.catalog import HubFile
 from yisheng.data.hub.progress import ByteProgress
 from yisheng.data.hub.resumable import (
@@ -112,10 +112,10 @@ def _get(url: str, part: Path, file: HubFile) -> bool:
         total = None if response.length is None else offset + int(response.length)
         if total is not None and not file.accepts_size(total):
             raise SourceError(f"it offers {total:,} bytes where {file.size or file.max_size:,} were expected")
-        locations.require_space(part.parent, (total or offset) - offset)
+        cache_folder.require_space(part.parent, (total or offset) - offset)
         if not offset:
             discard_part(part)
-            with locations.explain_write_errors(part):
+            with cache_folder.explain_write_errors(part):
                 note = {"url": url, "validator": web.get_validator(response), "total": total}
                 write_file(note_path(part), json.dumps(note), sync=False)
         _receive(response, part, offset, total, file)

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from yisheng.data.hub import locations
+from yisheng.core import cache_folder
 
 QUIET_SECONDS = 2.0
 """Seconds during which nothing is shown: most transfers end earlier."""
@@ -45,7 +45,7 @@ class ByteProgress:
         if time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + LOG_INTERVAL_SECONDS
             total = f" of {self._total / 1e6:,.1f}" if self._total else ""
-            locations.report(f"{self._name}: {self._count / 1e6:,.1f}{total} MB")
+            cache_folder.report(f"{self._name}: {self._count / 1e6:,.1f}{total} MB")
 
     def __enter__(self) -> ByteProgress:
         return self

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from yisheng.core import cache_folder
 from yisheng.core.os_errors import describe_os_error
 from yisheng.data import file_trees
-from yisheng.data.hub import locations
 from yisheng.data.hub.catalog import HubFile
 from yisheng.data.hub.progress import ByteProgress
 
@@ -41,12 +41,12 @@ def copy_to_part(source: Path, part: Path, file: HubFile) -> None:
         raise SourceError(describe_error(error)) from None
     if not file.accepts_size(size):
         raise SourceError(f"it has {size:,} bytes where {file.size or file.max_size:,} were expected")
-    locations.require_space(part.parent, size)
+    cache_folder.require_space(part.parent, size)
     discard_part(part)  # not earlier: an interrupted download stays until there is something better
     with ByteProgress(file.name, 0, size) as progress:
         for name, path in sources:
             target = part / name if file.folder else part
-            with locations.explain_write_errors(target):
+            with cache_folder.explain_write_errors(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
             with _open_source(path) as stream, open_unbuffered(target, "wb") as out:
                 while chunk := stream.read(CHUNK_BYTES):
@@ -58,7 +58,7 @@ def discard_part(part: Path) -> None:
     """Remove a partial file and its note."""
     import shutil
 
-    with locations.explain_write_errors(part):
+    with cache_folder.explain_write_errors(part):
         if part.is_dir():
             shutil.rmtree(part)
         part.unlink(missing_ok=True)
@@ -86,7 +86,7 @@ def open_unbuffered(part: Path, mode: str) -> Iterator[IO[bytes]]:
     Raises:
         StorageError: it cannot be opened.
     """
-    with locations.explain_write_errors(part):
+    with cache_folder.explain_write_errors(part):
         out = part.open(mode, buffering=0)
     with out:
         yield out
@@ -99,7 +99,7 @@ def write_all(out: IO[bytes], part: Path, chunk: bytes | memoryview) -> None:
         StorageError: the disk is full.
     """
     remaining = memoryview(chunk)
-    with locations.explain_write_errors(part):
+    with cache_folder.explain_write_errors(part):
         while remaining:
             remaining = remaining[out.write(remaining) :]
 

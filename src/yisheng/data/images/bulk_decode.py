@@ -20,11 +20,10 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from yisheng.core import machine
+from yisheng.core import cache_folder, machine
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.types import ImageValues
-from yisheng.data.hub import locations
 from yisheng.data.hub.progress import ByteProgress
 from yisheng.data.hub.resumable import open_unbuffered, write_all
 from yisheng.data.images import decode, duplicates
@@ -190,7 +189,7 @@ def hash_files(listing: Listing, indices: Sequence[int], name: str) -> bytes:
 
 def _decode_all(listing: Listing, indices: Sequence[int], plan: _Plan, target: Path, name: str) -> DecodeResult:
     image_bytes = plan.channels * plan.height * plan.width * np.dtype(plan.values.stored).itemsize
-    locations.require_space(target.parent, image_bytes * len(indices))
+    cache_folder.require_space(target.parent, image_bytes * len(indices))
     result = DecodeResult((plan.channels, plan.height, plan.width), plan.values)
     position = 0
     total_bytes = sum(listing.sizes[index] for index in indices)
@@ -211,7 +210,7 @@ def _decode_all(listing: Listing, indices: Sequence[int], plan: _Plan, target: P
             result.image_hashes.append(chunk.image_hashes)
             position += len(chunk.digests) // _DIGEST_BYTES
             progress.update(chunk.bytes_read)
-        with locations.explain_write_errors(target):
+        with cache_folder.explain_write_errors(target):
             out.flush()
             os.fsync(out.fileno())
     return result

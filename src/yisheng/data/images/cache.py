@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from yisheng.core import cache_folder
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.files import read_json, write_json
 from yisheng.core.messages import Message
 from yisheng.core.types import ImageValues
-from yisheng.data.hub import locations
 from yisheng.data.images import bulk_decode, decode
 from yisheng.data.images.bulk_decode import DecodeOptions
 from yisheng.data.images.duplicates import group_duplicates
@@ -87,10 +87,10 @@ def load_block(
     """
     file_set = _hash_file_set(listing, indices, options, training)
     manifest = _hash_texts(file_set, listing.stamp)
-    folder = locations.get_cache_folder() / "images" / file_set
+    folder = cache_folder.get_cache_folder() / "images" / file_set
     block = _find_block(folder, manifest, len(indices))
     if block is None:
-        with locations.hold_lock(folder / ".lock", f"decoding {name}"):
+        with cache_folder.hold_lock(folder / ".lock", f"decoding {name}"):
             block = _find_block(folder, manifest, len(indices))  # another process may have been faster
             if block is None:
                 _add_block(folder, manifest, listing, indices, options, name, training)
@@ -164,7 +164,7 @@ def _add_block(
         content = _hash_texts(bulk_decode.hash_files(listing, indices, name).hex())
     if content is None or not _is_intact(folder / content, len(indices)):
         content = _decode_block(folder, listing, indices, options, name, training)
-    with locations.explain_write_errors(folder):
+    with cache_folder.explain_write_errors(folder):
         write_json(folder / f"{manifest}.json", {"content": content})
 
 
@@ -184,7 +184,7 @@ def _decode_block(
     training: np.ndarray | None,
 ) -> str:
     """Decode the files into a new block, and return the hash of their content."""
-    with locations.explain_write_errors(folder):
+    with cache_folder.explain_write_errors(folder):
         part = Path(tempfile.mkdtemp(prefix=PART_PREFIX, dir=folder))
     try:
         result = bulk_decode.decode_files(listing, indices, options, part / PIXELS_FILE, name, training)
@@ -194,7 +194,7 @@ def _decode_block(
         del pixels  # Windows does not rename a folder with a mapped file
         content = _hash_texts(result.digests.hex())
         target = folder / content
-        with locations.explain_write_errors(target):
+        with cache_folder.explain_write_errors(target):
             entry = {
                 "shape": [count, *result.shape],
                 "damaged": result.damaged,

@@ -12,10 +12,10 @@ from typing import IO
 
 import numpy as np
 
+from yisheng.core import cache_folder
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.messages import Message
 from yisheng.core.os_errors import describe_os_error
-from yisheng.data.hub import locations
 
 MAX_BYTES_IN_MEMORY = 1 << 30
 """A larger block is memory-mapped from a file."""
@@ -125,8 +125,8 @@ def concatenate_blocks(blocks: Sequence[np.ndarray], name: str) -> np.ndarray:
 
 
 def _open_file() -> IO[bytes]:
-    folder = locations.get_cache_folder() / FOLDER
-    with locations.explain_write_errors(folder):
+    folder = cache_folder.get_cache_folder() / FOLDER
+    with cache_folder.explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.NamedTemporaryFile(dir=folder, delete=False)
 

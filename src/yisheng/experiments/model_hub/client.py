@@ -18,9 +18,9 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from yisheng.core import cache_folder
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
-from yisheng.data.hub import locations
 from yisheng.data.hub.http import build_opener
 
 ENDPOINT_VARIABLE: Final = "HF_ENDPOINT"
@@ -59,7 +59,7 @@ class HubClient:
                 Message("the token would be sent to {endpoint} without encryption", endpoint=self.endpoint),
                 Message("use an https address in {variable}", variable=ENDPOINT_VARIABLE),
             )
-        if locations.is_offline() and parts.hostname not in LOCAL_HOSTS:
+        if cache_folder.is_offline() and parts.hostname not in LOCAL_HOSTS:
             raise DataError(
                 Message("YISHENG_OFFLINE is set: the network must not be used"),
                 Message("remove YISHENG_OFFLINE, or give the folder of a model that is here"),

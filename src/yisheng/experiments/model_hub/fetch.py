@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from yisheng.core import files
+from yisheng.core import cache_folder, files
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.data.hub import locations
 from yisheng.data.hub.progress import ByteProgress
 from yisheng.experiments.model_hub.address import HubAddress
 from yisheng.experiments.model_hub.client import ENDPOINT_VARIABLE, HubClient, get_field
@@ -49,9 +48,9 @@ def fetch(address: HubAddress) -> Path:
             must not be used and no version is in the cache.
         StorageError: the cache cannot be written to.
     """
-    cache = locations.get_cache_folder() / "models" / address.repository.replace("/", "--")
+    cache = cache_folder.get_cache_folder() / "models" / address.repository.replace("/", "--")
     note = cache / f"{address.revision.replace('/', '--')}.version"
-    if locations.is_offline():
+    if cache_folder.is_offline():
         commit = (files.read_bytes(note, MAX_COMMIT_BYTES) or b"").decode("ascii", "replace") if note.is_file() else ""
         if _COMMIT.fullmatch(commit) and (cache / commit).is_dir():
             return cache / commit
@@ -68,10 +67,10 @@ def fetch(address: HubAddress) -> Path:
             Message("check {variable}: another service may be there", variable=ENDPOINT_VARIABLE),
         )
     folder = cache / commit
-    with locations.hold_lock(cache / ".lock", f"fetching hf:{address.repository}"):
+    with cache_folder.hold_lock(cache / ".lock", f"fetching hf:{address.repository}"):
         if not folder.is_dir():
             _download(client, address, commit, _list_entries(address, facts), folder)
-        with locations.explain_write_errors(note):
+        with cache_folder.explain_write_errors(note):
             files.write_file(note, commit)
     return folder
 
@@ -106,15 +105,15 @@ def _download(client: HubClient, address: HubAddress, commit: str, entries: Mapp
     """Write all files into a folder, which is there only when it is complete."""
     part = folder.with_name(f".{folder.name}.part")
     total = sum(entry.size for entry in entries.values())
-    with locations.explain_write_errors(part):
+    with cache_folder.explain_write_errors(part):
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-    locations.require_space(part, total)
+    cache_folder.require_space(part, total)
     try:
         with ByteProgress(f"hf:{address.repository}", 0, total) as progress:
             for name, entry in entries.items():
                 _download_file(client, f"/{address.repository}/resolve/{commit}/{name}", part / name, entry, progress)
-        with locations.explain_write_errors(folder):
+        with cache_folder.explain_write_errors(folder):
             part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -128,7 +127,7 @@ def _download_file(client: HubClient, url: str, path: Path, entry: _Entry, progr
     """
     git_sha1 = hashlib.sha1(f"blob {entry.size}\0".encode(), usedforsecurity=False)
     sha256, size = hashlib.sha256(), 0
-    with locations.explain_write_errors(path):
+    with cache_folder.explain_write_errors(path):
         path.parent.mkdir(exist_ok=True)
         file = path.open("wb")
     with file, client.open("GET", url) as response:
@@ -136,7 +135,7 @@ def _download_file(client: HubClient, url: str, path: Path, entry: _Entry, progr
             size += len(chunk)
             git_sha1.update(chunk)
             sha256.update(chunk)
-            with locations.explain_write_errors(path):
+            with cache_folder.explain_write_errors(path):
                 file.write(chunk)
             progress.update(len(chunk))
     digest, expected = (sha256, entry.sha256) if entry.sha256 else (git_sha1, entry.git_sha1)
