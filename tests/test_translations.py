@@ -1,5 +1,6 @@
 """The catalogs of translations: complete, with the fields of the originals, in the words of the glossary."""
 
+import ast
 import importlib.util
 import re
 import sys
@@ -111,3 +112,30 @@ def test_a_template_must_be_a_constant(texts):
         "{n} row",
         "{n} rows",
     ]
+
+
+def literals_in(value: ast.expr) -> list[str]:
+    if isinstance(value, ast.Constant):
+        return [value.value] if isinstance(value.value, str) else []
+    branches = {ast.BoolOp: ("values",), ast.IfExp: ("body", "orelse"), ast.BinOp: ("left", "right")}
+    children = [getattr(value, name) for name in branches.get(type(value), ())]
+    return [
+        s for child in children for part in (child if isinstance(child, list) else [child]) for s in literals_in(part)
+    ]
+
+
+def words_in_values(code: str) -> list[str]:
+    """Return the English words that are values of messages in a module, where no catalog finds them."""
+    calls = [n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call)]
+    messages = [call for call in calls if getattr(call.func, "id", "") == "Message"]
+    labelled = [call.args[-1] for call in calls if getattr(call.func, "attr", "") == "require_inputs" and call.args]
+    values = [k.value for call in messages for k in call.keywords] + labelled
+    return [
+        s for value in values for s in literals_in(value) if re.search(r"[a-z] [a-z]", s) or s in ("none", "nothing")
+    ]
+
+
+def test_values_of_messages_are_no_english_words():
+    assert words_in_values('Message("it holds {names}", names=", ".join(names) or "none")') == ["none"]
+    words_of_files = {path: words_in_values(path.read_text()) for path in (ROOT / "src").rglob("*.py")}
+    assert not {path.name: words for path, words in words_of_files.items() if words}

@@ -186,7 +186,7 @@ class Arguments:
             UsageError: it is not.
         """
         if not minimum <= len(self.inputs) <= maximum:
-            inputs = " ".join(self.inputs) or "nothing"
+            inputs = " ".join(self.inputs) or Message("none")
             raise UsageError(
                 Message(
                     "yisheng {command} needs {description}, got {inputs}",
@@ -217,6 +217,6 @@ class Arguments:
         Raises:
             UsageError: there are other inputs, or a setting is left.
         """
-        self.require_inputs(1, 1, "one run folder")
+        self.require_inputs(1, 1, Message("one run folder"))
         self.require_no_more(*keys)
         return parse_path(self.inputs[0], "the run folder")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    arguments.require_inputs(2, 10**9, "two run folders or more")
+    arguments.require_inputs(2, 10**9, Message("two run folders or more"))
     score, out = arguments.take("score"), arguments.path("out")
     arguments.require_no_more("score", "out")
 

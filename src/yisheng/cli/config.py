@@ -13,6 +13,7 @@ import json
 
 from yisheng.cli._arguments import Arguments
 from yisheng.cli._values import format_value
+from yisheng.core.messages import Message
 from yisheng.core.text_tables import format_table
 
 
@@ -20,7 +21,7 @@ def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     if arguments.inputs == ["schema"]:
         return _print_schema(arguments)
-    arguments.require_inputs(0, 0, "keys and values only, or the word schema")
+    arguments.require_inputs(0, 0, Message("keys and values only, or the word schema"))
     as_toml = arguments.flag("toml")
 
     from yisheng.cli._config import parse_config

@@ -51,7 +51,7 @@ def run(arguments: Arguments) -> int:
             Message(
                 "yisheng data needs one of {actions}, got {action}",
                 actions=", ".join(actions),
-                action=action or "nothing",
+                action=action or Message("none"),
             ),
             suggest(action, actions),
         )
@@ -62,7 +62,7 @@ def run(arguments: Arguments) -> int:
 def _list(arguments: Arguments) -> None:
     from yisheng.experiments.data_sets import list_data_sets, list_file_sets
 
-    arguments.require_inputs(0, 0, "nothing after list")
+    arguments.require_inputs(0, 0, Message("nothing after list"))
     arguments.require_no_more()
     sets, file_sets = list_data_sets(), list_file_sets()
     if arguments.json:
@@ -105,7 +105,7 @@ def _show(arguments: Arguments) -> None:
 def _fetch(arguments: Arguments) -> None:
     from yisheng.experiments.data_sets import fetch_files
 
-    arguments.require_inputs(1, 1, "the name of one set")
+    arguments.require_inputs(1, 1, Message("the name of one set"))
     form = arguments.take("form")
     arguments.require_no_more("form")
     name, paths = fetch_files(arguments.inputs[0], form)
@@ -116,7 +116,7 @@ def _fetch(arguments: Arguments) -> None:
 def _import(arguments: Arguments) -> None:
     from yisheng.experiments.data_sets import import_files
 
-    arguments.require_inputs(1, 1, "one file")
+    arguments.require_inputs(1, 1, Message("one file"))
     arguments.require_no_more()
     imported = import_files(arguments.input_paths("the file")[0])
     plain = [{"set": name, "file": file} for name, file in imported]
@@ -126,7 +126,7 @@ def _import(arguments: Arguments) -> None:
 def _verify(arguments: Arguments) -> int:
     from yisheng.experiments.data_sets import describe_status, verify_files
 
-    arguments.require_inputs(0, 1, "at most one set")
+    arguments.require_inputs(0, 1, Message("at most one set"))
     arguments.require_no_more()
     all_good, statuses = verify_files(arguments.inputs[0] if arguments.inputs else None)
     rows = [["set", "file", "state"], *([status.set, status.file, status.state] for status in statuses)]
@@ -140,7 +140,7 @@ def _bundle(arguments: Arguments) -> None:
     from yisheng.core.errors import UsageError
     from yisheng.experiments.data_sets import bundle_files
 
-    arguments.require_inputs(1, 10**6, "the names of one or more sets")
+    arguments.require_inputs(1, 10**6, Message("the names of one or more sets"))
     out = arguments.path("out")
     arguments.require_no_more("out")
     if out is None:

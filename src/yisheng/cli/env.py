@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 from yisheng.core.text_tables import format_fact, format_table
 
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    arguments.require_inputs(0, 0, "no inputs")
+    arguments.require_inputs(0, 0, Message("no inputs"))
     arguments.require_no_more()
 
     from yisheng.experiments.environment import advise, collect_facts

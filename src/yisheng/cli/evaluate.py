@@ -76,7 +76,7 @@ def require_data(arguments: Arguments) -> None:
 
 
 def _evaluate_on(arguments: Arguments, data: str, groups: str | None) -> Evaluation:
-    arguments.require_inputs(1, 1, "one run folder")
+    arguments.require_inputs(1, 1, Message("one run folder"))
     folder = arguments.input_paths("the run folder")[0]
     part, labels, name = (arguments.take(key) for key in ("part", "labels", "name"))
     write_predictions = arguments.flag("predictions")

@@ -18,13 +18,14 @@ import json
 from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     force, format, out = arguments.flag("force"), arguments.take("format") or "onnx", arguments.path("out")
     model, resize = arguments.take("model"), arguments.flag("resize", default=True)
-    arguments.require_inputs(1, 1, "one run folder")
+    arguments.require_inputs(1, 1, Message("one run folder"))
     arguments.require_no_more("force", "format", "out", "model", "resize")
 
     from yisheng.experiments.export import export

@@ -38,7 +38,7 @@ IMAGE_KEYS = ("kernel", "layer", "explain", "out")
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    arguments.require_inputs(1, 2, "a run folder and perhaps an image, or an image and kernel=")
+    arguments.require_inputs(1, 2, Message("a run folder and perhaps an image, or an image and kernel="))
     if any(key in arguments.settings for key in TABLE_KEYS):
         return _explain_table(arguments)
     explain, out = arguments.flag("explain"), arguments.path("out")

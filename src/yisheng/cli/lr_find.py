@@ -27,7 +27,7 @@ from yisheng.core.messages import Message, translate
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    arguments.require_inputs(0, 0, "keys and values only (data=NAME, not a bare NAME)")
+    arguments.require_inputs(0, 0, Message("keys and values only (data=NAME, not a bare NAME)"))
     out = arguments.path("out") or Path("runs")
     low, high = arguments.decimal("low", 1e-6), arguments.decimal("high", 10.0)
     steps, seeds = arguments.number("steps", 100), arguments.number("seeds", 3)

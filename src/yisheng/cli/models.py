@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    arguments.require_inputs(0, 1, "at most one name")
+    arguments.require_inputs(0, 1, Message("at most one name"))
     if not arguments.inputs:
         arguments.require_no_more()
         _list(arguments)

@@ -24,11 +24,12 @@ import json
 from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    arguments.require_inputs(1, 2, "a run folder and perhaps the name of a figure")
+    arguments.require_inputs(1, 2, Message("a run folder and perhaps the name of a figure"))
     out, n, seed = arguments.path("out"), arguments.number("n", 18), arguments.number("seed", 0, minimum=0)
     model = arguments.take("model")
     arguments.require_no_more("out", "n", "seed", "model")

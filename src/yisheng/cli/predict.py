@@ -43,7 +43,7 @@ READING_KEYS = ("header", "separator", "encoding", "decimal", "thousands", "skip
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    arguments.require_inputs(1, 10**9, "a run folder and at least one input")
+    arguments.require_inputs(1, 10**9, Message("a run folder and at least one input"))
     top, rows, out = arguments.number("top", 3), arguments.take("rows"), arguments.path("out")
     model, interval = arguments.take("model"), arguments.take("interval")
     options: dict[str, Any] = {key: value for key in ("id", "format") if (value := arguments.take(key)) is not None}

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 
 
@@ -25,7 +26,7 @@ def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     private, message = arguments.flag("private"), arguments.take("message")
     arguments.require_no_more("private", "message")
-    arguments.require_inputs(2, 2, "a run folder and hf:user/name")
+    arguments.require_inputs(2, 2, Message("a run folder and hf:user/name"))
     folder, target = parse_path(arguments.inputs[0], "the run folder"), arguments.inputs[1]
 
     from yisheng.experiments.model_hub.address import parse_hub_address

@@ -76,7 +76,7 @@ def _list(arguments: Arguments) -> None:
 
 
 def _rename(arguments: Arguments) -> None:
-    arguments.require_inputs(2, 2, "a run folder and its new name")
+    arguments.require_inputs(2, 2, Message("a run folder and its new name"))
     arguments.require_no_more()
     name = arguments.inputs.pop()
     (folder,) = arguments.input_paths("the run folder")
@@ -88,7 +88,7 @@ def _rename(arguments: Arguments) -> None:
 
 
 def _delete(arguments: Arguments) -> None:
-    arguments.require_inputs(1, 10**9, "one or more run folders")
+    arguments.require_inputs(1, 10**9, Message("one or more run folders"))
     is_confirmed = arguments.flag("yes")
     arguments.require_no_more("yes")
     folders = arguments.input_paths("the run folder")

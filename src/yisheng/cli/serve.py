@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 
 MAX_SHUTDOWN_SECONDS = 4.0
 """Time from a signal to the end of the process, whatever it does then; requests in progress have less."""
@@ -36,7 +37,7 @@ def run(arguments: Arguments) -> int:
     body, pixels = arguments.number("body", 16), arguments.number("pixels", 64)
     images, rows = arguments.number("images", 256), arguments.number("rows", 10_000)
     seconds, model = arguments.number("seconds", 30), arguments.take("model")
-    arguments.require_inputs(1, 1, "one run folder")
+    arguments.require_inputs(1, 1, Message("one run folder"))
     arguments.require_no_more(*KEYS)
 
     from yisheng.core.process import end_after_signals

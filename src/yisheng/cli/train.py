@@ -18,11 +18,12 @@ import contextlib
 from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    arguments.require_inputs(0, 0, "keys and values only (data=NAME, not a bare NAME)")
+    arguments.require_inputs(0, 0, Message("keys and values only (data=NAME, not a bare NAME)"))
     should_fix, fail_on = arguments.flag("fix"), arguments.take("fail_on")
     processes = arguments.number("processes", 1) if "processes" in arguments.settings else None
     cluster = arguments.take("cluster")

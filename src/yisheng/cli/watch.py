@@ -14,11 +14,12 @@ import json
 from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message
 
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    arguments.require_inputs(0, 1, "one folder of runs")
+    arguments.require_inputs(0, 1, Message("one folder of runs"))
     until_eof, port = arguments.flag("until_eof"), arguments.number("port", 8001, minimum=0)
     arguments.require_no_more("port", "until_eof")
     out = arguments.input_paths("the folder of runs")[0] if arguments.inputs else Path("runs")

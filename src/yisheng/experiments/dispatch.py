@@ -103,7 +103,7 @@ def _choose_for_processes(
     _refuse_callbacks(event_callbacks)
     config = choose_shards(config, processes)
     if find_launch() is None:
-        require_importable([config], otherwise="start the program with torchrun")
+        require_importable([config], otherwise=Message("start the program with torchrun"))
     return config
 
 

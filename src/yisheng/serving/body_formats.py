@@ -114,7 +114,7 @@ def read_form_files(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
     parts = parse_form(body, content_type)
     names = [part.name for part in parts]
     if set(names) != {"file"}:
-        listed = ", ".join(repr(name[:40]) for name in dict.fromkeys(names) if name != "file") or "none"
+        listed = ", ".join(repr(name[:40]) for name in dict.fromkeys(names) if name != "file") or Message("none")
         problem = Message("the fields of a form must be called file, got {listed}", listed=listed)
         raise ApiError(422, "input", problem, Message("call each field file"))
     return [
@@ -125,7 +125,9 @@ def read_form_files(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
 
 def refuse_type(kind: str, inputs: str, accepted: Sequence[str]) -> ApiError:
     """Return the error for a content type that the model does not take."""
-    problem = Message("the model takes {inputs}, not the content type {kind}", inputs=inputs, kind=kind[:100] or "none")
+    problem = Message(
+        "the model takes {inputs}, not the content type {kind}", inputs=inputs, kind=kind[:100] or Message("none")
+    )
     return ApiError(415, "type", problem, Message("send {types}", types=", ".join(accepted)))
 
 

@@ -167,12 +167,12 @@ def from_json(data: Mapping[str, Any]) -> Transform:
         ) from None
     names = [f.name for f in dataclasses.fields(build)]
     if sorted([*names, "name"]) != sorted(map(str, data)):
-        received = ", ".join(str(key) for key in data if key != "name") or "none"
+        received = ", ".join(str(key) for key in data if key != "name") or Message("none")
         raise DataError(
             Message(
                 "transform {name} has the fields {names}, got {received}",
                 name=data["name"],
-                names=", ".join(names) or "none",
+                names=", ".join(names) or Message("none"),
                 received=received,
             ),
             remedy,

@@ -202,7 +202,7 @@ def crop(image: Any, top: int, left: int, height: int, width: int) -> Any:
 
 def center_crop(image: Any, output_size: int | Sequence[int]) -> Any:
     """Return the middle of an image; a smaller image gets a border of 0."""
-    height, width = parse_pair(output_size, "the size of CenterCrop")
+    height, width = parse_pair(output_size, Message("the size of {name}", name="CenterCrop"))
     rows, columns = get_size(image)
     if height > rows or width > columns:
         top, left = max(height - rows, 0) // 2, max(width - columns, 0) // 2
@@ -253,7 +253,7 @@ def parse_pair(size: Any, name: str) -> tuple[int, int]:
 def _choose_size(present: tuple[int, int], size: Any, max_size: int | None) -> tuple[int, int]:
     """Return height and width that `resize` makes."""
     sides = (size,) if isinstance(size, int) else tuple(size)
-    parse_pair(size, "the size of Resize")
+    parse_pair(size, Message("the size of {name}", name="Resize"))
     if len(sides) == 2:
         if max_size is not None:
             raise UsageError(

@@ -73,7 +73,7 @@ class RandomResizedCrop(nn.Module):
         antialias: bool | None = True,
     ) -> None:
         super().__init__()
-        self.size = functional.parse_pair(size, "the size of RandomResizedCrop")
+        self.size = functional.parse_pair(size, Message("the size of {name}", name="RandomResizedCrop"))
         for name, bounds in (("scale", scale), ("ratio", ratio)):
             if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:
                 raise UsageError(

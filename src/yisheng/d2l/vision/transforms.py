@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.core.messages import Message
 from yisheng.d2l.vision import functional
 from yisheng.d2l.vision.functional import InterpolationMode
 from yisheng.d2l.vision.random_transforms import (
@@ -108,7 +109,7 @@ class Resize(nn.Module):
         antialias: bool | None = True,
     ) -> None:
         super().__init__()
-        functional.parse_pair(size, "the size of Resize")
+        functional.parse_pair(size, Message("the size of {name}", name="Resize"))
         self.size, self.interpolation, self.max_size, self.antialias = size, interpolation, max_size, antialias
 
     def forward(self, img: Any) -> Any:
@@ -129,7 +130,7 @@ class CenterCrop(nn.Module):
 
     def __init__(self, size: int | Sequence[int]) -> None:
         super().__init__()
-        self.size = functional.parse_pair(size, "the size of CenterCrop")
+        self.size = functional.parse_pair(size, Message("the size of {name}", name="CenterCrop"))
 
     def forward(self, img: Any) -> Any:
         """Return the middle of the image."""

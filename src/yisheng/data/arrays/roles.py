@@ -107,7 +107,9 @@ def find_roles(source_name: str, arrays: Mapping[str, StoredArray], keys: Mappin
 def list_arrays(arrays: Mapping[str, StoredArray]) -> str:
     """Return names, shapes and types of arrays, for people."""
     listed = [f"{name} ({array})" for name, array in arrays.items()]
-    return ", ".join(listed[:10]) + f" and {len(listed) - 10} more" * (len(listed) > 10) or "nothing"
+    if len(listed) > 10:
+        return Message("{names} and {count} more", names=", ".join(listed[:10]), count=len(listed) - 10)
+    return ", ".join(listed) or Message("none")
 
 
 def split_words(name: str) -> list[str]:

@@ -125,7 +125,7 @@ def table_from_frame(
             Message("the table has several columns named {names}", names=", ".join(repeated[:5])),
             Message("rename them"),
         )
-    _require_size("the table", len(frame), len(names))
+    _require_size(Message("the table"), len(frame), len(names))
     chosen = choose(names)
     columns = {name: _column_of_series(name, frame.iloc[:, n], chosen, options) for n, name in enumerate(names)}
     return _finish(source_name, columns, options)

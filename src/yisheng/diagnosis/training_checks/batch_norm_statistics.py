@@ -23,7 +23,7 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if not any(isinstance(module, BATCH_NORMS) for module in case.model.modules()):
         return Message("the network has no batch norm")
-    return describe_shortage(MIN_UPDATES, case.steps, "updates")
+    return describe_shortage(MIN_UPDATES, case.steps, Message("updates"))
 
 
 @register(

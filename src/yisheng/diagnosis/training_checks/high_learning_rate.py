@@ -37,7 +37,7 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.has_line_search:
         return Message("the optimizer finds the size of its steps by a line search")
-    return describe_shortage(MIN_LOSSES if case.nonfinite_loss is None else 2, len(case.losses), "losses")
+    return describe_shortage(MIN_LOSSES if case.nonfinite_loss is None else 2, len(case.losses), Message("losses"))
 
 
 @register(

@@ -26,7 +26,7 @@ def explain_skip(case: Case) -> str:
         return Message("the loss does not compare classes")
     if case.has_line_search or case.batch_order.period == 1:
         return Message("each step fits all rows, which may be few")
-    return describe_shortage(MIN_LOSSES, len(case.losses), "losses")
+    return describe_shortage(MIN_LOSSES, len(case.losses), Message("losses"))
 
 
 @register(needs=explain_skip, when="first", cause="data")

@@ -18,7 +18,7 @@ MAX_LEARNED_FRACTION = 0.3
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, "updates") if case.losses else ""
+    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, Message("updates")) if case.losses else ""
 
 
 @register(

@@ -45,7 +45,7 @@ def tune(plan: SearchPlan, *, data: Dataset | None = None, out: Path, cluster: s
         ProcessError: the cluster cannot be reached, or a training was lost there again and again.
         UsageError: a value does not fit the data, or a launcher started this process with others.
     """
-    require_one_process("a search")
+    require_one_process(Message("a search"))
     _require_usable(cluster, plan)
     config = plan.config
     search_data = SearchData(plan, data)

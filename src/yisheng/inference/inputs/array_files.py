@@ -58,7 +58,7 @@ def read_array_files(inputs: Any, spec: Spec) -> Any:
                         "{path} has no array {missing}: it holds {stored}",
                         path=path,
                         missing=missing[0],
-                        stored=", ".join(stored) or "none",
+                        stored=", ".join(stored) or Message("none"),
                     ),
                     Message("save one for each input: {names}", names=", ".join(names)),
                 )
@@ -71,7 +71,7 @@ def _choose_single(path: Path, stored: Mapping[str, Any]) -> str:
     names = list(stored) if len(stored) == 1 else [name for name in SINGLE_NAMES if name in stored]
     if not names:
         raise DataError(
-            Message("{path} holds {stored}", path=path, stored=", ".join(stored) or "no array"),
+            Message("{path} holds {stored}", path=path, stored=", ".join(stored) or Message("no array")),
             Message("save the inputs under the name x"),
         )
     return names[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.inference import images
 from yisheng.inference.inputs.block import COLOR_CHANNELS, InputBlock, describe, place_on_first, refuse
@@ -128,10 +129,10 @@ def _split(x: np.ndarray, layout: Layout) -> np.ndarray:
 
 def _read_each(stack: np.ndarray, note: tuple[str, ...], spec: Spec) -> InputBlock:
     is_raw = stack.dtype == np.uint16 or (not spec.image_values.is_plain and stack.dtype not in (bool, np.uint8))
-    values, value_notes = (stack, ()) if is_raw else to_bytes(stack, "the array")
+    values, value_notes = (stack, ()) if is_raw else to_bytes(stack, Message("the array"))
     blocks, notes = [], place_on_first((*note, *value_notes), len(values))
     for number, array in enumerate(values):
-        name = "the image" if len(values) == 1 else f"image {number}"
+        name = Message("the image") if len(values) == 1 else Message("image {number}", number=number)
         image = to_raw_image(array, name) if is_raw else Image.fromarray(np.ascontiguousarray(array))
         block, image_notes = images.read_memory_image(image, name, spec)
         blocks.append(block)

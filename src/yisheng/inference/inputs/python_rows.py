@@ -68,7 +68,7 @@ def read_rows(rows: Sequence[Any], spec: Spec) -> InputBlock:
     width = len(source_names(spec)) or spec.shape[0]
     for number, row in enumerate(rows):
         if not isinstance(row, Sequence) or isinstance(row, str | bytes) or not all(map(_is_value, row)):
-            refuse(f"{describe(row)} as row {number}", spec)
+            refuse(Message("{row} as row {number}", row=describe(row), number=number), spec)
         if len(row) != width:
             raise DataError(
                 Message(

@@ -145,11 +145,11 @@ def _order_inputs(value: Any, spec: Spec) -> Sequence[Any]:
     names = [item.name for item in spec.inputs]
     if isinstance(value, Mapping):
         if set(value) != set(names) or "" in names:
-            received = ", ".join(map(str, value)) or "none"
+            received = ", ".join(map(str, value)) or Message("none")
             raise DataError(
                 Message(
                     "the model takes the inputs {names}, got {received}",
-                    names=", ".join(filter(None, names)) or "by position",
+                    names=", ".join(filter(None, names)) or Message("by position"),
                     received=received,
                 ),
                 _list_several(spec),

@@ -53,7 +53,7 @@ def train_serial(jobs: Iterable[Job], data: Dataset, *, processes: int = 1) -> I
     yield from _train_in_processes(jobs, data, processes)
 
 
-def require_importable(configs: Iterable[Config], *, otherwise: str = "train in this process") -> None:
+def require_importable(configs: Iterable[Config], *, otherwise: str = Message("train in this process")) -> None:
     """Refuse components that another process cannot import.
 
     Args:
