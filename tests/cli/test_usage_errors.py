@@ -107,7 +107,7 @@ WORDS = [
     ("models lenett", 2, "did you mean lenet"),
     ("models a b", 2, "at most one name"),
     ("models lenet depth=3", 2, "unknown key 'depth'"),
-    ("data", 2, "got nothing"),
+    ("data", 2, "got none"),
     ("data shwo digits", 2, "did you mean show"),
     ("data list all", 2, "nothing after list"),
     ("data list sort=name", 2, "unknown key 'sort'"),
