@@ -125,6 +125,24 @@ def test_about_one_in_two_hundred_usual_rows_is_above_the_threshold(row_count):
     assert (detector.score(network, new * 9, new * 9)[1] > THRESHOLD).double().mean() > 0.8
 
 
+@pytest.mark.parametrize("columns", [2, 5, 12])
+def test_missing_numbers_of_trees_are_usual_values(columns):
+    """Trees keep a missing number as NaN, which no covariance can hold."""
+    rng = np.random.default_rng(columns)
+    spec = Spec("regression", (columns,))
+    x = rng.normal(size=(400, columns)).astype(np.float32)
+    x[rng.random(x.shape) < 0.2] = np.nan
+    tree = torch.nn.Identity()
+    y = rng.normal(size=(400, 1)).astype(np.float32)
+    detector = fit_ood_detector(tree, spec, *make_parts(x, y, spec), seed=0)
+    assert [component.kind for component in detector.components] == ["range", "numbers"]
+    rows = torch.from_numpy(x)
+    scores = detector.score(tree, rows, rows)[1]
+    assert scores.isfinite().all()
+    assert (scores > THRESHOLD).double().mean() < 0.02
+    assert (detector.score(tree, rows.nan_to_num(0) + 9, rows)[1] > THRESHOLD).all()
+
+
 def test_fitting_changes_neither_the_network_nor_the_generators():
     spec = Spec("classification", (1, 8, 8), classes=("a", "b"))
     model = models.build("lenet", spec)

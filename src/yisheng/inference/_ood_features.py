@@ -230,6 +230,15 @@ def compute_range_excess(raw: torch.Tensor, low: torch.Tensor, high: torch.Tenso
     return torch.maximum(low - raw, raw - high).div_(unit).nan_to_num_(-1).amax(1).double()
 
 
+def select_numbers(x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    """Return the numeric columns of scaled rows ``(B, D)``; a missing value, which trees keep as NaN, becomes 0.
+
+    >>> select_numbers(torch.tensor([[1.0, torch.nan, 3.0]]), torch.tensor([1, 2])).tolist()
+    [[0.0, 3.0]]
+    """
+    return x.index_select(1, indices).nan_to_num(nan=0.0)
+
+
 def find_number_columns(spec: Spec) -> torch.Tensor:
     """Return the indices of the numeric columns (not categories or yes/no); of all columns if no kinds are known."""
     kinds = [column.kind for column in spec.columns] or ["number"] * spec.shape[0]

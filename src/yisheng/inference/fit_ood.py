@@ -22,6 +22,7 @@ from yisheng.inference._ood_features import (
     compute_range_excess,
     find_number_columns,
     fit_whitening,
+    select_numbers,
 )
 from yisheng.inference.ood import (
     QUANTILE_LEVELS,
@@ -106,7 +107,7 @@ def _fit_for_rows(spec: Spec, fitting: Batches, calibration: Batches) -> OODDete
     (x, raw, y), (held_out_x, held_out_raw, _) = (_read_rows(part) for part in (fitting, calibration))
     labels = y if spec.task == "classification" else None
     number_features = find_number_columns(transforms.transform_spec(fitting.scale, spec))  # type: ignore[arg-type]  # a fitted transform
-    x, held_out_x = x[:, number_features], held_out_x[:, number_features]
+    x, held_out_x = (select_numbers(values, number_features) for values in (x, held_out_x))
     range_columns = find_number_columns(spec)
     raw, held_out_raw = raw[:, range_columns], held_out_raw[:, range_columns]
     if not len(range_columns):

@@ -21,6 +21,7 @@ from yisheng.inference._ood_features import (
     capture_features,
     compute_mahalanobis_distance,
     compute_range_excess,
+    select_numbers,
 )
 
 THRESHOLD = 0.995
@@ -119,7 +120,8 @@ class OODDetector:
                 scores = compute_range_excess(raw[:, self.range_columns], self.low, self.high, self.high - self.low)
             else:
                 source = component.source
-                x = features.get(source) if source else nested.tensors(scaled)[0].index_select(1, self.number_features)
+                rows = nested.tensors(scaled)[0]
+                x = features.get(source) if source else select_numbers(rows, self.number_features)
                 if x is None or x.shape[1] != len(component.projection):
                     raise DataError(
                         Message(
