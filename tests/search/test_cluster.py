@@ -13,6 +13,7 @@ import torch
 from sklearn.datasets import load_wine
 
 import yisheng
+from tests.ray_nodes import start_two_nodes
 from yisheng.core.errors import DataError, MissingPartError, ProcessError, UsageError
 from yisheng.core.settings import merge_settings
 from yisheng.experiments import load_data
@@ -93,17 +94,9 @@ def test_a_cluster_that_is_not_there_is_reported_before_a_folder_is_made(tmp_pat
 
 
 @pytest.fixture
-def two_nodes(monkeypatch):
-    """Return a cluster of two nodes, each with one core and processes of its own."""
-    pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    options = {"num_cpus": 1, "object_store_memory": 100 << 20}
-    nodes = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
-    nodes.second = nodes.add_node(**options)
-    yield nodes
-    nodes.shutdown()
+def two_nodes():
+    with start_two_nodes() as nodes:
+        yield nodes
 
 
 @pytest.fixture(scope="module")

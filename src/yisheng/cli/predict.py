@@ -6,6 +6,7 @@ usage: yisheng predict RUN photo.png [more.png ...] [top=3] [model=FILE.py:CLASS
        yisheng predict RUN rows.csv interval=0.9 [out=...] [--json]             with bounds for each number
        yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=prediction|probability] [force=true]
        yisheng predict RUN FOLDER|photo.png ... out=predictions.csv [format=...] [strict=true] [force=true]
+       yisheng predict RUN test.csv|FOLDER out=predictions.csv cluster=local:4|auto|HOST:PORT
 
 RUN may also be a published model, as hf:user/name (see push). Images may have any size and mode. The transforms that
 were fitted in training are in the run folder; a cross-validation predicts with the mean of its models. out= writes the
@@ -15,6 +16,8 @@ command continues where it stopped (force=true begins again). Damaged images are
 strict=true the first one is an error. With excel_safe=true text that a spreadsheet would take for a formula (it begins
 with =, +, - or @) gets an apostrophe before it. A network of your own that could not be saved without its code is named
 again (model=net.py:Net): code is imported only when you name it.
+
+cluster= predicts on a cluster of Ray (see `yisheng tune`); the file is the same as on one machine with one thread.
 
 interval=0.9 gives an interval for each number that contains the true value in 9 of 10 rows that are like those of the
 data (conformal prediction). It is made of the errors on the validation part, which the model was not fitted to, or of a
@@ -35,7 +38,7 @@ from yisheng.cli._arguments import Arguments
 from yisheng.core.messages import Message, translate
 from yisheng.core.paths import parse_path
 
-FILE_KEYS = ("id", "format", "strict", "force", "excel_safe")
+FILE_KEYS = ("id", "format", "strict", "force", "excel_safe", "cluster")
 """Keys that need ``out=``."""
 READING_KEYS = ("header", "separator", "encoding", "decimal", "thousands", "skip", "names", "missing")
 """Keys that say how a table is read, where it is not read as that of training."""
@@ -46,7 +49,9 @@ def run(arguments: Arguments) -> int:
     arguments.require_inputs(1, 10**9, Message("a run folder and at least one input"))
     top, rows, out = arguments.number("top", 3), arguments.take("rows"), arguments.path("out")
     model, interval = arguments.take("model"), arguments.take("interval")
-    options: dict[str, Any] = {key: value for key in ("id", "format") if (value := arguments.take(key)) is not None}
+    options: dict[str, Any] = {
+        key: value for key in ("id", "format", "cluster") if (value := arguments.take(key)) is not None
+    }
     options |= {key: True for key in ("strict", "force", "excel_safe") if arguments.flag(key)}
     reading = {key: value for key in READING_KEYS if (value := arguments.take(key)) is not None}
     arguments.require_no_more("top", "rows", "out", "model", "interval", *FILE_KEYS, *READING_KEYS)
@@ -61,6 +66,11 @@ def run(arguments: Arguments) -> int:
     if out is not None:
         if rows is not None:
             raise UsageError(Message("out= needs a table's file, not rows="), Message("write the rows to a file"))
+        if model is not None and "cluster" in options:
+            raise UsageError(
+                Message("model= and cluster= contradict: the cluster predicts with the saved network"),
+                Message("leave cluster= out"),
+            )
         with supply_model(folder, model):
             _write(arguments, folder, inputs, out, {**options, "reading": reading, "interval": interval})
         return 0

@@ -13,24 +13,23 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TextIO, cast
+from typing import Any, Final, TextIO, TypeAlias, cast
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from yisheng.core import files, machine, provenance
 from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.core.logging import logger, progress_stream
 from yisheng.core.messages import Message
-from yisheng.core.signals import collect_signals
-from yisheng.evaluation.conformal import IntervalBounds
+from yisheng.core.signals import StopSignal, collect_signals, raise_stop_signals
+from yisheng.experiments.bulk_tasks import predict_on_cluster
 from yisheng.inference.bulk import parquet
 from yisheng.inference.bulk.chunk import Chunk, OtherColumnsError, Source, Tally
 from yisheng.inference.bulk.partial_output import PartialOutput
-from yisheng.inference.ood import THRESHOLD
-from yisheng.inference.prediction import Prediction
-from yisheng.inference.prediction_file import FORMATS, PredictionTable, format_json_lines
+from yisheng.inference.bulk.predicted_chunk import ChunkWriter, PredictedChunk
+from yisheng.inference.prediction_file import FORMATS, PredictionTable
 from yisheng.inference.predictor import Predictor
+from yisheng.search.executors.cluster import Cluster
 
 JSON_LINES_SUFFIXES: Final = (".jsonl", ".ndjson")
 TEXT_TABLE_SUFFIXES: Final = (".csv", ".tsv")
@@ -38,6 +37,8 @@ SUFFIXES: Final = (*TEXT_TABLE_SUFFIXES, *JSON_LINES_SUFFIXES, parquet.SUFFIX)
 SECONDS_BEFORE_PROGRESS: Final = 2.0
 SECONDS_BETWEEN_LINES: Final = 10.0
 """Seconds between two lines of progress in a log."""
+Predicted: TypeAlias = tuple[Chunk, PredictedChunk]
+"""A chunk of inputs, and its predictions."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def predict_to_file(
     force: bool = False,
     excel_safe: bool = False,
     interval: Any = None,
+    cluster: Cluster | None = None,
 ) -> PredictionFile:
     """Predict all inputs of a source into a file.
 
@@ -82,6 +84,7 @@ def predict_to_file(
         force: begin again if a part of an earlier call is there.
         excel_safe: write an apostrophe before text that a spreadsheet would take for a formula.
         interval: write the bounds of an interval for each value that contains the true one in this fraction of rows.
+        cluster: predicts the chunks; None for this process.
 
     Raises:
         UsageError: model, inputs or format differ from those of the existing part, another process writes this
@@ -89,9 +92,12 @@ def predict_to_file(
         DataError: an input cannot be read; the part is removed.
         StoppedError: a signal came; the part stays.
         StorageError: the file cannot be written; the part stays.
+        ProcessError: a chunk was lost on the cluster again and again; the part stays.
     """
     level = predictor.check_level(interval)
-    make_writer = functools.partial(_Writer, predictor, source, out, format, excel_safe=excel_safe, level=level)
+    make_writer = functools.partial(
+        _StreamWriter, predictor, source, out, format, excel_safe=excel_safe, level=level, cluster=cluster
+    )
     writer = make_writer()
     with _lock(writer.partial), collect_signals() as caught:
         if writer.partial.can_resume and not force:
@@ -111,21 +117,7 @@ def predict_to_file(
     return PredictionFile(out, tally.rows, tally.damaged, tally.out_of_distribution, (*source.notes, *tally.describe()))
 
 
-class _Outputs(NamedTuple):
-    """What a model computes for the inputs of a chunk.
-
-    Args:
-        values: probabilities ``(n, C)`` or values ``(n, T)``.
-        ood_scores: ``(n,)``, or None if the run has no detector.
-        bounds: intervals of the values, or None.
-    """
-
-    values: np.ndarray
-    ood_scores: np.ndarray | None = None
-    bounds: IntervalBounds | None = None
-
-
-class _Writer:
+class _StreamWriter:
     """The file of predictions while it grows."""
 
     def __init__(
@@ -137,12 +129,13 @@ class _Writer:
         *,
         excel_safe: bool,
         level: float | None,
+        cluster: Cluster | None,
     ) -> None:
-        self._predictor, self._source, self._out, self._level = predictor, source, out, level
+        self._predictor, self._source, self._out, self._cluster = predictor, source, out, cluster
         name = out.name.lower()
         separator = "\t" if name.endswith(".tsv") else ","
         spec = predictor.spec
-        self._form = PredictionTable(
+        table = PredictionTable(
             spec,
             source.id_name,
             format,
@@ -151,7 +144,7 @@ class _Writer:
             excel_safe=excel_safe,
             has_intervals=level is not None,
         )
-        self._as_json = name.endswith(JSON_LINES_SUFFIXES)
+        self._writer = ChunkWriter(table, name.endswith(JSON_LINES_SUFFIXES), level)
         self._as_parquet = name.endswith(parquet.SUFFIX)
         if self._as_parquet:
             parquet.import_pyarrow()
@@ -174,29 +167,58 @@ class _Writer:
     def write(self, caught: list[int]) -> None:
         """Predict and append the remaining inputs."""
         partial, tally = self.partial, self.partial.tally
-        threads = int(partial.provenance.get("threads", self._predictor.count_useful_threads()))
+        default = self._predictor.count_useful_threads() if self._cluster is None else 1
+        threads = int(partial.provenance.get("threads", default))
         with (
             machine.use_threads(threads),  # another number would round differently
             partial.open({**self._provenance, "threads": str(threads)}),
-            contextlib.closing(cast("Any", self._source.chunks(tally))) as chunks,
+            contextlib.closing(cast("Any", self._predict(threads))) as predictions,
         ):
-            if not tally.rows and not self._as_json:
-                partial.append(self._form.format_header())
-            for chunk in _show_progress(chunks, tally, self._source.total):
-                rows_before = tally.rows
+            if not tally.rows and not self._writer.as_json:
+                partial.append(self._writer.table.format_header())
+            for chunk, predicted in _show_progress(predictions, tally, self._source.total):
                 tally.count_chunk(chunk)
-                outputs = _compute(self._predictor, chunk, self._level)
-                if outputs.ood_scores is not None:
-                    tally.out_of_distribution += int((outputs.ood_scores > THRESHOLD).sum())
-                partial.append(self._format(outputs, chunk, rows_before))
+                tally.out_of_distribution += predicted.out_of_distribution
+                partial.append(predicted.text)
                 if caught:
-                    partial.write_state()
-                    name = signal.Signals(caught[0]).name
-                    raise StoppedError(
-                        caught[0],
-                        Message("stopped by {name} after {rows} predictions", name=name, rows=f"{tally.rows:,}"),
-                        Message("repeat the same command to continue"),
-                    )
+                    raise self._stop(caught[0])
+
+    def _stop(self, number: int) -> StoppedError:
+        """Write the state, and return the error of a signal."""
+        self.partial.write_state()
+        name, rows = signal.Signals(number).name, f"{self.partial.tally.rows:,}"
+        return StoppedError(
+            number,
+            Message("stopped by {name} after {rows} predictions", name=name, rows=rows),
+            Message("repeat the same command to continue"),
+        )
+
+    def _predict(self, threads: int) -> Iterator[Predicted]:
+        """Yield the remaining chunks in the order of the inputs, and their predictions."""
+        tally = self.partial.tally
+        if self._cluster is not None:
+            yield from self._predict_on(self._cluster, threads)
+            return
+        with contextlib.closing(cast("Any", self._source.chunks(tally))) as chunks:
+            for chunk in chunks:
+                yield chunk, self._writer.predict(self._predictor, chunk, tally.rows)
+
+    def _predict_on(self, cluster: Cluster, threads: int) -> Iterator[Predicted]:
+        """Yield the same as `_predict`; a signal does not wait for the cluster."""
+        partial, folder = self.partial, self._predictor.folder
+        partial.write_state()  # so that what ends before the first chunk is kept
+        predictions = predict_on_cluster(
+            cluster, folder, self._writer, self._source, partial.tally, partial.kept, threads
+        )
+        while True:
+            try:
+                with raise_stop_signals():
+                    predicted = next(predictions, None)
+            except StopSignal as stop:
+                raise self._stop(stop.number) from None
+            if predicted is None:
+                return
+            yield predicted
 
     def finish(self) -> None:
         """Give the file its name; a Parquet file is converted from the part first."""
@@ -204,19 +226,8 @@ class _Writer:
             self.partial.finish(self._out)
             return
         with files.replace_file(self._out) as temporary:
-            parquet.convert_to_parquet(self.partial.path, temporary, self._form)
+            parquet.convert_to_parquet(self.partial.path, temporary, self._writer.table)
         self.partial.discard()
-
-    def _format(self, outputs: _Outputs, chunk: Chunk, rows_before: int) -> str:
-        """Return the lines of a chunk."""
-        form = self._form
-        if self._as_json:
-            predictions = _build_predictions(self._predictor, outputs, chunk)
-            errors = [chunk.errors.get(index) for index in range(len(chunk.names))] if form.has_errors else None
-            return format_json_lines(predictions, chunk.names, chunk.ids, errors)
-        numbers = range(rows_before + 1, rows_before + len(chunk.names) + 1)
-        ids = list(map(str, numbers)) if chunk.ids is None else chunk.ids
-        return form.format_rows(outputs.values, ids, chunk.errors, outputs.bounds)
 
 
 def _describe_provenance(predictor: Predictor, source: Source, out: Path, format: str) -> dict[str, str]:
@@ -253,26 +264,8 @@ def _lock(partial: PartialOutput) -> Iterator[None]:
         lock.release()
 
 
-def _compute(predictor: Predictor, chunk: Chunk, level: float | None) -> _Outputs:
-    """Return the outputs for the inputs of a chunk that could be read."""
-    if not len(chunk.x):
-        no_values = np.empty((0, len(predictor.spec.classes or predictor.spec.target_names)))
-        return _Outputs(no_values, bounds=None if level is None else IntervalBounds(level, no_values, no_values))
-    return _Outputs(*predictor.compute(chunk.x, level))
-
-
-def _build_predictions(predictor: Predictor, outputs: _Outputs, chunk: Chunk) -> list[Prediction | None]:
-    """Return a prediction for each input of a chunk, None for those that could not be read."""
-    readable = [name for index, name in enumerate(chunk.names) if index not in chunk.errors]
-    notes = predictor.describe_ood(chunk.x, outputs.ood_scores)
-    if chunk.notes:
-        notes = [(*reading, *warning) for reading, warning in zip(chunk.notes, notes, strict=True)]
-    predictions = iter(predictor.build_predictions(outputs.values, readable, notes, outputs.ood_scores, outputs.bounds))
-    return [None if index in chunk.errors else next(predictions) for index in range(len(chunk.names))]
-
-
-def _show_progress(chunks: Iterator[Chunk], tally: Tally, total: int | None) -> Iterator[Chunk]:
-    """Yield the same chunks, and show the progress once it takes longer than `SECONDS_BEFORE_PROGRESS`."""
+def _show_progress(chunks: Iterator[Predicted], tally: Tally, total: int | None) -> Iterator[Predicted]:
+    """Yield the same, and show the progress once it takes longer than `SECONDS_BEFORE_PROGRESS`."""
     stream = progress_stream()
     if stream is None:
         yield from chunks
@@ -282,20 +275,22 @@ def _show_progress(chunks: Iterator[Chunk], tally: Tally, total: int | None) -> 
         yield from _log_progress(chunks, tally, total)
 
 
-def _show_bar(chunks: Iterator[Chunk], tally: Tally, total: int | None, stream: TextIO) -> Iterator[Chunk]:
+def _show_bar(chunks: Iterator[Predicted], tally: Tally, total: int | None, stream: TextIO) -> Iterator[Predicted]:
     from tqdm import tqdm
 
     with tqdm(initial=tally.rows, total=total, unit="", delay=SECONDS_BEFORE_PROGRESS, leave=False, file=stream) as bar:
         for chunk in chunks:
             yield chunk
-            bar.update(len(chunk.names))
+            bar.update(len(chunk[0].names))
 
 
-def _log_progress(chunks: Iterator[Chunk], tally: Tally, total: int | None) -> Iterator[Chunk]:
+def _log_progress(chunks: Iterator[Predicted], tally: Tally, total: int | None) -> Iterator[Predicted]:
     next_line = time.monotonic() + SECONDS_BEFORE_PROGRESS
     for chunk in chunks:
         yield chunk
         if time.monotonic() >= next_line:
             next_line = time.monotonic() + SECONDS_BETWEEN_LINES
-            of_total = f" of {total:,}" if total else ""
-            logger.info(f"{tally.rows:,}{of_total} predicted")
+            if total:
+                logger.info(Message("{count} of {total} predicted", count=f"{tally.rows:,}", total=f"{total:,}"))
+            else:
+                logger.info(Message("{count} predicted", count=f"{tally.rows:,}"))

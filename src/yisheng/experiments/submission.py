@@ -23,6 +23,7 @@ from yisheng.inference.bulk.chunk import Source
 from yisheng.inference.bulk.images import ImageFiles
 from yisheng.inference.prediction_file import FORMATS
 from yisheng.inference.predictor import Predictor
+from yisheng.search.executors.cluster import open_cluster, require_cluster
 
 
 def submit(
@@ -37,6 +38,7 @@ def submit(
     reading: Mapping[str, Any] | None = None,
     excel_safe: bool = False,
     interval: Any = None,
+    cluster: str | None = None,
 ) -> PredictionFile:
     """Write predictions into a file, piece by piece; see `yisheng.experiments.bulk_prediction.predict_to_file`.
 
@@ -56,8 +58,10 @@ def submit(
         reading: how a table is read, if not as the training table: ``encoding``, ``decimal``, ``names``, ...
         excel_safe: write an apostrophe before text that a spreadsheet would take for a formula.
         interval: also write the bounds of an interval for each value; see `yisheng.evaluation.conformal`.
+        cluster: where to predict; see `yisheng.search.executors.cluster.require_cluster`. None for this process.
 
     Raises:
+        ProcessError: the cluster cannot be reached, or a part was lost there again and again.
         UsageError: the suffix of ``out`` or the number of inputs does not fit, or the existing part is of other
             inputs, another model or another format.
         DataError: an input cannot be read, or a column is missing.
@@ -69,11 +73,17 @@ def submit(
         raise UsageError(
             Message("excel_safe=true is for .csv and .tsv, got out={out}", out=out), Message("leave it out")
         )
+    if cluster is not None:
+        require_cluster(cluster)
     run = RunFolder(folder).model_folder
     predictor = Predictor(run.path)
     paths, options = [parse_path(path, "an input") for path in inputs], ReadingOptions.parse(reading or {})
     source = _open_source(run, predictor.spec, paths, id, options, strict=strict)
-    return predict_to_file(predictor, source, out, format=format, force=force, excel_safe=excel_safe, interval=interval)
+    options_of_file: dict[str, Any] = {"format": format, "force": force, "excel_safe": excel_safe, "interval": interval}
+    if cluster is None:
+        return predict_to_file(predictor, source, out, **options_of_file)
+    with open_cluster(cluster) as opened:
+        return predict_to_file(predictor, source, out, **options_of_file, cluster=opened)
 
 
 def _require_output(out: Path, inputs: Sequence[str | Path], format: str) -> None:

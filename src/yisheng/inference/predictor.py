@@ -90,7 +90,8 @@ class Predictor:
         is_ensemble = run.is_cross_validation
         self.artifacts = ensemble.load(run.path, model) if is_ensemble else [artifact.load(run.path, model)]
         self.spec = self.artifacts[0].spec
-        self._folder = run.path
+        self._batch_sizes = list(map(_choose_batch, self.artifacts))
+        self.folder = run.path
         self._ood_lock = threading.Lock()
 
     @functools.cached_property
@@ -101,7 +102,7 @@ class Predictor:
             UsageError: the model does not predict numbers, or the run held out no rows.
             DataError: a file is damaged.
         """
-        return load_intervals(self._folder, self.artifacts)
+        return load_intervals(self.folder, self.artifacts)
 
     def predict(self, inputs: Any, interval: Any = None) -> PredictionList:
         """Return predictions for one or several images, tables, rows or arrays.
@@ -181,7 +182,7 @@ class Predictor:
 
     def compute_outputs(self, x: np.ndarray) -> np.ndarray:
         """Return probabilities ``(N, C)`` or predicted values ``(N, T)`` for inputs ``(N, *shape)``."""
-        return average_outputs([_compute_outputs(model, x) for model in self.artifacts])
+        return average_outputs([self._compute_outputs_of(n, x) for n in range(len(self.artifacts))])
 
     def compute_outputs_and_ood_scores(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return `compute_outputs` and the OOD score of each input, from one forward pass.
@@ -198,13 +199,17 @@ class Predictor:
 
     def compute_model_outputs(self, x: np.ndarray) -> tuple[list[np.ndarray], np.ndarray | None]:
         """Return the outputs of each model, and the OOD scores of the first; see `compute_outputs_and_ood_scores`."""
-        first, *remaining = self.artifacts
-        if first.ood_detector is None:
-            return [_compute_outputs(model, x) for model in self.artifacts], None
+        if self.artifacts[0].ood_detector is None:
+            return [self._compute_outputs_of(n, x) for n in range(len(self.artifacts))], None
         scores: list[torch.Tensor] = []
         with self._ood_lock:  # the detector's hooks would capture the features of another thread's forward pass
-            outputs = _compute_outputs(first, x, scores)
-        return [outputs, *(_compute_outputs(model, x) for model in remaining)], torch.cat(scores).numpy()
+            first = self._compute_outputs_of(0, x, scores)
+        remaining = [self._compute_outputs_of(n, x) for n in range(1, len(self.artifacts))]
+        return [first, *remaining], torch.cat(scores).numpy()
+
+    def _compute_outputs_of(self, n: int, x: np.ndarray, ood_scores: list[torch.Tensor] | None = None) -> np.ndarray:
+        """Return the outputs of one model; append its OOD scores to ``ood_scores`` if given."""
+        return _compute_outputs(self.artifacts[n], x, self._batch_sizes[n], ood_scores)
 
     def compute(
         self, x: np.ndarray, level: float | None = None
@@ -226,7 +231,7 @@ class Predictor:
 
     def count_useful_threads(self) -> int:
         """Return the number of threads of torch that a forward pass is worth; see `machine.threads_worth`."""
-        batch, network = _choose_batch(self.artifacts[0]), self.artifacts[0].model
+        batch, network = self._batch_sizes[0], self.artifacts[0].model
         parameters = sum(parameter.numel() for parameter in network.parameters())
         return machine.threads_worth(batch * math.prod(self.spec.shape), batch * parameters)
 
@@ -333,13 +338,12 @@ class Predictor:
 
 
 def _compute_outputs(
-    model: artifact.Artifact, x: np.ndarray, ood_scores: list[torch.Tensor] | None = None
+    model: artifact.Artifact, x: np.ndarray, size: int, ood_scores: list[torch.Tensor] | None = None
 ) -> np.ndarray:
-    """Return the outputs of one model, computed batch by batch; append the OOD scores to ``ood_scores`` if given."""
+    """Return the outputs of one model, computed in batches of a size; append the OOD scores to ``ood_scores``."""
     invert = model.target_scale.invert if model.target_scale is not None else None
     blocks = []
     with torch.inference_mode():
-        size = _choose_batch(model)
         for start in range(0, len(x), size):
             raw = nested.from_numpy(x[start : start + size])
             scaled = nested.to_contiguous(nested.to_single(model.scale.apply(raw)))

@@ -74,6 +74,25 @@ class Chunk:
     errors: dict[int, str] = field(default_factory=dict)
     unusable_values: Sequence[UnusableValues] = ()
 
+    def decode(self) -> Chunk:
+        """Return itself; see `EncodedChunk`."""
+        return self
+
+
+class EncodedChunk(Protocol):
+    """A chunk as it is sent to another process, which decodes it."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Return the names of the inputs."""
+
+    def decode(self) -> Chunk:
+        """Return the chunk.
+
+        Raises:
+            DataError: an input cannot be read.
+        """
+
 
 @dataclass
 class Tally:
@@ -169,3 +188,6 @@ class Source(Protocol):
             OtherColumnsError: a column is not what the beginning of the file showed; the source has learned it, and the
                 caller begins again with the first input.
         """
+
+    def encoded_chunks(self, tally: Tally) -> Iterator[EncodedChunk]:
+        """Yield the same chunks, as they are sent to other processes; see `chunks`."""

@@ -98,6 +98,8 @@ class InMemoryRows:
             ids = None if self._rows.ids is None else self._rows.ids[start : start + ROWS_PER_CHUNK]
             yield Chunk(RowNames(self._path, range(start, start + len(x))), x, ids)
 
+    encoded_chunks = chunks
+
 
 @dataclass(frozen=True)
 class ReadPlan:
@@ -179,6 +181,8 @@ class TextRows:
             ids = None if plan.id is None else _to_texts(frame[plan.id])
             yield Chunk(RowNames(self._path, range(start, end)), x, ids, unusable_values=unusable)
         _require_row_count(self._path, plan, end)
+
+    encoded_chunks = chunks
 
 
 def _plan_reading(path: Path, spec: Spec, id: str, options: ReadingOptions) -> ReadPlan:
