@@ -42,6 +42,13 @@ MODULE_NAMES = (
     "fresh.healthy_courses",
     "fresh.healthy_networks",
     "fresh.healthy_rows",
+    "recent.faulty_loops",
+    "recent.faulty_loaders",
+    "recent.faulty_rows",
+    "recent.faulty_losses",
+    "recent.faulty_networks",
+    "recent.healthy_losses",
+    "recent.healthy_networks",
 )
 MODULES = tuple(importlib.import_module(f"benchmarks.doctor.{name}") for name in MODULE_NAMES)
 __all__ = ["FAULTY", "HEALTHY", "MODULES"]
