@@ -139,3 +139,27 @@ def test_values_of_messages_are_no_english_words():
     assert words_in_values('Message("it holds {names}", names=", ".join(names) or "none")') == ["none"]
     words_of_files = {path: words_in_values(path.read_text()) for path in (ROOT / "src").rglob("*.py")}
     assert not {path.name: words for path, words in words_of_files.items() if words}
+
+
+SHOWN_BY = ("info", "warning", "announce", "announce_once", "print")
+PRINTED_AS_IN_THE_BOOK = ("d2l/training_ch6.py", "d2l/training_ch13.py", "d2l/classifiers.py", "d2l/timing.py")
+
+
+def texts_without_message(code: str) -> list[str]:
+    """Return the English words that a module shows, but not in a message."""
+    calls = [n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call) and n.args]
+    shown = [c.args[0] for c in calls if getattr(c.func, "attr", getattr(c.func, "id", "")) in SHOWN_BY]
+    formatted = [value.values for value in shown if isinstance(value, ast.JoinedStr)]
+    constants = [s for value in shown for s in literals_in(value)]
+    constants += [s for parts in formatted for part in parts for s in literals_in(part)]
+    return [s for s in constants if re.search(r"[a-z]{3,}", s.replace("yisheng", "").replace("d2l", ""))]
+
+
+def test_what_is_shown_can_be_translated():
+    assert texts_without_message('logger.info(f"{n} rows"); announce("left out: x"); print(n, "rows")') == [
+        "left out: x",
+        " rows",
+    ]
+    modules = {p.relative_to(ROOT / "src/yisheng").as_posix(): p.read_text() for p in (ROOT / "src").rglob("*.py")}
+    words = {name: texts_without_message(text) for name, text in modules.items() if name not in PRINTED_AS_IN_THE_BOOK}
+    assert not {name: texts for name, texts in words.items() if texts}

@@ -13,7 +13,7 @@ import json
 
 from yisheng.cli._arguments import Arguments
 from yisheng.cli._values import format_value
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.text_tables import format_table
 
 
@@ -56,7 +56,7 @@ def _print_schema(arguments: Arguments) -> int:
     if arguments.json:
         print(json.dumps({"out": str(out)}))
     elif not arguments.quiet:
-        print(f"The schema is in {out}")
+        print(translate(Message("The schema is in {path}", path=out)))
     return 0
 
 

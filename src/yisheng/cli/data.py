@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from yisheng.cli._arguments import Arguments
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.printable import escape_line
 from yisheng.core.text_tables import format_table
 
@@ -73,7 +73,7 @@ def _list(arguments: Arguments) -> None:
     if file_sets:
         rows = [[name, ", ".join(facts["forms"]), facts["about"]] for name, facts in file_sets.items()]
         table = format_table([["set", "forms", "what it is"], *rows])
-        print(f"\nFiles only, for `yisheng data fetch NAME`:\n\n{table}")
+        print(f"\n{translate(Message('Files only, for `yisheng data fetch NAME`:'))}\n\n{table}")
 
 
 def _info(arguments: Arguments) -> None:

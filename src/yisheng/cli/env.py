@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from yisheng.cli._arguments import Arguments
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.text_tables import format_fact, format_table
 
 
@@ -25,5 +25,6 @@ def run(arguments: Arguments) -> int:
         print(json.dumps({**machine, "advice": lines}))
         return 0
     print(format_table([[key.replace("_", " "), format_fact(value)] for key, value in machine.items()], head=False))
-    print("\n" + ("\n".join(f"- {line}" for line in lines) or "Nothing is missing."))
+    advice = [f"- {translate(line)}" for line in lines] or [translate(Message("Nothing is missing."))]
+    print("\n" + "\n".join(advice))
     return 0

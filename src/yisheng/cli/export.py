@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, join_messages, translate
 
 
 def run(arguments: Arguments) -> int:
@@ -53,14 +53,30 @@ def run(arguments: Arguments) -> int:
         }
         print(json.dumps(facts, ensure_ascii=False))
         return 0
-    batches = ", ".join(f"{value:.2g} in batches of {size}" for size, value in largest.items())
-    print(f"checked on {exported.samples}: largest difference {batches} ({allowed:.2g} allowed)")
+    batches = join_messages(
+        Message("{value} in batches of {size}", value=f"{value:.2g}", size=size) for size, value in largest.items()
+    )
+    print(
+        translate(
+            Message(
+                "checked on {samples}: largest difference {batches} ({allowed} allowed)",
+                samples=exported.samples,
+                batches=batches,
+                allowed=f"{allowed:.2g}",
+            )
+        )
+    )
     if exported.agreement.other_sizes is not None:
-        print(f"checked on images of other sizes: largest difference {exported.agreement.other_sizes:.2g}")
+        difference = f"{exported.agreement.other_sizes:.2g}"
+        print(
+            translate(
+                Message("checked on images of other sizes: largest difference {difference}", difference=difference)
+            )
+        )
     if exported.image is not None:
-        print("how to prepare an image:")
-        print("\n".join(f"  {number}. {step}" for number, step in enumerate(exported.image["steps"], 1)))
+        print(translate(Message("how to prepare an image:")))
+        print("\n".join(f"  {number}. {translate(step)}" for number, step in enumerate(exported.image["steps"], 1)))
     if exported.preparation is not None:
-        print(f"  (the same in {exported.preparation})")
+        print(f"  {translate(Message('(the same in {path})', path=exported.preparation))}")
     print(f"{exported.format}, {exported.size / 1e6:,.2f} MB:\n{exported.path}")
     return 0

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 
 from yisheng.cli._arguments import Arguments
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.paths import parse_path
 
 
@@ -39,5 +39,6 @@ def run(arguments: Arguments) -> int:
         return 0
     for name, size in pushed.files.items():
         print(f"{size / 1e6:>12,.3f} MB  {name}")
-    print(f"{pushed.address}, version {pushed.commit[:12]}:\n{pushed.url}")
+    version = Message("{address}, version {commit}:", address=pushed.address, commit=pushed.commit[:12])
+    print(f"{translate(version)}\n{pushed.url}")
     return 0

@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict
 
 from yisheng.cli._arguments import Arguments
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 
 
 def run(arguments: Arguments) -> int:
@@ -34,10 +34,10 @@ def run(arguments: Arguments) -> int:
         if arguments.json:
             print(json.dumps(asdict(server)), flush=True)
         else:
-            print(f"TensorBoard is at {server.address}", flush=True)
+            print(translate(Message("TensorBoard is at {address}", address=server.address)), flush=True)
             if server.converted:
-                logger.info(f"{server.converted} of the runs are shown from their logs")
-            logger.info("Ctrl-C ends it")
+                logger.info(Message("{count} of the runs are shown from their logs", count=server.converted))
+            logger.info(Message("Ctrl-C ends it"))
         while not caught:
             time.sleep(0.1)
     return 0

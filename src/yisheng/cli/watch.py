@@ -30,7 +30,7 @@ def run(arguments: Arguments) -> int:
     def announce(address: str) -> None:
         print(json.dumps({"address": address, "out": str(out)}) if arguments.json else address, flush=True)
         if not arguments.json:
-            logger.info("open it in a browser; Ctrl-C ends it")
+            logger.info(Message("open it in a browser; Ctrl-C ends it"))
 
     serve_live_page(out, port, announce, until_eof=until_eof)
     return 0

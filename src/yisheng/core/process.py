@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 
 from yisheng.core import machine
+from yisheng.core.messages import Message, translate
 
 SPIN_COUNT = "10000"
 """About 20 microseconds."""
@@ -163,7 +164,8 @@ def end_after_signals(seconds: float) -> None:
             pass
         caught.append(number)
         time.sleep(seconds)
-        print(f"yisheng: ended {seconds:g} seconds after {signal.Signals(number).name}", file=sys.stderr, flush=True)
+        ended = Message("ended {seconds} seconds after {name}", seconds=seconds, name=signal.Signals(number).name)
+        print(f"yisheng: {translate(ended)}", file=sys.stderr, flush=True)
         os._exit(128 + number)
 
     atexit.register(end)

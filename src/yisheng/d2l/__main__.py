@@ -20,7 +20,7 @@ from __future__ import annotations
 import sys
 
 from yisheng.core.errors import UsageError, YishengError, suggest
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.paths import parse_path
 from yisheng.core.process import prepare
 
@@ -48,7 +48,7 @@ def main(words: list[str]) -> int:
         print(f"yisheng.d2l: {error}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
-        print("yisheng.d2l: stopped", file=sys.stderr)
+        print(f"yisheng.d2l: {translate(Message('stopped'))}", file=sys.stderr)
         return 130
     return 0 if completed else 1
 

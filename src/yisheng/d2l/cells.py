@@ -137,7 +137,7 @@ def _replace_magic(line: str) -> str:
         return match[1] + (match[2] or "pass")
     if match := OTHER_MAGIC.match(line):
         if not match[2].startswith("matplotlib"):
-            announce_once(f"left out, as it needs a notebook's kernel: {line.strip()}")
+            announce_once(Message("left out, as it needs a notebook's kernel: {line}", line=line.strip()))
         return f"{match[1]}pass"
     return line
 

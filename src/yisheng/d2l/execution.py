@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from yisheng.core.errors import DataError, MissingPartError, UsageError
 from yisheng.core.files import replace_file
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.d2l.cells import CellResult, format_error, read_cells, run_cells
 from yisheng.d2l.installation import install
 from yisheng.d2l.notices import announce
 
 KERNEL_PARTS = ("nbclient", "nbformat", "ipykernel")
+SECONDS_BEFORE_PROGRESS = 2
+SECONDS_BETWEEN_LINES = 5
 
 
 def run_file(path: Path, *, out: Path | None, pandas: bool, stop_at_error: bool) -> bool:
@@ -73,13 +76,21 @@ def _run_in_process(path: Path, cells: list[str], *, pandas: bool, stop_at_error
     results = run_cells(cells, main.__dict__, stop_at_error=stop_at_error, after_cell=_show_error)
     failed = [result for result in results if result.error is not None]
     seconds = sum(result.seconds for result in results)
-    announce(f"{len(results) - len(failed)} of {len(cells)} cells ran in {seconds:.1f} s")
+    announce(
+        Message(
+            "{count} of {total} cells ran in {seconds} s",
+            count=len(results) - len(failed),
+            total=len(cells),
+            seconds=f"{seconds:.1f}",
+        )
+    )
     return not failed
 
 
 def _show_error(result: CellResult) -> None:
     if result.error is not None:
-        print(f"cell {result.number}: {format_error(result.error)}", file=sys.stderr)
+        label = translate(Message("cell {number}", number=result.number))
+        print(f"{label}: {format_error(result.error)}", file=sys.stderr)
 
 
 def _run_in_kernel(path: Path, out: Path, *, pandas: bool, stop_at_error: bool) -> bool:
@@ -97,6 +108,7 @@ def _run_in_kernel(path: Path, out: Path, *, pandas: bool, stop_at_error: bool) 
         ) from None
     setup = f"import yisheng.d2l\nyisheng.d2l.install(pandas={pandas})"
     notebook.cells.insert(0, nbformat.v4.new_code_cell(setup))
+    count = sum(cell.cell_type == "code" for cell in notebook.cells) - 1
     failed: list[int] = []
 
     def count_failure(*, cell_index: int, execute_reply: Any, **_: Any) -> None:
@@ -109,6 +121,7 @@ def _run_in_kernel(path: Path, out: Path, *, pandas: bool, stop_at_error: bool) 
         kernel_name="python3",
         allow_errors=not stop_at_error,
         resources={"metadata": {"path": str(path.absolute().parent)}},
+        on_cell_start=_CellProgress(count),
         on_cell_executed=count_failure,
     )
     problem = ""
@@ -117,16 +130,32 @@ def _run_in_kernel(path: Path, out: Path, *, pandas: bool, stop_at_error: bool) 
     except CellExecutionError as error:
         problem = str(error)
     except DeadKernelError:
-        problem = "the kernel died, perhaps because there was not enough memory"
+        problem = translate(Message("the kernel died, perhaps because there was not enough memory"))
     with replace_file(out) as temporary:
         temporary.write_text(nbformat.writes(notebook), encoding="utf-8")
     if problem:
         print(problem, file=sys.stderr)
-    count = sum(cell.cell_type == "code" for cell in notebook.cells) - 1
     if failed:
-        announce(f"{len(failed)} of {count} cells failed")
+        announce(Message("{failures} of {count} cells failed", failures=len(failed), count=count))
     print(out)
     return not failed and not problem
+
+
+class _CellProgress:
+    """Says which cell begins, at intervals."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._number = 0  # of the cell that begins; the first one installs the names
+        self._next_line_at = time.monotonic() + SECONDS_BEFORE_PROGRESS
+
+    def __call__(self, *, cell: Any, **_: Any) -> None:
+        if cell.cell_type != "code":
+            return
+        if self._number and time.monotonic() >= self._next_line_at:
+            self._next_line_at = time.monotonic() + SECONDS_BETWEEN_LINES
+            announce(Message("cell {number} of {total}", number=self._number, total=self._total))
+        self._number += 1
 
 
 def _find_new_name(path: Path) -> Path:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from yisheng.core.errors import YishengError
 from yisheng.core.files import explain_write_error, replace_file
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.d2l.notices import announce, announce_once
 
@@ -53,7 +54,7 @@ def save(figure: Figure, kind: str) -> None:
     try:
         if figure not in _files:
             path = _reserve_file(kind)
-            announce(f"figure: {path}")
+            announce(Message("figure: {path}", path=path))
         else:
             path, _ = _files[figure]
         with replace_file(path, sync=False) as temporary:
@@ -61,7 +62,11 @@ def save(figure: Figure, kind: str) -> None:
         _files[figure] = path, time.monotonic()
     except YishengError as error:  # a figure that cannot be written must not stop a training
         announce_once(
-            f"figures are not saved: {error.problem}; set {FOLDER_VARIABLE} to a folder that can be written to"
+            Message(
+                "figures are not saved: {problem}; set {variable} to a folder that can be written to",
+                problem=error.problem,
+                variable=FOLDER_VARIABLE,
+            )
         )
 
 

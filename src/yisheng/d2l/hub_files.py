@@ -159,7 +159,7 @@ def _keep_old(target: Path) -> None:
         number += 1
         old = target.with_name(f"{target.name}.old{number}")
     target.rename(old)
-    announce(f"{target} had other content than published; it is kept as {old}")
+    announce(Message("{target} had other content than published; it is kept as {old}", target=target, old=old))
 
 
 def _extract_next_to(archive: Path) -> None:

@@ -83,8 +83,9 @@ def _install_book() -> None:
     book.__dict__.update(torch=names, __version__="2.0.0+yisheng", __getattr__=_refuse_other_framework)
     _register("d2l", book)
     _register("d2l.torch", names)
-    note = "; your installed package d2l is hidden until yisheng.d2l.uninstall()" if is_shadowed else ""
-    announce(f"`from d2l import torch as d2l` now imports yisheng.d2l{note}")
+    announce(Message("`from d2l import torch as d2l` now imports yisheng.d2l"))
+    if is_shadowed:
+        announce(Message("your installed package d2l is hidden until yisheng.d2l.uninstall()"))
 
 
 def _refuse_other_framework(name: str) -> object:
@@ -103,7 +104,10 @@ def _install_vision() -> None:
     for name, module in VISION_MODULES.items():
         _register(name, importlib.import_module(module))
     announce(
-        f"`import torchvision` now imports Yisheng's stand-in (transforms, datasets, ResNets): torchvision {reason}"
+        Message(
+            "`import torchvision` now imports Yisheng's stand-in (transforms, datasets, ResNets): {reason}",
+            reason=reason,
+        )
     )
 
 
@@ -112,14 +116,15 @@ def _find_vision_problem() -> str | None:
     if "torchvision" in sys.modules:
         return None
     if importlib.util.find_spec("torchvision") is None:
-        return "is not installed"
+        return Message("torchvision is not installed")
     present = set(sys.modules)
     try:
         importlib.import_module("torchvision")
     except Exception as error:  # a build for another torch raises RuntimeError
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision" and name not in present]:
             del sys.modules[name]
-        return f"is broken ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'})"
+        problem = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        return Message("torchvision is broken ({problem})", problem=problem)
     return None
 
 

@@ -58,7 +58,15 @@ def limit_rows(count: int, limit: int, name: str) -> int:
     """
     if not is_fast() or count <= limit:
         return count
-    announce_once(f"{FAST_VARIABLE}=1: {name} has the first {limit:,} of {count:,} rows only")
+    announce_once(
+        Message(
+            "{variable}=1: {name} has the first {limit} of {count} rows only",
+            variable=FAST_VARIABLE,
+            name=name,
+            limit=f"{limit:,}",
+            count=f"{count:,}",
+        )
+    )
     return limit
 
 
@@ -66,5 +74,12 @@ def limit_epochs(epochs: int) -> int:
     """Return how many epochs to train: all, or a few in fast mode, which is announced."""
     if not is_fast() or epochs <= FAST_EPOCHS:
         return epochs
-    announce_once(f"{FAST_VARIABLE}=1: training {FAST_EPOCHS} epochs instead of {epochs}")
+    announce_once(
+        Message(
+            "{variable}=1: training {count} epochs instead of {epochs}",
+            variable=FAST_VARIABLE,
+            count=FAST_EPOCHS,
+            epochs=epochs,
+        )
+    )
     return FAST_EPOCHS

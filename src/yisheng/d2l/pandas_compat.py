@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.messages import Message, join_messages
 from yisheng.d2l.notices import announce
 
 STATISTICS = ("mean", "std", "var", "median", "sem", "skew", "kurt")
@@ -47,17 +48,23 @@ def compat() -> None:
     import pandas as pd
 
     changes = [
-        "read_csv reads None as text",
-        "get_dummies returns 0 and 1",
-        f"{', '.join(STATISTICS)} of a DataFrame leave text out",
+        Message("read_csv reads None as text"),
+        Message("get_dummies returns 0 and 1"),
+        Message("{names} of a DataFrame leave text out", names=", ".join(STATISTICS)),
     ]
     if _set_text_option(False):
-        changes.insert(0, "columns of text have the type object")
+        changes.insert(0, Message("columns of text have the type object"))
     _replace(pd, "read_csv", _with_none_as_text(pd.read_csv))
     _replace(pd, "get_dummies", _with_numbers(pd.get_dummies))
     for name in STATISTICS:
         _replace(pd.DataFrame, name, _without_text(getattr(pd.DataFrame, name)))
-    announce(f"pandas {pd.__version__} as the book expects it: {'; '.join(changes)}")
+    announce(
+        Message(
+            "pandas {version} as the book expects it: {changes}",
+            version=pd.__version__,
+            changes=join_messages(changes),
+        )
+    )
 
 
 def restore_pandas() -> None:
@@ -116,7 +123,10 @@ def _without_text(statistic: Callable[..., Any]) -> Callable[..., Any]:
                 frame.select_dtypes(["number", "bool", "datetime", "datetimetz", "timedelta"]).columns
             )
             if len(text):
-                announce(f"{statistic.__name__}: left out {', '.join(map(str, text))}, which are not numbers")
+                names = ", ".join(map(str, text))
+                announce(
+                    Message("{statistic}: not numbers, left out: {names}", statistic=statistic.__name__, names=names)
+                )
                 frame = frame.drop(columns=text)
         return statistic(frame, *args, **kwargs)
 

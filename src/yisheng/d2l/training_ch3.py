@@ -50,8 +50,10 @@ def train_epoch_ch3(net: Network, train_iter: Iterable[Any], loss: Loss, updater
         else:
             if values.ndim == 0 and getattr(loss, "reduction", "mean") == "mean":
                 announce_once(
-                    "the loss returns one number for a batch; if that is the mean, the updater must not divide by the "
-                    'batch size again: use reduction="none"'
+                    Message(
+                        "the loss returns one number for a batch; if that is the mean, the updater must not divide "
+                        'by the batch size again: use reduction="none"'
+                    )
                 )
             values.sum().backward()
             updater(X.shape[0])

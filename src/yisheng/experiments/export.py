@@ -154,7 +154,12 @@ def _choose_samples(run: RunFolder, predictor: Predictor, data: Dataset | None) 
         split = split_dataset(config, data)
     except YishengError as error:
         inputs = draw_example_inputs(spec, predictor.artifacts[0].scale, MAX_ROWS)
-        return f"{MAX_ROWS} random inputs in the range of the training (its data is missing: {error.problem})", inputs
+        description = Message(
+            "{count} random inputs in the range of the training (its data is missing: {problem})",
+            count=MAX_ROWS,
+            problem=error.problem,
+        )
+        return description, inputs
     if data.spec.shape != spec.shape:
         raise UsageError(
             Message(
@@ -165,7 +170,11 @@ def _choose_samples(run: RunFolder, predictor: Predictor, data: Dataset | None) 
             ),
             Message("give the data of the training"),
         )
-    parts = {"test": split.test, "validation": split.validation, "training": split.train}
-    part = next(name for name, rows in parts.items() if len(rows))
-    rows = parts[part][:MAX_ROWS]
-    return f"{len(rows)} {part} rows", np.ascontiguousarray(data.x[np.sort(rows)])
+    parts = (
+        (Message("test"), split.test),
+        (Message("validation"), split.validation),
+        (Message("training"), split.train),
+    )
+    part, rows = next((part, rows[:MAX_ROWS]) for part, rows in parts if len(rows))
+    description = Message("{count} {part} rows", count=len(rows), part=part)
+    return description, np.ascontiguousarray(data.x[np.sort(rows)])

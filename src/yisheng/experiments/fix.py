@@ -186,7 +186,8 @@ class _Fixer:
             UsageError: its settings do not fit together.
         """
         change = format_settings(remedy.change)
-        logger.info(f"fix: {remedy.finding.check}: {format_settings(remedy.previous)} -> {change}")
+        previous, check = format_settings(remedy.previous), remedy.finding.check
+        logger.info(Message("fix: {check}: {previous} -> {change}", check=check, previous=previous, change=change))
         attempt = self._train(remedy.config, metric)
         rounds.append(_compare(current, attempt, remedy, metric))
         logger.info(_describe_round(rounds[-1], metric))
@@ -296,9 +297,17 @@ def _compare_ends(previous: Attempt, attempt: Attempt) -> Outcome:
 def _describe_round(completed: Round, metric: registry.Entry) -> str:
     """Return a round in one line."""
     previous_score, new_score = (
-        "broke off" if run.score is None else format_number(run.score.value)
+        Message("broke off") if run.score is None else format_number(run.score.value)
         for run in (completed.run_before, completed.run_after)
     )
-    difference = f" ({score_difference(completed)})" if completed.difference else ""
+    change = Message(
+        "fix: validation {score} {previous} -> {current}",
+        score=score_name(metric.key),
+        previous=previous_score,
+        current=new_score,
+    )
     verdict = VERDICTS[completed.outcome]
-    return f"fix: validation {score_name(metric.key)} {previous_score} -> {new_score}{difference}: {verdict}"
+    if not completed.difference:
+        return Message("{change}: {verdict}", change=change, verdict=verdict)
+    difference = score_difference(completed)
+    return Message("{change} ({difference}): {verdict}", change=change, difference=difference, verdict=verdict)

@@ -65,8 +65,8 @@ def serve(
 
         def announce(address: str) -> None:
             page = f"{address}/" + (f"?token={quote(token, safe='')}" if token else "")
-            logger.info(f"serving {folder} at {page}")
-            logger.info("press Ctrl-C to stop")
+            logger.info(Message("serving {folder} at {address}", folder=folder, address=page))
+            logger.info(Message("press Ctrl-C to stop"))
             ready(page)
 
         with collect_signals(with_server=True) as caught:

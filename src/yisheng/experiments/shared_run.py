@@ -124,7 +124,10 @@ def follow(assembly: Assembly, peers: Peers, folder: Path, threads: int) -> None
     config = assembly.config
     with _log_to(folder / f"rank-{peers.rank}.log"), machine.use_threads(threads), collect_signals() as caught:
         peers.caught = caught
-        logger.info(f"process {peers.rank}: {describe_sharing(config.shards, peers.size)}, {threads} threads")
+        sharing = describe_sharing(config.shards, peers.size)
+        logger.info(
+            Message("process {rank}: {sharing}, {threads} threads", rank=peers.rank, sharing=sharing, threads=threads)
+        )
         for _ in fit_assembly(assembly, make_scorer, choose_best=config.fold is None):
             if peers.stop_signal is not None:
                 name = signal.Signals(peers.stop_signal).name

@@ -82,8 +82,11 @@ def save_own_network(
     program = export_program(model, x, features=[source for source in sources if source.kind != "image"])
     if isinstance(program, str):
         logger.info(
-            f"the network cannot be saved without its code: {program}; predicting from the shell will need "
-            f"{describe_remedy(choice.name)}"
+            Message(
+                "the network cannot be saved without its code: {reason}; predicting from the shell will need {remedy}",
+                reason=program,
+                remedy=describe_remedy(choice.name),
+            )
         )
     return OwnNetwork(hash_source(choice.component), output, program)
 
@@ -104,7 +107,8 @@ def describe_remedy(reference: str) -> str:
     """
     if not reference.startswith(f"{IN_MEMORY}:"):
         return f"model={reference}"
-    return f"the network in Python: yisheng.load(run, model={reference.removeprefix(f'{IN_MEMORY}:')})"
+    name = reference.removeprefix(f"{IN_MEMORY}:")
+    return Message("the network in Python: yisheng.load(run, model={name})", name=name)
 
 
 def read_own_program(folder: Path, network: Mapping[str, Any]) -> Program | None:
@@ -207,7 +211,7 @@ def _find_mismatch(state: Mapping[str, torch.Tensor], weights: Mapping[str, torc
 def _report_changed_code(name: str, component: Any, network: Mapping[str, Any]) -> None:
     saved, present = network["own"]["sha256"], hash_source(component)
     if saved is not None and present is not None and saved != present:
-        logger.info(f"note: the code of {name} changed since the training; its weights still fit")
+        logger.info(Message("note: the code of {name} changed since the training; its weights still fit", name=name))
 
 
 @contextlib.contextmanager

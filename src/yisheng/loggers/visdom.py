@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.types import Event
 from yisheng.loggers.background import BackgroundCalls
 from yisheng.loggers.points import pass_points
@@ -118,7 +119,13 @@ class _Sender:
             self._sent_changes = changes
         except (OSError, ValueError, http.client.HTTPException) as error:
             if not self._has_warned:
-                logger.info(f"Visdom at {self._address} does not respond ({error}); training continues")
+                logger.info(
+                    Message(
+                        "Visdom at {address} does not respond ({error}); training continues",
+                        address=self._address,
+                        error=error,
+                    )
+                )
             self._has_warned = True
 
     def _send_window(self, window: str, traces: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from yisheng.core.logging import logger, progress_stream
+from yisheng.core.messages import Message, translate
 
 QUIET_SECONDS, LOG_INTERVAL_SECONDS = 2.0, 10.0
 """Seconds during which nothing is shown, and between two lines in a log."""
@@ -30,7 +31,9 @@ class RowProgress:
         if stream is not None and stream.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(desc=name, total=total, unit=" rows", delay=QUIET_SECONDS, leave=False, file=stream)
+            self._bar = tqdm(
+                desc=translate(name), total=total, unit=" rows", delay=QUIET_SECONDS, leave=False, file=stream
+            )
 
     def update(self, count: int) -> None:
         """Add ``count`` rows."""
@@ -39,14 +42,20 @@ class RowProgress:
             self._bar.update(count)
         elif self._shows_lines and time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + LOG_INTERVAL_SECONDS
-            logger.info(f"{self._name}: {self._count:,}{self._describe_rest()}")
+            logger.info(self._describe())
 
-    def _describe_rest(self) -> str:
+    def _describe(self) -> Message:
         if self._total is None:
-            return " rows"
+            return Message("{name}: {count} rows", name=self._name, count=f"{self._count:,}")
         elapsed = time.monotonic() - self._start
         seconds = elapsed * (self._total - self._count) / max(1, self._count)
-        return f" of {self._total:,} rows, {seconds:.0f} s left"
+        return Message(
+            "{name}: {count} of {total} rows, {seconds} s left",
+            name=self._name,
+            count=f"{self._count:,}",
+            total=f"{self._total:,}",
+            seconds=f"{seconds:.0f}",
+        )
 
     def __enter__(self) -> RowProgress:
         return self

@@ -90,7 +90,7 @@ def gather(batches: Any, name: str, total: int | None) -> RawBatch:
     blocks: dict[Any, GrowingBlock] = {}
     form: Arrays | None = None
     count = 0
-    with RowProgress(f"reading {name}", total) as progress:
+    with RowProgress(Message("reading {name}", name=name), total) as progress:
         for batch in batches:
             form = batch.x if form is None else form
             for key, array in _list_columns(batch):

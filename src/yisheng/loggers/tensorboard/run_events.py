@@ -13,6 +13,7 @@ import torch
 
 from yisheng.core import nested
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import EpochEnd, Event, StepEnd
 from yisheng.loggers.image_grid import draw_batch_grid
@@ -113,7 +114,8 @@ def _add_graph(board: EventFile, assembly: Assembly, event: StepEnd) -> None:
         board.graph(trace_graph(assembly.state.model, nested.take(event.batch.x, slice(2))))
     except Exception as error:  # some networks cannot be traced; their training continues without a graph
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_NOTE_LENGTH]
-        logger.info(f"TensorBoard shows no graph of {assembly.config.model.name}: {reason}")
+        name = assembly.config.model.name
+        logger.info(Message("TensorBoard shows no graph of {name}: {reason}", name=name, reason=reason))
 
 
 class _Histograms:
