@@ -121,6 +121,11 @@ class Config(BaseModel):
     head_lr: Positive | None = Field(
         None, description="with weights=: learning rate of the head, as a multiple of lr (default 10)"
     )
+    feature_cache: Auto | Literal["off"] | Annotated[int, Field(ge=1, le=1000)] = Field(
+        AUTO,
+        description="with finetune=head: compute the frozen layers in every epoch (off), or once for this number of "
+        "augmented versions of each image (auto: 1 without augment=, else off)",
+    )
     init: Choice = Field(Choice(name="default"), description="initial weights of all linear and convolution layers")
     init_linear: Choice | None = Field(
         None, description="initial weights of linear layers, where they differ from init"
@@ -249,6 +254,9 @@ class Config(BaseModel):
         changes: dict[str, Any] = self._resolve_choices(spec, auto)
         if self.weights is not None:
             changes |= {"finetune": self.finetune or "all", "head_lr": self.head_lr or 10.0}
+        if self.feature_cache == AUTO:
+            is_fixed = changes.get("finetune") == "head" and not changes.get("augment", self.augment)
+            changes["feature_cache"] = 1 if is_fixed else "off"
         loss = changes.get("loss", self.loss)
         changes |= {"batch": self._resolve_batch(rows), "score": self._resolve_score(spec, loss)}
         changes["epochs"] = self._resolve_epochs(rows, changes["batch"])

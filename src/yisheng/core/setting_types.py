@@ -157,6 +157,9 @@ if TYPE_CHECKING:
         """With weights=: train all layers (default), the head, or from the head on gradually more."""
         head_lr: float | None
         """With weights=: learning rate of the head, as a multiple of lr (default 10)."""
+        feature_cache: int | Literal["auto", "off"]
+        """With finetune=head: compute the frozen layers in every epoch (off), or once for this number of augmented
+        versions of each image (auto: 1 without augment=, else off)."""
         init: Init
         """Initial weights of all linear and convolution layers."""
         init_linear: Init | None
@@ -594,6 +597,7 @@ if TYPE_CHECKING:
         weights: str | Path | None
         finetune: Varied[Literal["all", "head", "gradual"] | None]
         head_lr: Varied[float | None]
+        feature_cache: Varied[int | Literal["auto", "off"]]
         init: Varied[Init]
         init_linear: Varied[Init | None]
         init_conv: Varied[Init | None]
@@ -817,6 +821,7 @@ COMMON_SETTINGS: Final = (
     "weights",
     "finetune",
     "head_lr",
+    "feature_cache",
     "init",
     "init_linear",
     "init_conv",
@@ -988,6 +993,7 @@ if TYPE_CHECKING:
         weights: Any = ...,
         finetune: Any = ...,
         head_lr: Any = ...,
+        feature_cache: Any = ...,
         init: Any = ...,
         init_linear: Any = ...,
         init_conv: Any = ...,
@@ -1163,6 +1169,7 @@ SETTINGS: Final = (
     "weights",
     "finetune",
     "head_lr",
+    "feature_cache",
     "init",
     "init_linear",
     "init_conv",
@@ -1338,6 +1345,7 @@ if TYPE_CHECKING:
         weights: Any = ...,
         finetune: Any = ...,
         head_lr: Any = ...,
+        feature_cache: Any = ...,
         init: Any = ...,
         init_linear: Any = ...,
         init_conv: Any = ...,
@@ -1517,6 +1525,7 @@ SEARCH_SETTINGS: Final = (
     "weights",
     "finetune",
     "head_lr",
+    "feature_cache",
     "init",
     "init_linear",
     "init_conv",
@@ -1690,6 +1699,7 @@ if TYPE_CHECKING:
         weights: Any = ...,
         finetune: Any = ...,
         head_lr: Any = ...,
+        feature_cache: Any = ...,
         init: Any = ...,
         init_linear: Any = ...,
         init_conv: Any = ...,

@@ -207,6 +207,11 @@ def _require_consistent(plain: Mapping[str, Any]) -> None:
                 Message("{name}={plain} needs pretrained weights", name=name, plain=plain[name]),
                 Message("use weights=FILE or weights=NAME"),
             )
+    if plain.get("feature_cache", AUTO) not in (AUTO, "off") and plain.get("finetune") != "head":
+        raise UsageError(
+            Message("feature_cache={plain} is for frozen layers", plain=plain["feature_cache"]),
+            Message("use finetune=head too, or leave it out"),
+        )
     if plain.get("budget") is not None:
         for name in ("epochs", "folds", "scratch"):
             if plain.get(name) not in (None, AUTO, False):

@@ -86,14 +86,43 @@ class Batches:
         if self.stream is not None:
             yield from self._read_stream(self.stream, epoch, start)
             return
-        rows = self._shuffled_rows(epoch)
+        rows = self.shuffle_rows(epoch)
         for number in self._prefetched(range(start, len(self)), rows):
-            yield self._gather(rows[self._bounds(number)], epoch, number)
+            yield self._gather(rows[self.bounds(number)], epoch, number)
+
+    def take(self, rows: torch.Tensor, epoch: int) -> Batch:
+        """Return some rows as an epoch has them: with the augmentations of their batches in it.
+
+        Args:
+            rows: row numbers of the part ``(B,)``.
+            epoch: from 0.
+        """
+        rows = rows.to(self.rows.device)
+        if not self.augment:
+            return self._gather(rows)
+        order = self.shuffle_rows(epoch)
+        sorted_rows, positions = order.sort()
+        positions = positions[torch.searchsorted(sorted_rows, rows)]
+        numbers = (positions // self.size).clamp_max(len(self) - 1)
+        parts: list[Batch] = []
+        places: list[torch.Tensor] = []
+        for number in numbers.unique().tolist():
+            selected = (numbers == number).nonzero()[:, 0]
+            batch = self._gather(order[self.bounds(number)], epoch, number)
+            inside = (positions[selected] - number * self.size).to(batch.index.device)
+            weight = None if batch.weight is None else batch.weight[inside]
+            parts.append(Batch(nested.take(batch.x, inside), batch.y[inside], batch.index[inside], weight))
+            places.append(selected.to(batch.index.device))
+        back = torch.cat(places).argsort()
+        x = nested.take(nested.concatenate([part.x for part in parts]), back)
+        y, index = (torch.cat([getattr(part, name) for part in parts])[back] for name in ("y", "index"))
+        weights = [part.weight for part in parts if part.weight is not None]
+        return Batch(x, y, index, torch.cat(weights)[back] if weights else None)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield all batches in the order of the rows, for evaluation."""
         for number in self._prefetched(range(len(self) if len(self.rows) else 0), self.rows):
-            yield self._gather(self.rows[self._bounds(number)])
+            yield self._gather(self.rows[self.bounds(number)])
 
     def _prefetched(self, numbers: range, rows: torch.Tensor) -> Iterator[int]:
         """Yield the same batch numbers, and announce each batch's rows to the prefetcher one batch earlier."""
@@ -104,23 +133,25 @@ class Batches:
             for number in numbers:
                 for upcoming in (number, number + 1) if number == numbers.start else (number + 1,):
                     if upcoming < numbers.stop:
-                        self.prefetcher(rows[self._bounds(upcoming)])
+                        self.prefetcher(rows[self.bounds(upcoming)])
                 yield number
         finally:
             self.prefetcher.finish()
 
-    def _bounds(self, number: int) -> slice:
+    def bounds(self, number: int) -> slice:
+        """Return where the rows of a batch are in the order of an epoch."""
         is_last = number == len(self) - 1
         return slice(number * self.size, self.rows.shape[0] if is_last else (number + 1) * self.size)
 
-    def _shuffled_rows(self, epoch: int) -> torch.Tensor:
+    def shuffle_rows(self, epoch: int) -> torch.Tensor:
+        """Return the row numbers in the order of an epoch."""
         order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
         return self.rows[order.to(self.rows.device)]
 
     def _read_stream(self, stream: RowStream, epoch: int, start: int) -> Iterator[Batch]:
         """Yield the batches of an epoch whose rows are read again."""
-        rows = self.rows if stream.keeps_order else self._shuffled_rows(epoch)
-        batches = [rows[self._bounds(number)] for number in range(len(self))]
+        rows = self.rows if stream.keeps_order else self.shuffle_rows(epoch)
+        batches = [rows[self.bounds(number)] for number in range(len(self))]
         blocks = stream.read([batch.cpu().numpy() for batch in batches], seed=self.seed, epoch=epoch, start=start)
         for number, (block, y, weight) in enumerate(blocks, start):
             if self.target_scale is not None:

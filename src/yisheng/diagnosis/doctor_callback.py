@@ -88,12 +88,13 @@ class DoctorCallback:
         try:
             with recorder:
                 self._state.observe_loss = recorder.observe_loss
+                self._state.is_recorded = recorder.is_recording
                 yield
         except StoppedError:  # the run can be resumed from its last step
             files.write_file(self._recorder_path, saved_state.dump(recorder))
             raise
         finally:
-            self._state.observe_loss = None
+            self._state.observe_loss = self._state.is_recorded = None
 
     def save_progress(self) -> None:
         """Write the findings so far, and the state of the recorder for a resumed run, if there are new records."""

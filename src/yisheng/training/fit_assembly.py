@@ -14,6 +14,7 @@ from yisheng.core.types import Event
 from yisheng.data.batches import Batches
 from yisheng.models.ensemble import Ensemble
 from yisheng.training import callbacks
+from yisheng.training.cached_features import cache_frozen_layers
 from yisheng.training.loop import Scorer, fit
 from yisheng.training.portfolio.step import make_portfolio_step
 from yisheng.training.setup import Assembly
@@ -47,7 +48,7 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
     )
     if config.epochs == 0:
         return _score_untrained(assembly, scorer)
-    step, train = assembly.step, assembly.train
+    train, step, scorer = cache_frozen_layers(assembly, scorer)
     if isinstance(state.model, Ensemble):
         train = _take_evenly(train)
         step = make_portfolio_step(assembly, functools.partial(fit_assembly, make_scorer=make_scorer))

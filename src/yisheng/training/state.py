@@ -46,6 +46,8 @@ class State:
         seconds: time spent training before this process.
         observe_loss: called with the mean loss of each (micro-)batch right before its backward pass; it must not change
             it. The doctor's recorder is set here; it is not saved.
+        is_recorded: returns whether the layers are recorded in the present step, so that all of them must compute; it
+            is set together with ``observe_loss``.
         log_bytes: length of ``events.jsonl`` that belongs to this state.
     """
 
@@ -60,6 +62,7 @@ class State:
     seconds: float = 0.0
     log_bytes: int = 0
     observe_loss: Callable[[torch.Tensor], None] | None = None
+    is_recorded: Callable[[], bool] | None = None
 
     def advance(self, loss: torch.Tensor, samples: int) -> None:
         """Count one update of ``samples`` samples with this mean loss, without reading the loss from its device."""

@@ -167,6 +167,10 @@ class Recorder:
         """Return the unfinished record of the present step, or None if the step is not recorded."""
         return self.step_observer.read_record()
 
+    def is_recording(self) -> bool:
+        """Return whether the layers are recorded in the present step."""
+        return self.step_observer.record is not None
+
     def observe_loss(self, loss: torch.Tensor) -> None:
         """Note a loss of our own loop, right before its backward pass.
 
