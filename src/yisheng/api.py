@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 from yisheng.core.components import separate_components, supply_components
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger, show_on_stderr
-from yisheng.core.paths import parse_out_path, parse_path
+from yisheng.core.messages import Message
+from yisheng.core.paths import parse_out_path, parse_path, parse_run_path, parse_runs_path
+from yisheng.core.remote.sessions import publish_at_end
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.setting_types import (
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 
 @isolated_generators()
+@publish_at_end()
 def train(
     *,
     config: str | Path | None = None,
@@ -101,7 +104,7 @@ def train(
 
     with show_on_stderr(quiet=quiet):
         dataset, keywords = _separate_dataset(config, data, gather_settings(**settings))
-    folder = parse_out_path(out)
+    folder = parse_runs_path(out)
     merged = merge_settings(_collect_settings(config, keywords)).config
     is_watched = merged.watch and is_first_process()
     page = watch.watch_training(folder) if is_watched else contextlib.nullcontext()
@@ -151,6 +154,7 @@ def fit(
 
 
 @isolated_generators()
+@publish_at_end()
 def tune(
     *,
     config: str | Path | None = None,
@@ -204,7 +208,7 @@ def tune(
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise UsageError(f"search must be a name, got {name!r}", 'write search="random"')
-    folder = parse_out_path(out)
+    folder = parse_runs_path(out)
     plain, components = separate_components(_collect_settings(config, keywords))
     networks = components.get("model", ())
     with supply_components(**components):
@@ -224,6 +228,7 @@ def tune(
 
 
 @isolated_generators()
+@publish_at_end()
 def lr_find(
     *,
     config: str | Path | None = None,
@@ -263,7 +268,7 @@ def lr_find(
     with show_on_stderr(quiet=quiet):
         dataset, keywords = _separate_dataset(config, data, gather_common_settings(**settings))
     merged = merge_settings(_collect_settings(config, keywords)).config
-    folder = parse_out_path(out)
+    folder = parse_runs_path(out)
     with show_on_stderr(quiet=quiet):
         return find_lr(merged, data=dataset, out=folder, low=low, high=high, steps=steps, seeds=seeds)
 
@@ -341,6 +346,7 @@ def push(path: str | Path, address: str, *, private: bool = False, message: str 
 
 
 @isolated_generators()
+@publish_at_end()
 def export(
     path: str | Path,
     *,
@@ -384,6 +390,7 @@ def export(
 
 
 @isolated_generators()
+@publish_at_end()
 def evaluate(
     run: str | Path | TrainedRun | nn.Module | Callable[..., Any],
     data: Any = None,
@@ -430,6 +437,7 @@ def evaluate(
 
 
 @isolated_generators()
+@publish_at_end()
 def report(path: str | Path) -> Path:
     """Write the ``report.html`` of a run, a cross-validation or a search again; return its path.
 
@@ -444,7 +452,7 @@ def report(path: str | Path) -> Path:
     >>> report(run.path).name
     'report.html'
     """
-    folder = parse_path(path, "path")
+    folder = parse_run_path(path, "path", writes=True)
     return SearchResult(folder).report() if RunFolder(folder).is_search else TrainedRun(folder).report()
 
 
@@ -484,6 +492,7 @@ def diagnose(
 
 
 @isolated_generators()
+@publish_at_end()
 def resume(
     path: str | Path,
     *,
@@ -533,7 +542,7 @@ def resume(
 
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
         raise UsageError(f"epochs must be a whole number, got {epochs!r}", "give epochs=20")
-    folder = parse_path(path, "path")
+    folder = parse_run_path(path, "path", writes=True)
     with supply_components(**gather_components(**components)), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
         dataset = load_again(folder, data, validation=validation, test=test, **(options or {}))
         dispatch.resume(
@@ -684,7 +693,9 @@ def _copy_weights_back(folder: Path, network: Any) -> None:
         weights = read_weights(RunFolder(folder).file(RunFolder.WEIGHTS))
         without_place = network.load_state_dict(weights, strict=False).unexpected_keys
         if without_place:  # layers that the network creates in its first forward pass
-            logger.info(f"the given network has no {', '.join(without_place)}; use run.model, which has")
+            logger.info(
+                Message("the given network has no {names}; use run.model, which has", names=", ".join(without_place))
+            )
 
 
 def _separate_dataset(

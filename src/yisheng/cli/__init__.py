@@ -204,6 +204,7 @@ def _run(argv: list[str]) -> int:
     from yisheng.core.launch import require_one_process
     from yisheng.core.logging import show_on_stderr
     from yisheng.core.process import prepare
+    from yisheng.core.remote.sessions import publish_at_end
 
     command = argv[0]
     if command not in list_commands():
@@ -220,7 +221,7 @@ def _run(argv: list[str]) -> int:
         return 0
     if command not in SHARED_COMMANDS:
         require_one_process(f"yisheng {command}")
-    with show_on_stderr(quiet=arguments.quiet):
+    with show_on_stderr(quiet=arguments.quiet), publish_at_end():
         code: int = module.run(arguments)
     return code
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
-from yisheng.core.paths import parse_out_path, parse_path
+from yisheng.core.paths import parse_out_path, parse_path, parse_run_path, parse_runs_path
 
 FLAGS = {"json", "quiet", "help", "version", "yes"}
 """Keys that may be written without a value: ``--json``."""
@@ -113,6 +113,15 @@ class Arguments:
             return None
         return parse_out_path(value) if key == "out" else parse_path(value, key)
 
+    def runs_path(self) -> Path:
+        """Remove ``out``, the folder for new runs; return it, or ``runs`` if it was not given.
+
+        Raises:
+            UsageError: no folder can have this path, or the address is that of a run.
+            DataError: the store of the address cannot be read.
+        """
+        return parse_runs_path(self.settings.pop("out", "runs"))
+
     def flag(self, key: str, *, default: bool = False) -> bool:
         """Remove a yes/no setting; return its value.
 
@@ -208,7 +217,7 @@ class Arguments:
         """
         return [parse_path(word, label) for word in self.inputs]
 
-    def run_folder(self, keys: Collection[str] = ()) -> Path:
+    def run_folder(self, keys: Collection[str] = (), *, writes: bool = False) -> Path:
         """Return the only input, a run folder, after all settings have been taken.
 
         Args:
@@ -219,4 +228,4 @@ class Arguments:
         """
         self.require_inputs(1, 1, Message("one run folder"))
         self.require_no_more(*keys)
-        return parse_path(self.inputs[0], "the run folder")
+        return parse_run_path(self.inputs[0], writes=writes)

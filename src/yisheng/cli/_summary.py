@@ -11,6 +11,7 @@ from yisheng.cli._arguments import Arguments
 from yisheng.cli._values import format_value
 from yisheng.core import files
 from yisheng.core.messages import Message, translate
+from yisheng.core.remote.sessions import name_address
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.stored_messages import restore_messages
 from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
@@ -34,12 +35,12 @@ def print_summary(folder: Path, arguments: Arguments) -> None:
         summarize = _summarize_cross_validation
     results, text = summarize(run)
     if arguments.json:
-        print(json.dumps({"run": str(folder), **results}))
+        print(json.dumps({"run": name_address(folder), **results}))
         return
     if not arguments.quiet:
         report = translate(Message("report: {path}", path=folder / RunFolder.REPORT))
         print(f"\n{text}\n{report}")
-    print(folder)
+    print(name_address(folder))
 
 
 def _summarize_run(run: RunFolder) -> tuple[dict[str, Any], str]:

@@ -130,7 +130,7 @@ def _verify(arguments: Arguments) -> int:
     arguments.require_no_more()
     all_good, statuses = verify_files(arguments.inputs[0] if arguments.inputs else None)
     rows = [["set", "file", "state"], *([status.set, status.file, status.state] for status in statuses)]
-    lines = [format_table(rows) if statuses else "There are no files in the cache."]
+    lines = [format_table(rows) if statuses else translate(Message("There are no files in the cache."))]
     lines += [f"\n{status.set}/{status.file}: {status.detail}" for status in statuses if status.detail]
     _print(arguments, {"good": all_good, "checked": [describe_status(status) for status in statuses]}, lines)
     return 0 if all_good else 3

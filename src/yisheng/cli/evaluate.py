@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
 from yisheng.core.messages import Message, translate
+from yisheng.core.paths import parse_run_path
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
 from yisheng.core.types import Score
@@ -45,7 +46,7 @@ def run(arguments: Arguments) -> int:
     components, groups = {key: arguments.take(key) for key in OWN_KEYS}, arguments.take("groups")
     if data is None:
         require_data(arguments)
-        folder = arguments.run_folder({"data", "groups", *KEYS, *OWN_KEYS})
+        folder = arguments.run_folder({"data", "groups", *KEYS, *OWN_KEYS}, writes=True)
 
     from yisheng.core.components import supply_components
     from yisheng.experiments.dispatch import evaluate
@@ -77,7 +78,7 @@ def require_data(arguments: Arguments) -> None:
 
 def _evaluate_on(arguments: Arguments, data: str, groups: str | None) -> Evaluation:
     arguments.require_inputs(1, 1, Message("one run folder"))
-    folder = arguments.input_paths("the run folder")[0]
+    folder = parse_run_path(arguments.inputs[0], writes=True)
     part, labels, name = (arguments.take(key) for key in ("part", "labels", "name"))
     write_predictions = arguments.flag("predictions")
     options, arguments.settings = arguments.settings, {}

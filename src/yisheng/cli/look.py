@@ -44,7 +44,7 @@ def run(arguments: Arguments) -> int:
     explain, out = arguments.flag("explain"), arguments.path("out")
     kernel, layer, model = (arguments.take(key) for key in ("kernel", "layer", "model"))
     arguments.require_no_more(*IMAGE_KEYS, *TABLE_KEYS, "model")
-    path, *photos = arguments.input_paths("the run folder or image")
+    path, *photos = arguments.input_paths(Message("the run folder or image"))
 
     from yisheng.core.errors import UsageError
     from yisheng.experiments.own_model import supply_model
@@ -74,7 +74,7 @@ def _explain_table(arguments: Arguments) -> int:
     importance, pairs = arguments.flag("importance"), arguments.number("pairs", 100)
     column, row, model = (arguments.take(key) for key in ("column", "row", "model"))
     if photos or misplaced or importance + (column is not None) + (row is not None) != 1:
-        words = [*misplaced, *map(str, photos)] or ["more or less than one of them"]
+        words = [*misplaced, *map(str, photos)] or [Message("more or less than one of them")]
         raise UsageError(
             Message(
                 "importance=true, column= and row= are three questions about a run on a table, got {words}",

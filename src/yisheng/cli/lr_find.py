@@ -23,12 +23,13 @@ from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
 from yisheng.core.messages import Message, translate
+from yisheng.core.remote.sessions import name_address
 
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     arguments.require_inputs(0, 0, Message("keys and values only (data=NAME, not a bare NAME)"))
-    out = arguments.path("out") or Path("runs")
+    out = arguments.runs_path()
     low, high = arguments.decimal("low", 1e-6), arguments.decimal("high", 10.0)
     steps, seeds = arguments.number("steps", 100), arguments.number("seeds", 3)
 
@@ -39,14 +40,15 @@ def run(arguments: Arguments) -> int:
     from yisheng.experiments.lr_find import find_lr
 
     test = find_lr(config, out=out, low=low, high=high, steps=steps, seeds=seeds)
-    report = f"{test.path}/report.html"
+    path = name_address(Path(test.path))
+    report = f"{path}/report.html"
     if arguments.json:
-        print(json.dumps({"run": test.path, "report": report, **test.to_json()}, ensure_ascii=False))
+        print(json.dumps({"run": path, "report": report, **test.to_json()}, ensure_ascii=False))
         return 0
     if not arguments.quiet:
         print(translate(test.describe()), translate(test.caveats[0]), sep="\n")
         print(translate(Message("report: {path}", path=report)))
-    print(test.path)
+    print(path)
     return 0
 
 

@@ -12,7 +12,7 @@ from yisheng.cli._arguments import Arguments
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    folder = arguments.run_folder()
+    folder = arguments.run_folder(writes=True)
 
     from yisheng.experiments.dispatch import write_report
 

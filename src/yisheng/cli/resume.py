@@ -24,7 +24,7 @@ def run(arguments: Arguments) -> int:
     processes = arguments.number("processes", 1) if "processes" in arguments.settings else None
     cluster = arguments.take("cluster")
     components = {key: arguments.take(key) for key in KEYS}
-    folder = arguments.run_folder(("force", "epochs", "processes", "cluster", *KEYS))
+    folder = arguments.run_folder(("force", "epochs", "processes", "cluster", *KEYS), writes=True)
 
     from yisheng.cli._summary import print_summary
     from yisheng.core.components import supply_components

@@ -35,7 +35,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
+from yisheng.core.paths import parse_run_path
+from yisheng.core.remote.sessions import name_address
 
 FILTER_KEYS = ("data", "model", "name", "state", "kind")
 
@@ -91,15 +93,15 @@ def _delete(arguments: Arguments) -> None:
     arguments.require_inputs(1, 10**9, Message("one or more run folders"))
     is_confirmed = arguments.flag("yes")
     arguments.require_no_more("yes")
-    folders = arguments.input_paths("the run folder")
+    folders = [parse_run_path(word, writes=True) for word in arguments.inputs]
 
     from yisheng.experiments.run_folders.manage import delete_runs, require_deletable
 
     require_deletable(folders)
     if not is_confirmed:
         _confirm(folders)
+    deleted = [name_address(folder) for folder in folders]
     delete_runs(folders)
-    deleted = [str(folder) for folder in folders]
     print(json.dumps({"deleted": deleted}, ensure_ascii=False) if arguments.json else "\n".join(deleted))
 
 
@@ -109,7 +111,7 @@ def _confirm(folders: list[Path]) -> None:
     from yisheng.experiments.run_folders.manage import measure_bytes
 
     size = sum(map(measure_bytes, folders)) / 1e6
-    subject = str(folders[0]) if len(folders) == 1 else f"{len(folders)} run folders"
+    subject = str(folders[0]) if len(folders) == 1 else Message("{count} run folders", count=len(folders))
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
             Message(
@@ -117,7 +119,8 @@ def _confirm(folders: list[Path]) -> None:
             ),
             Message("use --yes to delete"),
         )
-    print(f"Delete {subject} ({size:,.1f} MB)? [y/N] ", end="", file=sys.stderr, flush=True)
+    question = Message("Delete {subject} ({size} MB)?", subject=subject, size=f"{size:,.1f}")
+    print(f"{translate(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UsageError(Message("nothing was deleted"), Message("answer y, or use --yes, to delete"))
 
@@ -138,4 +141,5 @@ def _export(arguments: Arguments) -> None:
     if arguments.json:
         print(json.dumps({**asdict(archive), "path": str(archive.path)}, ensure_ascii=False))
     else:
-        print(f"{archive.count} files, {archive.size / 1e6:,.2f} MB:\n{archive.path}")
+        files = Message("{count} files, {size} MB:", count=archive.count, size=f"{archive.size / 1e6:,.2f}")
+        print(f"{translate(files)}\n{archive.path}")

@@ -15,7 +15,6 @@ tune`.
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
 from yisheng.core.messages import Message
@@ -27,7 +26,7 @@ def run(arguments: Arguments) -> int:
     should_fix, fail_on = arguments.flag("fix"), arguments.take("fail_on")
     processes = arguments.number("processes", 1) if "processes" in arguments.settings else None
     cluster = arguments.take("cluster")
-    out = arguments.path("out") or Path("runs")
+    out = arguments.runs_path()
 
     from yisheng.cli._config import parse_config
 

@@ -28,8 +28,6 @@ The last line printed is its path.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from yisheng.cli._arguments import Arguments
 from yisheng.core.messages import Message
 
@@ -37,7 +35,7 @@ from yisheng.core.messages import Message
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     arguments.require_inputs(0, 0, Message("keys and values only (data=NAME, not a bare NAME)"))
-    out = arguments.path("out") or Path("runs")
+    out = arguments.runs_path()
     n = arguments.number("n", 1) if "n" in arguments.settings else None
     seeds, processes = arguments.number("seeds", 1), arguments.number("processes", 1)
     tensorboard = arguments.flag("tensorboard")

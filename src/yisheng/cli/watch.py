@@ -22,7 +22,7 @@ def run(arguments: Arguments) -> int:
     arguments.require_inputs(0, 1, Message("one folder of runs"))
     until_eof, port = arguments.flag("until_eof"), arguments.number("port", 8001, minimum=0)
     arguments.require_no_more("port", "until_eof")
-    out = arguments.input_paths("the folder of runs")[0] if arguments.inputs else Path("runs")
+    out = arguments.input_paths(Message("the folder of runs"))[0] if arguments.inputs else Path("runs")
 
     from yisheng.core.logging import logger
     from yisheng.experiments.watch import serve_live_page

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from yisheng.core.errors import StorageError, UsageError
+from yisheng.core.local_paths import parse_local_path
 from yisheng.core.messages import Message
 from yisheng.core.os_errors import describe_os_error
-from yisheng.core.paths import parse_path
 from yisheng.core.printable import PrintedStream, escape_line
 
 
@@ -31,13 +31,18 @@ def get_cache_folder() -> Path:
         import platformdirs
 
         return platformdirs.user_cache_path("yisheng", appauthor=False)
-    path = parse_path(setting, "YISHENG_HOME").absolute()
+    path = parse_local_path(setting, "YISHENG_HOME").absolute()
     if path.exists() and not path.is_dir():
         raise UsageError(
             Message("YISHENG_HOME={setting} is not a folder", setting=f"{setting!r}"),
             Message("set it to a folder that can be written to"),
         )
     return path
+
+
+def get_set_folder(name: str) -> Path:
+    """Return the folder of a set of the hub in the cache."""
+    return get_cache_folder() / "data" / name
 
 
 def is_offline() -> bool:
@@ -101,7 +106,7 @@ def hold_lock(lock: Path, work: str) -> Iterator[None]:
         try:
             file_lock.acquire(timeout=0)
         except Timeout:
-            report(f"waiting for another process that is {work}")
+            report(Message("waiting for another process that is {work}", work=work))
             file_lock.acquire()
     try:
         yield

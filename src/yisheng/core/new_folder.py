@@ -13,6 +13,7 @@ from typing import Final
 from yisheng.core.errors import StorageError
 from yisheng.core.files import explain_write_error
 from yisheng.core.messages import Message
+from yisheng.core.remote.sessions import find_destination
 from yisheng.core.run_names import make_label
 from yisheng.core.temporary import create_temporary_folder, remove_abandoned
 
@@ -31,7 +32,8 @@ def create_numbered_folder(out: Path, label: str, write: Callable[[Path], None])
     folder, which the next call removes.
 
     Args:
-        out: the folder of runs; created if it does not exist.
+        out: the folder of runs; created if it does not exist. If its runs are published at an address, the number is
+            free there, too.
         label: of the folder, cleaned by `yisheng.core.run_names.make_label`.
         write: writes the first files into a folder.
 
@@ -57,7 +59,9 @@ def create_numbered_folder(out: Path, label: str, write: Callable[[Path], None])
 def _rename_to_next_number(staging: Path, out: Path, label: str) -> Path:
     """Give a folder the next free number in ``out``; return its new path."""
     _remove_abandoned_claims(out)
-    numbers = (int(match[1]) for path in out.iterdir() if (match := re.match(r"([0-9]{4,9})-", path.name)))
+    destination = find_destination(out)
+    numbers = [int(match[1]) for path in out.iterdir() if (match := re.match(r"([0-9]{4,9})-", path.name))]
+    numbers += [] if destination is None else destination.list_numbers()
     number = 1 + max(numbers, default=0)
     while (path := _rename(staging, out, number, label)) is None:
         number += 1
@@ -74,7 +78,13 @@ def _rename(staging: Path, out: Path, number: int, label: str) -> Path | None:
     try:
         if any(out.glob(f"{number:04d}-*")):
             return None
-        return staging.rename(out / f"{number:04d}-{label}")
+        destination, path = find_destination(out), out / f"{number:04d}-{label}"
+        if destination is not None and not destination.claim(number, path.name):
+            return None
+        path = staging.rename(path)
+        if destination is not None:
+            destination.attach(path)
+        return path
     finally:
         claim.rmdir()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from pathlib import Path
@@ -10,110 +9,49 @@ from typing import Any
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.launch import find_launch
+from yisheng.core.local_paths import parse_local_path
 from yisheng.core.messages import Message
-from yisheng.core.os_errors import describe_os_error
-
-INPUT = "an input"
-"""What `parse_path` calls an input of a prediction; it is read only, so its name need not be in UTF-8."""
-IMPOSSIBLE_NAME = {errno.ENAMETOOLONG, errno.EINVAL}
-"""Errors of the system about a name that no file can have; Windows reports forbidden characters as EINVAL."""
+from yisheng.core.remote.addresses import is_address, parse_address
+from yisheng.core.remote.inputs import fetch_path
+from yisheng.core.remote.sessions import open_output, open_run, open_runs_folder
 
 
 def parse_path(value: Any, key: str) -> Path:
-    """Return a path that a user gave, with ``~`` expanded; nothing need exist there.
+    """Return the path of what a user names, to read it; what is at an address is fetched into the cache.
 
     Args:
-        value: text or a path.
-        key: what it is called, for the error: ``out``, ``config``, `INPUT`.
+        value: text or a path, or an address (``s3://bucket/file.csv``).
+        key: what it is called, for the error: ``config``, `INPUT`.
 
     Raises:
-        UsageError: no file can have this path: it is empty or too long, has a NUL character or a character that file
-            names cannot hold, or there is no such home folder; or it is not in UTF-8, unless it is an input.
+        UsageError: see `yisheng.core.local_paths.parse_local_path`; or the address has a wrong form.
+        DataError: nothing is at the address, or the store cannot be read.
 
-    >>> parse_path("runs/0001", "out").as_posix()
+    >>> parse_path("runs/0001", "path").as_posix()
     'runs/0001'
     """
-    if not isinstance(value, str | os.PathLike):
-        raise UsageError(
-            Message("{key} must be a path, got {value}", key=key, value=f"{value!r}"),
-            Message("give the path as text or as a pathlib.Path"),
-        )
-    text = os.fspath(value)
-    if not isinstance(text, str):
-        raise UsageError(
-            Message("{key} must be a path as text, got {value}", key=key, value=f"{value!r}"),
-            Message("decode it with os.fsdecode(...)"),
-        )
-    if not text.strip():
-        raise UsageError(
-            Message("{key} must be a path, got empty text", key=key),
-            Message("give {key} a path, or leave it out", key=key),
-        )
-    if "\0" in text:
-        raise UsageError(
-            Message("{key} must be a path, got {text}: it has a NUL character", key=key, text=f"{text!r}"),
-            Message("remove that character"),
-        )
-    try:
-        os.fsencode(text)
-        path = Path(text).expanduser()
-        path.lstat()
-    except UnicodeEncodeError:
-        raise UsageError(
-            Message(
-                "{key} must be a path, got {text}: file names cannot hold that character", key=key, text=f"{text!r}"
-            ),
-            Message("remove it"),
-        ) from None
-    except RuntimeError:
-        user = text.partition("/")[0].partition("\\")[0]
-        raise UsageError(
-            Message("{key}={text}: there is no home folder {user}", key=key, text=text, user=user),
-            Message("write the path in full"),
-        ) from None
-    except OSError as error:
-        if error.errno in IMPOSSIBLE_NAME:
-            raise UsageError(
-                Message(
-                    "{key} must be a path, got {text}: {strerror}",
-                    key=key,
-                    text=f"{text!r}",
-                    strerror=describe_os_error(error),
-                ),
-                Message("use another name"),
-            ) from None
-    if key != INPUT:
-        _require_utf8(path, key)
-    return path
-
-
-def _require_utf8(path: Path, key: str) -> None:
-    """Raise an error unless a path is text: configs, logs and reports, which name it, are in UTF-8."""
-    try:
-        absolute = os.path.abspath(path)  # noqa: PTH100  # the current folder may have such a name
-        absolute.encode()
-    except FileNotFoundError:  # the current folder was removed
-        return
-    except UnicodeEncodeError:
-        shown = absolute.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        raise UsageError(
-            Message("{key} must be a path in UTF-8, got {shown}", key=key, shown=shown),
-            Message("rename the folder or file, for example with convmv, or give a link to it (ln -s)"),
-        ) from None
+    return fetch_path(value, key) if is_address(value) else parse_local_path(value, key)
 
 
 def parse_out_path(value: Any) -> Path:
-    """Return where the user wants something written (``out=``): a path of a file or folder, new or existing.
+    """Return where the user wants a file written (``out=``), or a folder, new or existing.
 
-    A link to a file is followed, so that the link stays and its file is replaced.
+    A link to a file is followed, so that the link stays and its file is replaced. A file for an address is written in
+    the cache, and copied at the end of the command or call.
 
     Raises:
-        UsageError: see `parse_path`; or the path is a link to nothing, a pipe or a device.
+        UsageError: see `yisheng.core.local_paths.parse_local_path`; or the path is a link to nothing, a pipe or a
+            device.
+        DataError: the store of the address cannot be read.
 
     >>> parse_out_path("runs").as_posix()
     'runs'
     """
-    path = parse_path(value, "out")
+    output = open_output(value, "out")
+    if output is not None:
+        return output
+    path = parse_local_path(value, "out")
     try:
         mode = path.stat().st_mode
     except OSError:  # whoever writes there reports why not, unless something is there already
@@ -128,6 +66,37 @@ def parse_out_path(value: Any) -> Path:
             Message("out={value} is a pipe or a device", value=value), Message("name a file or a folder with out=")
         )
     return Path(os.path.realpath(path)) if path.is_symlink() and stat.S_ISREG(mode) else path
+
+
+def parse_runs_path(value: Any) -> Path:
+    """Return the folder for new runs (``out=``); at an address, the local one whose runs are published there.
+
+    Raises:
+        UsageError: see `parse_out_path`; or the address is that of a run.
+        DataError: the store of the address cannot be read.
+    """
+    folder = open_runs_folder(value, "out")
+    return parse_out_path(value) if folder is None else folder
+
+
+def parse_run_path(value: Any, key: str = "the run folder", *, writes: bool = False) -> Path:
+    """Return the folder of a run; of one at an address, its working copy.
+
+    Args:
+        value: a path or an address.
+        key: what it is called, for the error.
+        writes: whether the command writes in the folder: then it is published at the end, and no other process may
+            write to its address meanwhile. This holds for the path of a working copy, too.
+
+    Raises:
+        UsageError: see `parse_path`; or another process writes to the address.
+        DataError: the address holds no complete copy of a run, or the store cannot be read.
+        StorageError: the address cannot be written.
+    """
+    launch = find_launch() if writes else None
+    is_first = launch is None or launch.rank == 0  # the others of a training write nothing
+    folder = open_run(value, key, writes=True) if writes and is_first else None
+    return parse_path(value, key) if folder is None else folder
 
 
 def is_path(value: str) -> bool:
@@ -148,6 +117,8 @@ def is_path(value: str) -> bool:
 
 def find_data_reader(value: str) -> tuple[str, str]:
     """Return the data set that reads what is at a path, and the absolute path: a run may be resumed from anywhere.
+
+    An address stays one: the run may be resumed on another machine.
 
     A data set that reads paths declares which in ``@register(opens=...)``; exactly one must fit.
 
@@ -179,4 +150,4 @@ def find_data_reader(value: str) -> tuple[str, str]:
                 "or arrays (.npz, .npy, .h5); if it is a table of text, use data=table path=FILE format=csv",
             ),
         )
-    return fitting[0].name, str(path)
+    return fitting[0].name, parse_address(value, "data") if is_address(value) else str(path)

@@ -67,16 +67,17 @@ def remove_abandoned(folder: Path) -> None:
 
 def _prefix(name: str) -> str:
     stem = os.fsdecode(os.fsencode(name)[:MAX_NAME_BYTES])
-    return f".{stem}.{_machine()}-{os.getpid()}."
+    return f".{stem}.{identify_machine()}-{os.getpid()}."
 
 
 def _is_abandoned(path: Path, machine: str, process: int) -> bool:
-    if machine == _machine() and os.name != "nt":  # Windows has no way to ask without a right to
-        return not _is_alive(process)
+    if machine == identify_machine() and os.name != "nt":  # Windows has no way to ask without a right to
+        return not is_process_alive(process)
     return time.time() - path.lstat().st_mtime > MAX_AGE_SECONDS
 
 
-def _is_alive(process: int) -> bool:
+def is_process_alive(process: int) -> bool:
+    """Return whether a process of this machine runs (on POSIX systems), whoever started it."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -87,7 +88,7 @@ def _is_alive(process: int) -> bool:
 
 
 @functools.cache
-def _machine() -> str:
+def identify_machine() -> str:
     """Return an identifier of the machine and, on Linux, of the container in which process numbers are counted."""
     namespace = ""
     with contextlib.suppress(OSError):

@@ -17,6 +17,7 @@ from yisheng.core.config import ResolvedConfig
 from yisheng.core.errors import NonFiniteError, ProcessError, StoppedError, YishengError
 from yisheng.core.logging import progress_stream
 from yisheng.core.messages import Message
+from yisheng.core.remote.sessions import publish
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import collect_signals
 from yisheng.core.types import Dataset, Event, Split
@@ -130,6 +131,7 @@ class RunTraining:
             state.log_bytes, state.seconds = event_log.flush(sync=True), clock()
             doctor.save_progress()
             checkpoint.save(self.run.file(RunFolder.CHECKPOINT), state)
+            publish(self.run.path)
 
         if state.step == 0 and is_custom(self.assembly.config.model):
             save()  # the initial weights of a user's own network may exist nowhere else

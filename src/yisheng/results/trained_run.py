@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from yisheng.core.components import supply_components
 from yisheng.core.errors import DataError, UsageError, YishengError
 from yisheng.core.messages import Message
-from yisheng.core.paths import parse_out_path
+from yisheng.core.paths import parse_out_path, parse_run_path
+from yisheng.core.remote.sessions import publish_at_end
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
 from yisheng.core.types import Dataset, Inputs, Part, Run
@@ -186,7 +187,9 @@ class TrainedRun:
         facts = read_run_facts(self.path)
         if facts.evaluation is None or not facts.evaluation.confusion:
             task = facts.spec.task if facts.spec else "run"
-            reason = f"it is a {task}" if task != "classification" else "it is not evaluated"
+            reason = (
+                Message("its task is {task}", task=task) if task != "classification" else Message("it is not evaluated")
+            )
             raise UsageError(
                 Message("{path} has no confusion matrix: {reason}", path=self.path, reason=reason),
                 Message("see run.scores") if task != "classification" else Message("use run.evaluate()"),
@@ -285,7 +288,8 @@ class TrainedRun:
         from yisheng.experiments.dispatch import evaluate, evaluate_on
         from yisheng.experiments.other_data.load import Request
 
-        with supply_components(model=self._model):
+        with publish_at_end(), supply_components(model=self._model):
+            parse_run_path(self.path, writes=True)  # of a run at an address, take the right to publish
             if data is None:
                 return evaluate(self.path, self._data, groups=groups)
             forms = labels.split(",") if isinstance(labels, str) else labels

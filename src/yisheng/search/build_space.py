@@ -15,6 +15,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.paths import is_path, parse_path
 from yisheng.core.registry import Option
+from yisheng.core.remote.addresses import is_address
 from yisheng.core.settings import Setting, canonical_key, merge_settings
 from yisheng.search.axes import Axis, Range, parse_axis, require_distinct
 from yisheng.search.space import Space, merge_with_axes, number_to_text, value_to_plain
@@ -270,7 +271,7 @@ def _make_data_absolute(
     if not any(canonical_key(key) == "data" for key, _, _ in fixed) or config.data.name in (IN_MEMORY, AUTO):
         return fixed
     options = {k: v for k, v in config.data.options.items() if not varied.keys() & {k, f"data.{k}"}}
-    if isinstance(options.get("test"), str):
+    if isinstance(options.get("test"), str) and not is_address(options["test"]):
         options["test"] = str(parse_path(options["test"], "test").absolute())
     replaced = {f"data.{name}" for name in options} | set(options) | {"data"}
     kept_settings = [setting for setting in fixed if canonical_key(setting[0]) not in replaced]

@@ -16,6 +16,8 @@ from yisheng.core.errors import DataError, StorageError, UsageError
 from yisheng.core.files import explain_write_error
 from yisheng.core.messages import Message
 from yisheng.core.os_errors import describe_os_error
+from yisheng.core.remote.mirrors import read_note
+from yisheng.core.remote.sessions import delete_published, name_address
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.run_names import check_run_name, make_label
 from yisheng.core.run_state import LOCK
@@ -45,6 +47,13 @@ def rename_run(folder: Path, name: str) -> Path:
             Message("a run must have {rule}; got {name}", rule=error, name=f"{name!r}"), Message("give another name")
         ) from None
     folder = _require_run(folder)
+    if read_note(folder) is not None:
+        raise UsageError(
+            Message(
+                "{address} keeps its name: files at an address cannot be renamed at once", address=name_address(folder)
+            ),
+            Message("copy the run to a local folder and rename it there"),
+        )
     number = re.match(r"\d{4,}-", folder.resolve().name)
     target = folder.resolve().parent / f"{number[0] if number else ''}{make_label(name)}"
     with _hold_idle(folder):
@@ -76,6 +85,8 @@ def delete_runs(folders: Sequence[Path]) -> None:
     """
     with contextlib.ExitStack() as stack:
         paths = require_deletable(folders, stack)
+        for folder in folders:
+            delete_published(folder)
         hidden_folders = [_hide(path) for path in paths]
     for hidden in hidden_folders:
         try:

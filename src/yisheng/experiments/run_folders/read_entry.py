@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from yisheng.core import files
 from yisheng.core.os_errors import describe_os_error
+from yisheng.core.remote.sessions import name_address
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.run_state import is_nonfinite, is_running
 from yisheng.core.scores_file import parse_scores
@@ -74,7 +75,7 @@ class _Reader:
         number = re.match(r"(\d{4,})-", self.folder.resolve().name)
         name = data.get("name") if isinstance(data, Mapping) else None
         return RunEntry(
-            path=str(self.folder),
+            path=name_address(self.folder),
             number=int(number[1]) if number else None,
             name=_text(settings.get("name")),
             kind=self.kind,

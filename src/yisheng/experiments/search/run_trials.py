@@ -14,6 +14,7 @@ from yisheng.core.durations import format_duration, format_remaining
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
+from yisheng.core.remote.sessions import publish
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.signals import collect_signals
@@ -267,6 +268,7 @@ class TrialRunner:
                 self._log_trial(trial.number, (later_trials or trials)[-1].number, remaining_seconds)
             if time.monotonic() > self._next_table:
                 self.write_table(finished=False)
+                publish(self.folder.path)
 
     def _run_jobs(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Train jobs, one data set after the other; yield the outcomes as they come."""

@@ -1,0 +1,13 @@
+"""Files at addresses (``s3://bucket/folder``): what is read is fetched into the cache, what is written is copied there.
+
+Training needs locks, memory maps and logs, which object stores do not have. So a run is always written in a local
+folder, its working copy, and published from there.
+
+    addresses   the form of an address
+    store       the operations of a store that are needed, by fsspec, and its errors in two lines
+    manifests   the marker of a complete copy: written last, with the size and the SHA-256 of each file
+    writers     at most one process writes to an address
+    mirrors     the working copy of one run: fetched, and published
+    sessions    what a command or call has opened for writing, published when it ends
+    inputs      data files and folders in the cache
+"""
