@@ -37,6 +37,7 @@ from yisheng.inference.own_network import (
     require_own_entry,
 )
 from yisheng.inference.program_data import Program
+from yisheng.training.hub_files import fetch_hub_files
 
 
 @dataclass(frozen=True)
@@ -247,6 +248,7 @@ def _build_model(choice: Mapping[str, Any], inner: Spec, weights: Mapping[str, t
         with isolated_generators():  # the initial weights are random, and replaced
             model: nn.Module = build()
     model.load_state_dict(weights)
+    fetch_hub_files(model)
     return model
 
 

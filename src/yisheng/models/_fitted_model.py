@@ -95,6 +95,8 @@ class FittedModel(nn.Module):
 
     stages = 1
     """Number of stages if the config leaves ``epochs`` open."""
+    hub_file: tuple[str, str] | None = None
+    """Set and file of the hub that it reads, which is fetched before it is used; None without one."""
 
     def fit_stage(self, stage: int, rows: FitRows) -> None:
         """Fit the next stage, from 0 on. The same rows and seed give the same model, also in a new process.
@@ -110,6 +112,17 @@ class FittedModel(nn.Module):
 
         Raises:
             MissingPartError: one is not.
+        """
+
+    def require_size(self, rows: int, device: torch.device) -> None:
+        """Check that it can be fitted to so many rows.
+
+        Args:
+            rows: their number.
+            device: where it is fitted and predicts.
+
+        Raises:
+            UsageError: it cannot.
         """
 
     def check_buffers(self) -> None:

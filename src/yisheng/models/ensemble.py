@@ -17,6 +17,7 @@ from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Spec
+from yisheng.models import tabicl
 from yisheng.models._fitted_model import FitRows, FittedModel
 
 Name = Literal[
@@ -31,6 +32,7 @@ Name = Literal[
     "neighbors",
     "boosting-extra",
     "tabm-2",
+    "tabicl",
 ]
 CANDIDATES: tuple[Name, ...] = get_args(Name)
 """Names of the settings that are tried; `yisheng.training.portfolio.candidates` says what they are."""
@@ -55,10 +57,10 @@ def ensemble(
 ) -> FittedModel:
     """Build an ensemble: f(x) = Σ_m w_m mean_k f_mk(x), with models m that are trained without fold k of the rows.
 
-    Boosted trees with several settings, a linear model, forests, networks and nearest neighbors are tried one after the
-    other. Each row is predicted by models that were not trained on it; from these predictions follow the weights w, for
-    classes the temperature of the logits, and for accuracy and F1 the classes' offsets. ``budget=1m`` is the usual way
-    to train one.
+    Boosted trees with several settings, a linear model, forests, networks, nearest neighbors and, where it is
+    installed, TabICL are tried one after the other. Each row is predicted by models that were not trained on it; from
+    these predictions follow the weights w, for classes the temperature of the logits, and for accuracy and F1 the
+    classes' offsets. ``budget=1m`` is the usual way to train one.
 
     Args:
         candidates: what is tried; all by default, in an order that depends on the number of rows.
@@ -175,6 +177,11 @@ class Ensemble(FittedModel):
         self.register_buffer("description", torch.zeros(0, dtype=torch.uint8))
         self.register_buffer("out_of_fold_errors", torch.zeros(0, self.width, dtype=torch.float64))
         self.describe({"candidates": [], "tried": [], "temperature": 1.0, "offsets": [], "finished": False})
+
+    def require_packages(self) -> None:
+        """Check that the package of a candidate that was named is installed; by default it would be left out."""
+        if "tabicl" in self.names and self.names != CANDIDATES:
+            tabicl.import_library()
 
     @property
     def fold_models(self) -> list[FoldModels]:

@@ -29,6 +29,7 @@ from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
 from yisheng.training.distributed import Peers
 from yisheng.training.fitted import choose_for_fitting, make_fit_step
+from yisheng.training.hub_files import fetch_hub_files
 from yisheng.training.loop import Loss, Schedule, Step
 from yisheng.training.network import build_network, check_loss, read_probe, require_channels_last
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
@@ -493,6 +494,8 @@ def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device, 
     """Build the update of a config."""
     if isinstance(model, FittedModel):
         model.require_packages()
+        model.require_size(config.batch, device)
+        fetch_hub_files(model)
         return make_fit_step(config.seed, config.loss.options.get("quantile"))
     micro_batch = -(-config.batch // config.shards) if config.accumulate > 1 else None
     step = make_update(

@@ -114,7 +114,7 @@ def unpack(set_name: str, file: str) -> Path:
 
     hub_set = catalog.find(set_name)
     archive = ensure_cached(hub_set, hub_set.get_file(file))
-    target = locations.get_set_folder(hub_set.name) / f"{file}.unpacked"
+    target = cache_folder.get_set_folder(hub_set.name) / f"{file}.unpacked"
     if not target.is_dir():
         with lock_file(hub_set, target.name) as folder:
             for abandoned in folder.glob(f".{target.name}.*.extracting"):  # by a process that was killed
@@ -183,7 +183,7 @@ def verify(set_name: str | None = None) -> list[FileStatus]:
     for name in catalog.names() if set_name is None else [set_name]:
         hub_set = catalog.find(name)
         for file in hub_set.files:
-            cached = list_forms_in(locations.get_set_folder(hub_set.name), file)
+            cached = list_forms_in(cache_folder.get_set_folder(hub_set.name), file)
             for path, form in cached:
                 result = checksums.check(path, form, reread=True)
                 statuses.append(FileStatus(hub_set.name, path.name, result.state, result.detail))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from yisheng.core import cache_folder
+from yisheng.core.cache_folder import get_set_folder
 from yisheng.core.errors import DataError
 from yisheng.core.files import replace_file
 from yisheng.core.messages import Message

@@ -12,14 +12,8 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from yisheng.core.cache_folder import get_cache_folder
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-
-
-def get_set_folder(name: str) -> Path:
-    """Return the cache folder of a set."""
-    return get_cache_folder() / "data" / name
 
 
 def get_mirrors() -> list[str]:

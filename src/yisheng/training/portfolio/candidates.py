@@ -9,6 +9,7 @@ from typing import Any
 from yisheng.core.config import Choice, Config
 from yisheng.core.seeds import derive
 from yisheng.core.types import Spec
+from yisheng.models.tabicl import MAX_ROWS
 
 MAX_NEIGHBOR_ROWS = 20_000
 MAX_FOREST_ROWS = 100_000
@@ -16,6 +17,8 @@ MAX_FOREST_NODES = 400_000
 """Nodes of the trees of a fold's forest at most: with many rows the leaves become larger."""
 SMALL_ROWS = 3000
 """Up to so many rows small trees and networks come early, with more rows large trees."""
+TABICL_ESTIMATORS = 2
+"""Few of them: those of the folds are averaged, too."""
 TREE_PATIENCE, NETWORK_PATIENCE = 3, 20
 MAX_EPOCHS = 500
 MIN_UPDATES, MIN_EPOCHS = 300, 15
@@ -26,11 +29,11 @@ MIN_ROWS = 1000
 """A candidate is trained on at least so many rows, however short the time."""
 ORDER_OF_FEW = (
     *("boosting", "linear", "boosting-extra", "tabm", "boosting-small", "extra-trees", "embedded-mlp"),
-    *("random-forest", "boosting-deep", "tabm-2", "neighbors"),
+    *("tabicl", "random-forest", "boosting-deep", "tabm-2", "neighbors"),
 )
 ORDER_OF_MANY = (
     *("boosting", "linear", "boosting-extra", "boosting-deep", "tabm", "extra-trees", "embedded-mlp"),
-    *("random-forest", "boosting-small", "tabm-2", "neighbors"),
+    *("tabicl", "random-forest", "boosting-small", "tabm-2", "neighbors"),
 )
 
 
@@ -126,6 +129,8 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
     if kind == "neighbors":
         settings = {"patience": TREE_PATIENCE}
         return Candidate(name, "neighbors", settings=settings, max_rows=MAX_NEIGHBOR_ROWS, max_fraction=0.2)
+    if kind == "tabicl":
+        return Candidate(name, "tabicl", {"estimators": TABICL_ESTIMATORS}, max_rows=MAX_ROWS, max_fraction=0.5)
     return _make_network(name, kind, rows)
 
 

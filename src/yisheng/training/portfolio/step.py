@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from yisheng.core import registry
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
 from yisheng.core.logging import logger
@@ -17,8 +18,8 @@ from yisheng.core.messages import Message, translate
 from yisheng.core.seeds import derive, isolated_generators
 from yisheng.core.stored_messages import add_messages, restore_messages
 from yisheng.core.types import Batch, Split
-from yisheng.models import lightgbm
-from yisheng.models.ensemble import Ensemble
+from yisheng.models import lightgbm, tabicl
+from yisheng.models.ensemble import CANDIDATES, Ensemble
 from yisheng.training.loop import Loss, Step
 from yisheng.training.portfolio.candidates import Candidate, make_candidate, order_candidates
 from yisheng.training.portfolio.distill import Distillation, add_student
@@ -114,8 +115,13 @@ class Portfolio:
     def _make_candidate(self, name: str) -> Candidate:
         return make_candidate(name, self.assembly.spec, len(self.rows.data), lightgbm=lightgbm.is_installed())
 
+    @staticmethod
+    def _list_installed(ensemble: Ensemble) -> list[str]:
+        """Return the names of the candidates without those whose package is not installed."""
+        return [name for name in ensemble.names if name != "tabicl" or tabicl.is_installed()]
+
     def _train(self, ensemble: Ensemble, number: int, fold: int) -> None:
-        order = order_candidates(ensemble.names, len(self.rows.data))
+        order = order_candidates(self._list_installed(ensemble), len(self.rows.data))
         if number >= len(order):  # more epochs than stages were asked for
             return
         candidate = self._make_candidate(order[number])
@@ -152,6 +158,11 @@ class Portfolio:
         """Return ``training``, or why a candidate is not tried."""
         if candidate.max_rows is not None and len(self.rows.data) > candidate.max_rows:
             return _skipped(Message("it is for {count} rows or fewer", count=f"{candidate.max_rows:,}"))
+        entry = registry.find("models", candidate.model)
+        if not entry.meta["fits"](self.assembly.spec):
+            return _skipped(Message("it needs {requirement}", requirement=entry.requirement))
+        if candidate.model == "tabicl" and ensemble.names == CANDIDATES and not tabicl.has_weights(self.assembly.spec):
+            return _skipped(Message("its weights are not in the cache; `yisheng data fetch tabicl` fetches them"))
         may_begin = not len(ensemble.candidates) or self.timetable.may_begin()
         return "training" if may_begin else _skipped(Message("no time was left"))
 
