@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         "ridge",
         "squeezenet1-0",
         "squeezenet1-1",
+        "tabicl",
         "tabm",
         "vgg11",
         "vgg11-bn",
@@ -313,9 +314,12 @@ if TYPE_CHECKING:
                 "neighbors",
                 "boosting-extra",
                 "tabm-2",
+                "tabicl",
             ]
         ]
         """What is tried; all by default, in an order that depends on the number of rows (model=ensemble)."""
+        checkpoint: str | None
+        """A file of weights of the same form, instead of the published ones (model=tabicl)."""
         class_weight: float | Sequence[float] | Literal["balanced"] | None
         """A weight for each class, or balanced for n / (C n_c), which gives every class the same total weight and the
         training part a mean weight of 1 (loss=cross-entropy)."""
@@ -362,6 +366,8 @@ if TYPE_CHECKING:
         (data=labels, data=table)."""
         eps: float
         """Keeps the quotient finite if gradients vanish (optimizer=adam, optimizer=adamw, optimizer=rmsprop)."""
+        estimators: int
+        """Predictions that are averaged, each with the columns and classes in another order (model=tabicl)."""
         extra_trees: bool
         """One random threshold for each column and node, instead of the best one (model=lightgbm)."""
         factor: float
@@ -685,9 +691,11 @@ if TYPE_CHECKING:
                     "neighbors",
                     "boosting-extra",
                     "tabm-2",
+                    "tabicl",
                 ]
             ]
         ]
+        checkpoint: Varied[str | None]
         class_weight: Varied[float | Sequence[float] | Literal["balanced"] | None]
         classes: Varied[Sequence[str]]
         clip: Varied[float | Literal["auto"]]
@@ -706,6 +714,7 @@ if TYPE_CHECKING:
         embeddings: Varied[Literal["piecewise-linear", "periodic", "none"]]
         encoding: Varied[str]
         eps: Varied[float]
+        estimators: Varied[int]
         extra_trees: Varied[bool]
         factor: Varied[float]
         fill: Varied[Literal["random", "mean", "zero"]]
@@ -882,6 +891,7 @@ COMMON_SETTINGS: Final = (
     "blocks",
     "brightness",
     "candidates",
+    "checkpoint",
     "class_weight",
     "classes",
     "clip",
@@ -900,6 +910,7 @@ COMMON_SETTINGS: Final = (
     "embeddings",
     "encoding",
     "eps",
+    "estimators",
     "extra_trees",
     "factor",
     "fill",
@@ -1054,6 +1065,7 @@ if TYPE_CHECKING:
         blocks: Any = ...,
         brightness: Any = ...,
         candidates: Any = ...,
+        checkpoint: Any = ...,
         class_weight: Any = ...,
         classes: Any = ...,
         clip: Any = ...,
@@ -1072,6 +1084,7 @@ if TYPE_CHECKING:
         embeddings: Any = ...,
         encoding: Any = ...,
         eps: Any = ...,
+        estimators: Any = ...,
         extra_trees: Any = ...,
         factor: Any = ...,
         fill: Any = ...,
@@ -1231,6 +1244,7 @@ SETTINGS: Final = (
     "blocks",
     "brightness",
     "candidates",
+    "checkpoint",
     "class_weight",
     "classes",
     "clip",
@@ -1249,6 +1263,7 @@ SETTINGS: Final = (
     "embeddings",
     "encoding",
     "eps",
+    "estimators",
     "extra_trees",
     "factor",
     "fill",
@@ -1407,6 +1422,7 @@ if TYPE_CHECKING:
         blocks: Any = ...,
         brightness: Any = ...,
         candidates: Any = ...,
+        checkpoint: Any = ...,
         class_weight: Any = ...,
         classes: Any = ...,
         clip: Any = ...,
@@ -1425,6 +1441,7 @@ if TYPE_CHECKING:
         embeddings: Any = ...,
         encoding: Any = ...,
         eps: Any = ...,
+        estimators: Any = ...,
         extra_trees: Any = ...,
         factor: Any = ...,
         fill: Any = ...,
@@ -1586,6 +1603,7 @@ SEARCH_SETTINGS: Final = (
     "blocks",
     "brightness",
     "candidates",
+    "checkpoint",
     "class_weight",
     "classes",
     "clip",
@@ -1604,6 +1622,7 @@ SEARCH_SETTINGS: Final = (
     "embeddings",
     "encoding",
     "eps",
+    "estimators",
     "extra_trees",
     "factor",
     "fill",
@@ -1760,6 +1779,7 @@ if TYPE_CHECKING:
         blocks: Any = ...,
         brightness: Any = ...,
         candidates: Any = ...,
+        checkpoint: Any = ...,
         class_weight: Any = ...,
         classes: Any = ...,
         clip: Any = ...,
@@ -1778,6 +1798,7 @@ if TYPE_CHECKING:
         embeddings: Any = ...,
         encoding: Any = ...,
         eps: Any = ...,
+        estimators: Any = ...,
         extra_trees: Any = ...,
         factor: Any = ...,
         fill: Any = ...,

@@ -87,14 +87,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 def _load_pickle(path: Path) -> Any:
     is_zip = zipfile.is_zipfile(path)
     if is_zip:
-        _require_uncompressed_zip(path)
+        require_uncompressed_zip(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of old formats, which it reads
         # In a memory-mapped file a tensor can only use bytes that the file has, whatever sizes it claims.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
 
 
-def _require_uncompressed_zip(path: Path) -> None:
+def require_uncompressed_zip(path: Path) -> None:
     """Raise an error if a zip file could expand when it is read: torch stores its parts without compression."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -32,7 +32,7 @@ def find_cached(hub_set: HubSet, file: HubFile) -> Path | None:
     Raises:
         DataError: the file has no published checksum, and its content has changed since it was first used.
     """
-    for path, form in list_forms_in(locations.get_set_folder(hub_set.name), file):
+    for path, form in list_forms_in(get_set_folder(hub_set.name), file):
         result = checksums.check(path, form)
         if result.usable:
             if not (form.sums or result.checksum):
@@ -112,14 +112,14 @@ def add_to_cache(hub_set: HubSet, file: HubFile, source: Path) -> Path:
 @contextlib.contextmanager
 def lock_file(hub_set: HubSet, name: str) -> Iterator[Path]:
     """Hold the lock of a file of a set, and yield the set's folder; other processes wait."""
-    folder = locations.get_set_folder(hub_set.name)
+    folder = get_set_folder(hub_set.name)
     with cache_folder.hold_lock(folder / f".{name}.lock", f"fetching {hub_set.name}/{name}"):
         yield folder
 
 
 def describe_manual_download(hub_set: HubSet, file: HubFile) -> str:
     """Return how to download a file without this program: from where, its checksum, and where to put it."""
-    target = locations.get_set_folder(hub_set.name) / file.name
+    target = get_set_folder(hub_set.name) / file.name
     if file.folder:
         return Message("copy the folder of that name to {target}", target=target)
     source = f"from {file.urls[0]}" if file.urls else "from someone who has it (no public address is known)"
