@@ -72,7 +72,7 @@ def watch_training(out: Path) -> Iterator[None]:
     Raises:
         MissingPartError: the extra ``serve`` is not installed.
     """
-    if any(importlib.util.find_spec(name) is None for name in ("starlette", "uvicorn")):
+    if any(importlib.util.find_spec(name) is None for name in ("starlette", "uvicorn", "httptools")):
         raise MissingPartError(
             Message("watch=true needs a web server"), Message('pip install "yisheng[serve]", or leave watch=true out')
         )

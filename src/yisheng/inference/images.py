@@ -151,7 +151,8 @@ def _normalize_drawing(
     channels, height, width = shape
     notes: list[str] = []
     border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
-    background = float(np.median(border))  # paper is uneven: the median, not the extreme, is the background
+    border.sort()  # paper is uneven: the median, not the extreme, is the background
+    background = (float(border[(len(border) - 1) // 2]) + float(border[len(border) // 2])) / 2
     is_dark_on_light = background > 127
     if is_dark_on_light:
         gray, background = 255 - gray, 255 - background

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from yisheng.core.errors import YishengError
 from yisheng.core.run_folder import RunFolder
 from yisheng.serving import errors
+from yisheng.serving.direct_predictions import DirectPredictions
 from yisheng.serving.disconnects import abandon_if_slow_or_disconnected
 from yisheng.serving.guard import RequestGuard
 from yisheng.serving.limits import Limits
@@ -92,7 +93,8 @@ def create_app(
     )
     _add_endpoints(app, service)
     app.router.routes.extend(make_page_routes(PAGE))
-    return RequestGuard(app, hosts=hosts, token=token, max_body=limits.body, body_seconds=limits.seconds)
+    direct = DirectPredictions(app, service)
+    return RequestGuard(direct, hosts=hosts, token=token, max_body=limits.body, body_seconds=limits.seconds)
 
 
 def _add_endpoints(app: FastAPI, service: Service) -> None:
@@ -110,13 +112,8 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
     async def predict(
         request: Request, top: Top = None, explain: Explain = False, interval: Interval = None
     ) -> Response:
-        content_type = request.headers.get("content-type", "")
-        async with abandon_if_slow_or_disconnected(request.receive, limits.seconds):
-            content = await service.predict(
-                await request.body(), content_type, top=top, explain=explain, interval=interval
-            )
-            # A response object, since FastAPI would validate every value again.
-            return Response(content, media_type="application/json")
+        # A response object, since FastAPI would validate every value again.
+        return await service.respond(request, top=top, explain=explain, interval=interval)
 
     @app.post(
         "/wrong",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 HEADER_SECONDS = 10.0
 """Time for the header of a request."""
@@ -34,11 +34,10 @@ class TimeoutProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the timeout of the first header, or close a connection over the limit."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # those of uvloop are no subclass
         self._inner.connection_made(transport)
         if len(self._inner.connections) > self._max_connections:
-            transport.abort()
+            self._transport.abort()
             return
         self._start_header_timer()
 

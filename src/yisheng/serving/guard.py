@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as AsgiMessage
@@ -33,6 +33,9 @@ SECURITY_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 """Headers of every response: nothing runs or loads from elsewhere, and no other site can embed or read it."""
+
+_RAW_SECURITY_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_SECURITY_NAMES = frozenset(name for name, _ in _RAW_SECURITY_HEADERS)
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
 
@@ -236,12 +239,12 @@ def _add_security_headers(send: Send) -> Send:
 
     async def send_with_headers(message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [(name.lower(), value) for name, value in message.get("headers", ())]
-            headers = MutableHeaders(scope=message)
-            for name in [name for name in headers if name.startswith("access-control-")]:
-                del headers[name]
-            headers.update(SECURITY_HEADERS)
-            headers.setdefault("cache-control", "no-store")
+            headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+            kept = [header for header in headers if not header[0].startswith(b"access-control-")]
+            kept = [header for header in kept if header[0] not in _SECURITY_NAMES]
+            if not any(name == b"cache-control" for name, _ in kept):
+                kept.append((b"cache-control", b"no-store"))
+            message["headers"] = kept + _RAW_SECURITY_HEADERS
         await send(message)
 
     return send_with_headers

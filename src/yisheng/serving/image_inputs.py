@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -25,6 +27,10 @@ from yisheng.serving.body_formats import (
 from yisheng.serving.errors import ApiError
 from yisheng.serving.limits import Limits
 
+SMALL_PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+"""A black pixel."""
 ImageFile = tuple[str, bytes | DataError]
 """Name and bytes of an image, or why it has none."""
 Decoded = tuple[np.ndarray, list[str]] | DataError
@@ -102,6 +108,13 @@ def decode_files(
             yield error
         except MemoryError:
             yield DataError(Message("{name} takes too much memory to decode", name=name), REMEDY)
+
+
+def load_decoders(spec: Spec) -> None:
+    """Load the decoders of images, which takes some tenths of a second, before the first request."""
+    if spec.is_image:
+        with contextlib.suppress(DataError):  # a blank drawing
+            images.decode_input(SMALL_PNG, "image", spec)
 
 
 def _decode_text(text: object, number: int) -> ImageFile:

@@ -7,7 +7,6 @@ the last message of each task has its ``outcome``.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import functools
 import json
@@ -24,10 +23,9 @@ from yisheng.core.errors import DataError, YishengError
 from yisheng.core.types import Spec
 from yisheng.data.images import decode
 from yisheng.data.images.decode_limits import MAX_BYTES
-from yisheng.inference import images
 from yisheng.serving.correction_bodies import parse_correction
 from yisheng.serving.errors import ApiError, to_api_error
-from yisheng.serving.image_inputs import decode_files, estimate_costs, read_files
+from yisheng.serving.image_inputs import decode_files, estimate_costs, load_decoders, read_files
 from yisheng.serving.limits import Limits
 from yisheng.serving.messages import describe_array, pack_text, read_message, write_message
 from yisheng.serving.row_inputs import parse_rows
@@ -45,10 +43,6 @@ EXTRA_MEMORY = 256 << 20
 MAX_KEPT_BYTES = 64 << 20
 """Memory that a reader may keep after a request; one that keeps more ends itself, and is replaced."""
 SLOW_NICENESS = 5
-SMALL_PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
-)
-"""A black pixel."""
 Write = Callable[..., None]
 
 
@@ -156,8 +150,7 @@ def _ignore_signals() -> None:
 def _warm_up(spec: Spec) -> None:
     """Load what the first request would have to wait for."""
     if spec.is_image:
-        with contextlib.suppress(DataError):  # a blank drawing
-            images.decode_input(SMALL_PNG, "image", spec)
+        load_decoders(spec)
     else:
         import yisheng.data.tables.files  # noqa: F401
 

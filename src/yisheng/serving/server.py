@@ -25,7 +25,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SHUTDOWN_SECONDS = 2
 """Time for requests that are being processed when the server is stopped."""
 MAX_PENDING_CONNECTIONS = 512
-PACKAGES = ("fastapi", "uvicorn", "python_multipart")
+PACKAGES = ("fastapi", "uvicorn", "httptools", "python_multipart")
 
 
 def require_packages() -> None:
@@ -39,7 +39,8 @@ def require_packages() -> None:
             importlib.import_module(name)
         except Exception:  # absent, or built for other packages
             raise MissingPartError(
-                Message("serving needs fastapi, uvicorn and python-multipart"), Message('pip install "yisheng[serve]"')
+                Message("serving needs fastapi, uvicorn, httptools and python-multipart"),
+                Message('pip install "yisheng[serve]"'),
             ) from None
 
 
@@ -105,19 +106,20 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
     """
     require_packages()
     import uvicorn
-    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    from yisheng.serving.http_protocol import LimitedHttpProtocol
 
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every damaged form
 
     def make_protocol(**options: Any) -> TimeoutProtocol:
-        return TimeoutProtocol(H11Protocol(**options))
+        return TimeoutProtocol(LimitedHttpProtocol(**options))
 
     return uvicorn.Server(
         uvicorn.Config(
             app,
             http=make_protocol,  # type: ignore[arg-type]  # uvicorn accepts any function that returns a protocol
             ws="none",
-            loop="asyncio",
+            loop="auto",  # uvloop, where it is installed
             interface="asgi3",
             log_config=None,
             log_level="error",

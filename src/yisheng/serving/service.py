@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
 
 from yisheng.core import machine
 from yisheng.core.messages import Message
@@ -24,7 +26,9 @@ from yisheng.serving import inputs
 from yisheng.serving.batching import BatchQueue
 from yisheng.serving.body_formats import JSON, media_type
 from yisheng.serving.corrections import Corrections
+from yisheng.serving.disconnects import abandon_if_slow_or_disconnected
 from yisheng.serving.errors import ApiError, encode_json
+from yisheng.serving.image_inputs import load_decoders
 from yisheng.serving.limits import Limits
 from yisheng.serving.readers import ReaderPool
 from yisheng.serving.response_models import SavedSample, describe_model, format_failure, format_prediction
@@ -67,6 +71,9 @@ class Service:
         self._threads = ThreadPoolExecutor(2, "service")
         with decode.silence_pillow():
             self._readers.start()
+            if self.spec.is_image or self.spec.is_row:
+                dtype = self.spec.image_values.stored if self.spec.is_image else np.float32
+                await self._queue.run_in_network_thread(self._warm_up, np.zeros((1, *self.spec.shape), dtype))
             queue_task = asyncio.create_task(self._queue.run())
             try:
                 yield
@@ -75,6 +82,16 @@ class Service:
                 await asyncio.wait([queue_task])
                 await self._readers.close()
                 self._threads.shutdown(cancel_futures=True)
+
+    async def respond(
+        self, request: Request, *, top: int | None = None, explain: bool = False, interval: float | None = None
+    ) -> Response:
+        """Return the response with the predictions for a request; see `predict`."""
+        content_type = request.headers.get("content-type", "")
+        async with abandon_if_slow_or_disconnected(request.receive, self.limits.seconds):
+            body = await request.body()
+            content = await self.predict(body, content_type, top=top, explain=explain, interval=interval)
+            return Response(content, media_type="application/json")
 
     async def predict(
         self, body: bytes, content_type: str, *, top: int | None, explain: bool, interval: float | None = None
@@ -145,6 +162,13 @@ class Service:
     async def _run_in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
         context = contextvars.copy_context()  # with the language of the request
         return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, function, *arguments)
+
+    def _warm_up(self, x: np.ndarray) -> None:
+        """Load what the first requests would have to wait for: decoders, and what torch allocates for a batch."""
+        load_decoders(self.spec)
+        for count in (1, self._batch):
+            with contextlib.suppress(Exception):  # a user's network may refuse zeros
+                self._compute(np.repeat(x, count, axis=0))
 
     def _compute(self, x: np.ndarray) -> np.ndarray:
         """Return the OOD scores, NaN without a detector, and then the outputs; see `_split`."""
