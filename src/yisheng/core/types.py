@@ -53,6 +53,8 @@ class Column:
         missing_words: words that mean a missing value in this column, in addition to the usual ones.
         bins: for a scaled number: ascending bin edges; each bin holds about the same number of rows.
         double: whether single precision is too coarse for its values, so that they are scaled in double precision.
+        text_part: what the column holds of a text (``length``, ``words``, ``beginning``, ``number``, ``ending``, or
+            ``word:mr`` for whether it has the word mr); empty for other columns.
 
     >>> Column("city", kind="category", categories=("Bern", "Zug"), source="City").categories
     ('Bern', 'Zug')
@@ -68,6 +70,7 @@ class Column:
     missing_words: tuple[str, ...] = field(default=(), repr=False)
     bins: tuple[float, ...] = field(default=(), repr=False)
     double: bool = field(default=False, repr=False)
+    text_part: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

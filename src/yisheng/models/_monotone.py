@@ -52,7 +52,7 @@ def parse_monotone(monotone: Mapping[str, str] | tuple[str, ...], spec: Spec) ->
             raise UsageError(Message("monotone: there is no column {name}", name=f"{name!r}"), suggest(name, positions))
         for position in positions[name]:
             column = spec.columns[position] if spec.columns else None
-            if column is not None and (column.date_part or column.kind == "category"):
+            if column is not None and (column.date_part or column.text_part or column.kind == "category"):
                 raise UsageError(
                     Message("monotone: {name} does not hold numbers, which alone have an order", name=name),
                     Message("leave it out of monotone"),

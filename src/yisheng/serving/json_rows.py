@@ -70,7 +70,8 @@ def format_value(value: Any, column: Column | None = None) -> str:
     ('3', '', 'true')
     """
     if isinstance(value, bool):
-        if column is not None and column.kind == "yes/no" and len(column.categories) == 2:
+        is_yes_no = column is not None and column.kind == "yes/no" and not column.text_part
+        if column is not None and is_yes_no and len(column.categories) == 2:
             return column.categories[value]
         return str(value).lower()
     if value is None:

@@ -69,7 +69,7 @@ def describe_row(spec: Spec) -> Schema:
 
 
 def _describe_cell(column: Column) -> Schema:
-    if column.kind == "number" and not column.date_part:
+    if column.kind == "number" and not column.date_part and not column.text_part:
         return {"type": ["number", "string", "null"]}
     return {"type": ["string", "number", "boolean", "null"]}
 

@@ -244,8 +244,8 @@ def _describe_columns(spec: Spec) -> list[InputColumn]:
     return [
         InputColumn(
             name=name,
-            kind="date" if columns[name].date_part else columns[name].kind,
-            categories=list(columns[name].categories),
+            kind="date" if columns[name].date_part else "text" if columns[name].text_part else columns[name].kind,
+            categories=[] if columns[name].text_part else list(columns[name].categories),
         )
         for name in column_names(spec)
     ]

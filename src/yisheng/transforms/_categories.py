@@ -1,10 +1,13 @@
-"""The categories that get an indicator, and the position of each indicator."""
+"""The categories and words that get an indicator, and the position of each category's indicator."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+
+from yisheng.core.types import Column
+from yisheng.core.word_limits import MAX_FRACTION, WORD_PART, min_word_rows
 
 
 def choose_categories(
@@ -37,6 +40,25 @@ def choose_categories(
         category_columns += [column] * len(frequent)
         category_codes += frequent.tolist()
     return tuple(infrequent_columns), tuple(category_columns), tuple(category_codes)
+
+
+def find_unused_words(table: Sequence[Column], mean: np.ndarray, n: int) -> tuple[int, ...]:
+    """Return the positions of words that too few or almost all rows of the training part have.
+
+    Args:
+        table: the columns.
+        mean: the fraction of the rows that have each word ``(D,)``.
+        n: rows of the training part.
+
+    >>> table = (Column("a"), Column("a has mr", text_part="word:mr"), Column("a has dr", text_part="word:dr"))
+    >>> find_unused_words(table, np.array([0.0, 0.5, 0.01]), 100)
+    (2,)
+    """
+    return tuple(
+        i
+        for i, column in enumerate(table)
+        if column.text_part.startswith(WORD_PART) and not min_word_rows(n) <= round(mean[i] * n) <= MAX_FRACTION * n
+    )
 
 
 def build_indicator_table(

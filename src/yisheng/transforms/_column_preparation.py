@@ -45,7 +45,7 @@ class ColumnPreparation:
         kinds = fitted.kinds
         self.fitted = fitted
         self.numbers = [i for i, kind in enumerate(kinds) if kind == "number"]
-        self.numeric = self.numbers + [i for i, kind in enumerate(kinds) if kind == "yes/no"]
+        self.numeric = self.numbers + [i for i, kind in enumerate(kinds) if kind == "yes/no" and i not in fitted.unused]
         self.categories, self.sizes, self.starts, self.table, self.indicator_count = build_indicator_table(
             fitted.missing, fitted.infrequent, fitted.category_columns, fitted.category_codes
         )

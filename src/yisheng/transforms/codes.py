@@ -14,6 +14,7 @@ from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Column
+from yisheng.transforms._categories import find_unused_words
 from yisheng.transforms._column_statistics import compute_statistics
 from yisheng.transforms._row_chunks import RowSubset, count_columns
 
@@ -31,6 +32,7 @@ class codes:  # noqa: N801  # its name is the registered name
         category_counts: number of categories of each column, 0 for numbers and yes/no.
         shift: mean of each column in the training part; 0 for categories.
         scale: its standard deviation, above 0; 1 for categories.
+        unused: positions of the words that too few or almost all rows of the training part have: they become 0.
 
     Raises:
         DataError: the fields contradict one another.
@@ -47,15 +49,20 @@ class codes:  # noqa: N801  # its name is the registered name
     category_counts: tuple[int, ...]
     shift: tuple[float, ...]
     scale: tuple[float, ...]
+    unused: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(self.category_counts), len(self.shift), len(self.scale)}
         is_finite = all(map(math.isfinite, (*self.shift, *self.scale)))
-        if len(lengths) != 1 or not is_finite or min((*self.scale, 1.0)) <= 0 or min((*self.category_counts, 0)) < 0:
+        is_positive = min((*self.scale, 1.0)) > 0 and min((*self.category_counts, 0)) >= 0
+        if len(lengths) != 1 or not (is_finite and is_positive and self._unused_agree()):
             raise DataError(
                 Message("the fields of transform codes contradict one another"),
                 Message("copy the file from an intact run folder"),
             )
+
+    def _unused_agree(self) -> bool:
+        return list(self.unused) == sorted(set(self.unused)) and all(0 <= i < len(self.shift) for i in self.unused)
 
     @classmethod
     def fit(cls, x: np.ndarray | RowSubset, *, columns: Sequence[Column] = ()) -> codes:
@@ -74,7 +81,8 @@ class codes:  # noqa: N801  # its name is the registered name
         is_number = np.array([column.kind == "number" for column in table])
         shift = np.where(is_number, statistics.mean, 0.0)
         scale = np.where(is_number, statistics.std, 1.0)
-        return cls(counts, tuple(shift.tolist()), tuple(scale.tolist()))
+        unused = find_unused_words(table, statistics.mean, len(x))
+        return cls(counts, tuple(shift.tolist()), tuple(scale.tolist()), unused)
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
         """Return the rows ``(..., D)``, float32 (float64 for float64).
@@ -95,6 +103,8 @@ class codes:  # noqa: N801  # its name is the registered name
         values = x.double()
         is_unknown = (counts > 0) & ~((values >= 0) & (values < counts))
         values = ((values - shift) / scale).masked_fill(~values.isfinite() | is_unknown, torch.nan)
+        if self.unused:
+            values = values.index_fill(-1, torch.tensor(self.unused, device=x.device), 0)
         return values if x.dtype is torch.float64 else values.float()
 
     def invert(self, x: torch.Tensor) -> torch.Tensor:

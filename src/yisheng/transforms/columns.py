@@ -17,7 +17,7 @@ from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Column, Spec
 from yisheng.transforms import _number_scaling
-from yisheng.transforms._categories import choose_categories
+from yisheng.transforms._categories import choose_categories, find_unused_words
 from yisheng.transforms._column_preparation import ColumnPreparation
 from yisheng.transforms._column_statistics import compute_statistics, sample_values
 from yisheng.transforms._row_chunks import RowSubset, count_columns
@@ -38,7 +38,7 @@ class columns:  # noqa: N801  # its name is the registered name
     Everything is fitted on the training part. The outputs are, in this order:
 
     - numbers, scaled;
-    - yes/no as 0 and 1;
+    - yes/no as 0 and 1, without words of texts that too few or almost all rows of the training part have;
     - an indicator of missing values for every column that has some in the training part;
     - an indicator for every category, and one for all infrequent categories of a column. An unseen category counts as
       infrequent; if the training part has no infrequent ones, all indicators are 0. (An indicator for unseen
@@ -59,6 +59,7 @@ class columns:  # noqa: N801  # its name is the registered name
         infrequent: positions of the columns that have an indicator of infrequent categories.
         category_columns: position of the column of each category that has an indicator.
         category_codes: the category's number.
+        unused: positions of the words that are left out.
         numbers: standard: zero mean and unit variance; robust: zero median and unit interquartile range (half of the
             full range if that is 0); quantile: to the normal distribution by rank; power: as normal as a Yeo-Johnson
             exponent makes it, for linear models on skewed columns; none: unscaled.
@@ -94,6 +95,7 @@ class columns:  # noqa: N801  # its name is the registered name
     infrequent: tuple[int, ...]
     category_columns: tuple[int, ...]
     category_codes: tuple[int, ...]
+    unused: tuple[int, ...] = ()
     numbers: _number_scaling.NumberScaling = field(default="standard", kw_only=True)
     clip: Clip = field(default="auto", kw_only=True)
     min_frequency: Count = field(default=3, kw_only=True)
@@ -128,7 +130,7 @@ class columns:  # noqa: N801  # its name is the registered name
         return len(rows) == n and all(list(row) == sorted(row) for row in rows) and len(rows[-1]) == count
 
     def _categories_agree(self) -> bool:
-        positions = (*self.missing, *self.infrequent, *self.category_columns)
+        positions = (*self.missing, *self.infrequent, *self.category_columns, *self.unused)
         category_positions = {i for i, kind in enumerate(self.kinds) if kind == "category"}
         pairs = list(zip(self.category_columns, self.category_codes, strict=False))
         return (
@@ -138,7 +140,9 @@ class columns:  # noqa: N801  # its name is the registered name
             and list(self.category_columns) == sorted(self.category_columns)
             and all(0 <= code < MAX_CATEGORY_CODE for code in self.category_codes)
             and len(set(pairs)) == len(pairs)
-            and all(list(field) == sorted(set(field)) for field in (self.missing, self.infrequent))
+            and all(list(field) == sorted(set(field)) for field in (self.missing, self.infrequent, self.unused))
+            and all(self.kinds[i] == "yes/no" and i not in self.missing for i in self.unused)
+            and len(self.unused) < len(self.kinds)
         )
 
     @classmethod
@@ -175,6 +179,9 @@ class columns:  # noqa: N801  # its name is the registered name
         infrequent, category_columns, category_codes = choose_categories(
             len(x), statistics.missing_counts, statistics.category_counts, min_frequency, max_categories
         )
+        unused = find_unused_words(table, statistics.mean, len(x))
+        if len(unused) == len(table):  # a network needs an input
+            unused = unused[1:]
         numeric = [i for i, c in enumerate(table) if c.kind == "number"]
         shift, scale, power, knots = _fit_numbers(x, numeric, numbers, statistics.mean, statistics.std)
         return cls(
@@ -188,6 +195,7 @@ class columns:  # noqa: N801  # its name is the registered name
             infrequent,
             category_columns,
             category_codes,
+            unused,
             numbers=numbers,
             clip=clip,
             min_frequency=min_frequency,
@@ -243,7 +251,7 @@ class columns:  # noqa: N801  # its name is the registered name
         outputs = [
             Column(name, bins=bins) for name, bins in zip(number_names, self._preparation.compute_bins(), strict=True)
         ]
-        names = [c.name for c in table if c.kind == "yes/no"]
+        names = [c.name for i, c in enumerate(table) if c.kind == "yes/no" and i not in self.unused]
         names += [f"{table[i].name} missing" for i in self.missing]
         for i in self._preparation.categories:
             names += [f"{table[i].name}={table[i].categories[code]}" for column, code in pairs if column == i]

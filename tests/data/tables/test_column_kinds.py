@@ -162,7 +162,7 @@ def test_kinds_can_be_given():
         ({"a": "date:%d"}, UsageError, "is not a date format"),
         ({"a": "yes/no"}, DataError, "3 different values"),
         (["a"], UsageError, "NAME:KIND"),
-        ({"a": "text"}, DataError, "no column left"),
+        ({"a": "identifier"}, DataError, "no column left"),
     ],
 )
 def test_impossible_kinds_are_refused(kinds, error, cause):

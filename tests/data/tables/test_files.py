@@ -143,6 +143,7 @@ def test_numbers_before_texts_are_read_again_as_written(tmp_path, monkeypatch):
 def test_free_text_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(delimited, "CHUNK_VALUES", 300)
     monkeypatch.setattr(column_builder, "MAX_UNCHECKED_TEXTS", 50)
+    monkeypatch.setattr(column_builder, "MAX_TEXT_BYTES", 5000)
     moments = pd.date_range("2020-01-01", periods=300, freq="61s").astype(str)
     text = "t,when,n,y\n" + "".join(f"words {n} of text,{moments[n]},{n % 9},{n / 2}\n" for n in range(300))
     path = write(tmp_path, text)

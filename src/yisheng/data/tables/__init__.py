@@ -13,7 +13,8 @@ The steps, file by file:
 - ``delimited``, ``column_builder``: parsing of text; ``workbook``: Excel; ``files``: the other formats.
 - ``number_form``: decimal points or commas, decided by all columns together.
 - ``column_kinds``, ``literals``, ``dates``: the kind of each column; ``inferred_column``: the features of each kind;
-  ``text_findings``: texts that may be numbers or dates.
+  ``text_findings``: texts that may be numbers or dates; ``text_proposals``, ``text_parts``: the words of texts and the
+  parts of codes.
 - ``column_roles``, ``targets``: the target, row names, time and groups.
 - ``training_tables``, ``later_tables``: how the columns of the training table, and of all later ones, are read.
 - ``encode``: the block of numbers that a network's transform takes. Prediction calls it with the columns that are saved

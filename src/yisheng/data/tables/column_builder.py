@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 MAX_UNCHECKED_TEXTS = 100_000
 """Distinct texts of a column that are kept without a check whether they are dates, numbers, or free text."""
-_CHECKED_TEXTS = 100
+MAX_TEXT_BYTES = 1 << 26
+"""Memory up to which the distinct texts of such a column are kept: what they have in common becomes features."""
+_CHECKED_TEXTS, _TEXT_OVERHEAD = 100, 100
+"""Texts that are looked at, and bytes that a text takes besides its characters."""
 
 
 @dataclass
@@ -103,6 +106,9 @@ class ColumnBuilder:
         self._append(np.array([*table, -1], np.int32)[codes])
         if not self.keep and len(self.categories) > MAX_UNCHECKED_TEXTS and len(self.categories) * 2 > self.rows:
             sample = list(self.categories)[:: len(self.categories) // _CHECKED_TEXTS or 1]
+            text_bytes = sum(map(len, sample)) / len(sample) + _TEXT_OVERHEAD
+            if text_bytes * len(self.categories) < MAX_TEXT_BYTES:
+                return
             if infer_date_format(sample) is None and infer_number_format(sample) is None:
                 assert self._values is not None
                 self.is_free_text, self.categories, self._values = True, {}, _mark_missing(self._values)

@@ -12,6 +12,7 @@ from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.data.tables import dates
 from yisheng.data.tables.inferred_column import (
+    FEW_DISTINCT_VALUES,
     InferredColumn,
     leave_out,
     list_texts,
@@ -20,6 +21,7 @@ from yisheng.data.tables.inferred_column import (
     make_identifier,
     make_number,
     make_single_value,
+    make_text,
     make_yes_no,
     parse_number_column,
     sort_categories,
@@ -29,8 +31,6 @@ from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.text_findings import check_texts
 from yisheng.data.tables.unicode_forms import normalize_text
 
-FEW_DISTINCT_VALUES = 20
-"""Number of distinct texts up to which a column is a category, however few rows there are."""
 MAX_CATEGORIES = 10_000
 """Largest number of categories that is inferred; a column that the user calls a category may have more."""
 MAX_STRAY_WORDS, MAX_STRAY_FRACTION = 20, 0.05
@@ -187,17 +187,22 @@ def find_stray_texts(raw: RawColumn, parse: Callable[[str], float]) -> tuple[str
 
 
 def _category_or_text(raw: RawColumn, present: int) -> InferredColumn:
-    """Return a category if texts repeat, so that they can be learned; a text that differs in most rows cannot."""
+    """Return a category if texts repeat, so that they can be learned, else what they have in common."""
     categories, is_distinct = raw.categories, len(raw.categories) == present
     too_many = len(categories) > max(FEW_DISTINCT_VALUES, len(raw) / 2) or len(categories) > MAX_CATEGORIES
-    if (is_distinct and present >= _MIN_IDENTIFIER_ROWS) or too_many:
-        long_texts = sum(len(text) > 40 or len(text.split()) > 2 for text in categories)
-        examples = f"{len(categories):,} different: {list_texts(categories[:3])}"
-        if is_distinct and long_texts <= len(categories) / 4:
-            return leave_out(raw, "identifier", examples, "a different text in every row", "category")
-        reason = f"{len(categories):,} different texts in {present:,} rows"
-        return leave_out(raw, "text", examples, reason, "category")
-    return make_category(raw)
+    if not too_many and not (is_distinct and present >= _MIN_IDENTIFIER_ROWS):
+        return make_category(raw, with_parts=True)
+    long_texts = sum(len(text) > 40 or len(text.split()) > 2 for text in categories)
+    is_identifier = is_distinct and long_texts <= len(categories) / 4
+    examples = f"{len(categories):,} different: {list_texts(categories[:3])}"
+    if not is_identifier or not is_id_name(raw.name):
+        column = make_text(raw, examples, is_text=not is_identifier)
+        if column is not None:
+            return column
+    if is_identifier:
+        return leave_out(raw, "identifier", examples, "a different text in every row", "category")
+    reason = f"{len(categories):,} different texts in {present:,} rows"
+    return leave_out(raw, "text", examples, f"{reason}, which have nothing in common", "category")
 
 
 def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
@@ -212,7 +217,7 @@ def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
             ),
             Message("use {kind}, or date:{date_format}", kind=kind, date_format=date_format),
         )
-    if kind in ("text", "identifier", "constant"):
+    if kind in ("identifier", "constant"):
         return leave_out(raw, kind, "", "as kinds= says")
     if raw.is_free_text:
         raise DataError(
@@ -221,6 +226,11 @@ def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
         )
     if kind == "category":
         return make_category(raw.as_text())
+    if kind == "text":
+        texts = raw.as_text()
+        values = f"{len(texts.categories):,} different: {list_texts(texts.categories[:3])}"
+        text_column = make_text(texts, values, is_text=True)
+        return text_column or leave_out(texts, kind, values, "its texts have nothing in common")
     if kind == "number":
         if raw.numbers is not None:
             return make_number(raw, raw.number_format)

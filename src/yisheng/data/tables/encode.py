@@ -23,6 +23,7 @@ from yisheng.data.tables.literals import (
     spelling_key,
 )
 from yisheng.data.tables.raw_column import RawColumn
+from yisheng.data.tables.text_parts import compute_text_parts
 from yisheng.data.tables.unicode_forms import normalize_text
 
 
@@ -77,7 +78,12 @@ def encode_columns(
         raw = raw_columns.pop(name)
         is_date = bool(features[0][1].date_part)
         days = _parse_dates(raw, features[0][1], source_name, first_row) if is_date else None
+        text_features = [(index, column) for index, column in features if column.text_part]
+        if text_features:
+            block[:, [index for index, _ in text_features]] = _compute_texts(raw, [c for _, c in text_features])
         for index, column in features:
+            if column.text_part:
+                continue
             if days is not None:
                 values = dates.extract_date_part(days, column.date_part)
             elif column.kind == "number":
@@ -93,6 +99,12 @@ def encode_columns(
                 values = np.where(too_large, np.nan, values)
             block[:, index] = values
     return block, unusable
+
+
+def _compute_texts(raw: RawColumn, columns: Sequence[Column]) -> np.ndarray:
+    """Return what the features hold of a column's texts, float32 ``(N, len(columns))``."""
+    words = {*MISSING_WORDS, *columns[0].missing_words}
+    return compute_text_parts(raw.as_text().normalize(words), columns)
 
 
 def _parse_dates(raw: RawColumn, column: Column, source_name: str, first_row: int) -> np.ndarray:

@@ -15,7 +15,10 @@ from yisheng.data.tables import dates
 from yisheng.data.tables.date_findings import check_dates
 from yisheng.data.tables.literals import make_number_parser
 from yisheng.data.tables.raw_column import RawColumn, format_number
+from yisheng.data.tables.text_proposals import describe_parts, propose_parts
 
+FEW_DISTINCT_VALUES = 20
+"""Number of distinct texts up to which a column is a category, however few rows there are."""
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _PRECISION_MAX_FRACTION = 1e-4
 """Single precision is too coarse for values if its step exceeds this fraction of their standard deviation."""
@@ -202,14 +205,38 @@ def parse_date_column(raw: RawColumn, date_format: str) -> np.ndarray:
     return days
 
 
-def make_category(raw: RawColumn) -> InferredColumn:
-    """Return a column of categories."""
+def make_text(raw: RawColumn, values: str, *, is_text: bool) -> InferredColumn | None:
+    """Return a column of texts by what they have in common, or None if they have nothing.
+
+    Args:
+        raw: the column of texts.
+        values: its values, for people to read.
+        is_text: see `propose_parts`.
+    """
+    columns = propose_parts(raw, repeats=False, is_text=is_text)
+    if not columns:
+        return None
+    return InferredColumn(raw.name, "text", int(raw.missing.sum()), values, describe_parts(columns), columns)
+
+
+def make_category(raw: RawColumn, *, with_parts: bool = False) -> InferredColumn:
+    """Return a column of categories.
+
+    Args:
+        raw: the column of texts.
+        with_parts: if there are many categories, add what some of their names have in common.
+    """
     categories = raw.categories if raw.ordered else sort_categories(raw)
     column = Column(raw.name, "category", tuple(categories), source=raw.name)
     listed = list_texts(categories[:6])
     values = f"{len(categories):,} categories: {listed}" if len(categories) > 1 else f"{listed} or missing"
     becomes = f"a category of {len(categories):,}"
-    return InferredColumn(raw.name, "category", int(raw.missing.sum()), values, becomes, (column,))
+    parts: tuple[Column, ...] = ()
+    if with_parts and len(categories) > FEW_DISTINCT_VALUES:
+        parts = propose_parts(raw, repeats=True, is_text=False)
+    if parts:
+        becomes += f"; {describe_parts(parts)}"
+    return InferredColumn(raw.name, "category", int(raw.missing.sum()), values, becomes, (column, *parts))
 
 
 def make_yes_no(raw: RawColumn, words: Sequence[str]) -> InferredColumn:

@@ -59,7 +59,11 @@ def text_sources(columns: Iterable[Column]) -> set[str]:
     >>> sorted(text_sources([Column("a", source="a"), Column("b", source="b", format=","), Column("c", "category")]))
     ['', 'b']
     """
-    return {column.source for column in columns if column.kind != "number" or column.date_part or column.format}
+    return {
+        column.source
+        for column in columns
+        if column.kind != "number" or column.date_part or column.text_part or column.format
+    }
 
 
 def choose_later(
@@ -87,7 +91,7 @@ def apply_number_format(columns: Sequence[Column], options: ReadingOptions) -> t
         return tuple(columns)
     return tuple(
         replace(column, format=form + "".join(char for char in column.format[1:] if char not in ".,' _"))
-        if column.kind == "number" and not column.date_part
+        if column.kind == "number" and not column.date_part and not column.text_part
         else column
         for column in columns
     )

@@ -381,6 +381,10 @@ def _summarize(columns: list[InferredColumn]) -> Finding:
     listed = ", ".join(f"{column.name} ({column.kind})" for column in left_out[:8]) + ", ..." * (len(left_out) > 8)
     used = [column for column in columns if column.features]
     cause = plural_message(len(used), "{count} column to learn from", "{count} columns to learn from", count=len(used))
+    texts = [column for column in used if any(feature.text_part for feature in column.features)]
+    if texts:
+        described = "; ".join(f"{column.name} ({column.becomes})" for column in texts[:4]) + "; ..." * (len(texts) > 4)
+        cause = Message("{columns}; of texts: {described}", columns=cause, described=described)
     if left_out:
         cause = Message("{columns}; left out: {listed}", columns=cause, listed=listed)
     remedy = Message(
