@@ -141,6 +141,13 @@ def test_gap_of_a_network_that_does_not_fit_its_training_rows_is_not_overfitting
     assert "overfitting" not in find_causes(make_run(training, validation, scores=GOOD_SCORES))
 
 
+@pytest.mark.parametrize(("end", "is_found"), [(0.1, True), (-3.0, False)])
+def test_gains_of_losses_below_zero_are_not_compared(make_run, end, is_found):
+    """Densities and learned variances have no perfect loss, so that the validation rows' part of it says nothing."""
+    training, validation = make_falling_losses(30, end=end), make_falling_losses(30, end=1.8)
+    assert ("overfitting" in find_causes(make_run(training, validation, scores=GOOD_SCORES))) is is_found
+
+
 def test_memorization_is_not_called_overfitting(make_run):
     """Shuffled labels: the training loss falls, and no validation loss is below that of guessing."""
     poor = {"test": (0.33, 0.28, 0.38), "baseline": (0.33, 0.3, 0.36)}

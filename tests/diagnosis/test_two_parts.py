@@ -67,6 +67,12 @@ def test_a_season_is_no_other_scale(seed):
     assert find(x[:800], y[:800], x[800:], 1.5 * y[800:] + 1) == []
 
 
+def test_a_few_wild_targets_are_no_other_scale():
+    x, y = make_table(0)
+    wild = y[:800] + 40 * (np.arange(800) % 30 == 0)
+    assert "shifted-targets" not in find(x[:800], wild, x[800:], y[800:])
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_column_that_is_made_of_the_targets(seed):
     generator = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,8 @@ from yisheng.diagnosis.sample import Sample
 
 MIN_RATIO = 5.0
 """Standard deviation of one part relative to that of the other: seasons and places differ by less, units by more."""
+OUTER_QUANTILES = (0.05, 0.95)
+"""Quantiles whose distance must differ as much as the standard deviations: a few wild targets change only the latter."""
 MIN_DISTANCE_IN_STDS = 5.0
 """Distance of the means in standard deviations of the wider part: no held-out target is then like a training target."""
 
@@ -41,7 +44,8 @@ def shifted_targets(sample: Sample) -> Iterator[Finding]:
         means = float(train.mean()), float(held_out.mean())
         ratio = max(stds) / max(min(stds), 1e-12)
         distance = abs(means[0] - means[1]) / max(*stds, 1e-12)
-        if ratio < MIN_RATIO and distance < MIN_DISTANCE_IN_STDS:
+        is_wide = ratio >= MIN_RATIO and _compute_ratio_of_ranges(train, held_out) >= MIN_RATIO
+        if not is_wide and distance < MIN_DISTANCE_IN_STDS:
             continue
         yield Finding(
             "shifted-targets",
@@ -58,3 +62,13 @@ def shifted_targets(sample: Sample) -> Iterator[Finding]:
             Message("use one unit and one transformation, with the constants of the training rows, for all parts"),
         )
         return
+
+
+def _compute_ratio_of_ranges(train: np.ndarray, held_out: np.ndarray) -> float:
+    """Return the ratio of the ranges between two outer quantiles, at least 1; infinite if one part has none.
+
+    >>> _compute_ratio_of_ranges(np.linspace(0, 1, 9), np.linspace(0, 2, 9))
+    2.0
+    """
+    low, high = sorted(float(np.ptp(np.quantile(y, OUTER_QUANTILES))) for y in (train, held_out))
+    return high / low if low > 0 else math.inf

@@ -197,7 +197,7 @@ def judge_overfitting(history: LossHistory, *, is_linear: bool = False) -> Judgm
 
     With L0 the initial loss, Lv the validation and Lt the training loss: Lv(end) - Lv(best) relative to the gain
     L0 - Lv(best), to Lv(best) and to L0, beyond the noise of Lv, while Lt falls; or (L0 - Lv) / (L0 - Lt) at the best
-    epoch, if the network has fitted its training rows. A squared or absolute error is not compared with L0, which may
+    epoch, if the network has fitted its training rows and Lt is not below zero. A squared or absolute error is not compared with L0, which may
     be any number of times as large; there Lv must be twice Lt at the end. The errors of a line must not be far apart.
 
     Args:
@@ -209,7 +209,8 @@ def judge_overfitting(history: LossHistory, *, is_linear: bool = False) -> Judgm
     lost = rise / max(history.gain, 1e-3 * scale)
     relative = rise / max(abs(best_loss), 1e-12 if history.is_error else 1e-3 * scale)
     training_gain = history.start - history.training[history.best]
-    has_fitted = history.training_end < MAX_UNFITTED * scale
+    # A loss below zero, such as that of a density or of learned weights, has no perfect value: its gain has no measure.
+    has_fitted = 0 <= history.training_end < MAX_UNFITTED * scale
     can_compare = training_gain > MIN_TRAINING_GAIN * scale and has_fitted
     generalized = history.gain / training_gain if can_compare else 1.0
     training_falls = history.training_end < history.training[history.best] or history.best == 0
