@@ -16,7 +16,7 @@ from yisheng.diagnosis.sample import Sample
 MIN_RATIO = 5.0
 """Standard deviation of one part relative to that of the other: seasons and places differ by less, units by more."""
 OUTER_QUANTILES = (0.05, 0.95)
-"""Quantiles whose distance must differ as much as the standard deviations: a few wild targets change only the latter."""
+"""Quantiles whose distance must differ as much as the standard deviations: wild targets change only the latter."""
 MIN_DISTANCE_IN_STDS = 5.0
 """Distance of the means in standard deviations of the wider part: no held-out target is then like a training target."""
 

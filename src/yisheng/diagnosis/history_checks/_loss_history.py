@@ -197,8 +197,9 @@ def judge_overfitting(history: LossHistory, *, is_linear: bool = False) -> Judgm
 
     With L0 the initial loss, Lv the validation and Lt the training loss: Lv(end) - Lv(best) relative to the gain
     L0 - Lv(best), to Lv(best) and to L0, beyond the noise of Lv, while Lt falls; or (L0 - Lv) / (L0 - Lt) at the best
-    epoch, if the network has fitted its training rows and Lt is not below zero. A squared or absolute error is not compared with L0, which may
-    be any number of times as large; there Lv must be twice Lt at the end. The errors of a line must not be far apart.
+    epoch, if the network has fitted its training rows and Lt is not below zero. A squared or absolute error is not
+    compared with L0, which may be any number of times as large; there Lv must be twice Lt at the end. The errors of a
+    line must not be far apart.
 
     Args:
         history: the losses.
