@@ -6,6 +6,7 @@ from typing import Any
 
 from yisheng.core import registry
 from yisheng.core.config import AUGMENT, AUTO, Choice, Config, kind_of
+from yisheng.core.messages import Message
 from yisheng.core.settings import MergedSettings
 
 
@@ -34,7 +35,7 @@ def list_values(merged: MergedSettings) -> dict[str, tuple[Any, str]]:
                 defaults = {o.name: o.default for o in entry.options.values() if o.default is not registry.REQUIRED}
             values |= {f"{dotted}.{name}": option for name, option in {**defaults, **choice.options}.items()}
     origins = {
-        key: "chosen for the data" if value == AUTO and key != "device" else merged.origins.get(key, "default")
+        key: Message("chosen for the data") if value == AUTO and key != "device" else merged.origins.get(key, "default")
         for key, value in values.items()
     }
     return {key: (value, origins[key]) for key, value in values.items()}

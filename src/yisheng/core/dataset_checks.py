@@ -145,7 +145,7 @@ def _check_float_targets(dataset: Dataset) -> None:
     labels = len(dataset.spec.classes) if dataset.spec.task == "multilabel" else None
     types = ("float32",) if labels else ("float32", "float64")
     if y.dtype.name not in types or y.ndim != 2 or (labels is not None and y.shape[1] != labels):
-        required = f"float32 (N, {labels})" if labels else "float32 or float64 (N, T), (N, 1) for one target"
+        required = f"float32 (N, {labels})" if labels else Message("float32 or float64 (N, T), (N, 1) for one target")
         raise DataError(
             Message(
                 "{name}: targets must be {required}, got {dtype} {shape}",
@@ -159,7 +159,7 @@ def _check_float_targets(dataset: Dataset) -> None:
     wrong = ~((y == 0) | (y == 1)) if labels else ~(abs(y) <= MAX_TARGET)
     if wrong.any():
         row = int(wrong.any(1).argmax())
-        required = "0 or 1 for each label" if labels else "finite numbers"
+        required = Message("0 or 1 for each label") if labels else Message("finite numbers")
         raise DataError(
             Message(
                 "{name}: targets must be {required}, got {tolist} in row {row}",

@@ -121,7 +121,7 @@ _loaded_files: dict[str, Path] = {}
 
 
 def _import_file(source: str) -> ModuleType:
-    path = parse_path(source, "the file of a reference").absolute()
+    path = parse_path(source, Message("the file of a reference")).absolute()
     if not path.is_file():
         raise UsageError(
             Message("there is no file {source}", source=source), Message("check the path before the colon")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Score, Scores
 
 
@@ -30,13 +31,13 @@ def parse_scores(plain: Any) -> tuple[dict[str, dict[str, Score]], list[str]]:
             except (AttributeError, TypeError, ValueError, OverflowError):
                 value = low = high = None
             if value is None:
-                problems.append(f"there is no number for {part} {name}")
+                problems.append(Message("there is no number for {part} {name}", part=part, name=name))
             else:
                 scores.setdefault(part, {})[name] = Score(value, low, high)
         if not isinstance(by_name, Mapping):
-            problems.append(f"{part} is not a JSON object")
+            problems.append(Message("{part} is not a JSON object", part=part))
     if not isinstance(plain, Mapping):
-        problems.append("it is not a JSON object")
+        problems.append(Message("it is not a JSON object"))
     return scores, problems
 
 

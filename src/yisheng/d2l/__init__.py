@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 
 if TYPE_CHECKING:
     from yisheng.d2l.aliases import (
@@ -257,5 +257,6 @@ def _describe_unknown(name: str) -> str:
 
     remedy = suggest(name, [*__all__, *_PACKAGES]).partition(" Known:")[0]
     if not remedy.startswith("did you mean"):
-        remedy = "it may belong to a later chapter; the names that Yisheng has are listed in docs/d2l.md"
-    return f"yisheng.d2l has no {name!r}\n  {remedy}"
+        remedy = Message("it may belong to a later chapter; the names that Yisheng has are listed in docs/d2l.md")
+    problem = Message("yisheng.d2l has no {name}", name=f"{name!r}")
+    return f"{translate(problem)}\n  {translate(remedy)}"

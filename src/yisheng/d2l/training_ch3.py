@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, join_messages, translate
 from yisheng.d2l import figure_files
 from yisheng.d2l.animation import Animator
 from yisheng.d2l.evaluation import Accumulator, Loss, Network, accuracy, evaluate_accuracy, sum_loss
@@ -137,14 +137,25 @@ def _require_expected_results(train_loss: float, train_acc: float, test_acc: flo
     Raises:
         AssertionError: a result is worse; announced only in fast mode, which trains on few rows.
     """
-    problems = [] if train_loss < MAX_LOSS else [f"the training loss is {train_loss:.3f}, expected below {MAX_LOSS}"]
-    for name, value in (("training", train_acc), ("test", test_acc)):
+    problems = []
+    if not train_loss < MAX_LOSS:
+        loss = f"{train_loss:.3f}"
+        problems.append(Message("the training loss is {loss}, expected below {limit}", loss=loss, limit=MAX_LOSS))
+    for name, value in ((Message("training"), train_acc), (Message("test"), test_acc)):
         if not MIN_ACCURACY < value <= 1:
-            problems.append(f"the {name} accuracy is {value:.3f}, expected above {MIN_ACCURACY}")
+            problems.append(
+                Message(
+                    "the {name} accuracy is {value}, expected above {limit}",
+                    name=name,
+                    value=f"{value:.3f}",
+                    limit=MIN_ACCURACY,
+                )
+            )
     if not problems:
         return
-    text = f"{'; '.join(problems)}\n  train longer, change the learning rate, or add doctor=True to see what is wrong"
+    problem = translate(join_messages(problems))
+    remedy = translate(Message("train longer, change the learning rate, or add doctor=True to see what is wrong"))
     if not is_fast():
-        raise AssertionError(text)
-    for line in text.splitlines():
-        announce(line)
+        raise AssertionError(f"{problem}\n  {remedy}")
+    announce(problem)
+    announce(f"  {remedy}")

@@ -56,7 +56,7 @@ def find_column(spec: Spec, name: str) -> int:
         )
     columns = group_columns(spec)
     if name not in columns:
-        remedy = f"groups= takes a column that the model uses; {suggest(name, columns)}"
+        remedy = Message("groups= takes a column that the model uses; {suggestion}", suggestion=suggest(name, columns))
         raise UsageError(Message("the model has no column {name}", name=f"{name!r}"), remedy)
     if len(columns[name]) > 1:
         raise UsageError(

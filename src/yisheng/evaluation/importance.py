@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from yisheng.core.messages import Message, translate
 from yisheng.core.notebook_html import render_table
 from yisheng.core.registry import Entry
 from yisheng.core.score_keys import display_score_key
@@ -80,7 +81,15 @@ class ImportanceTable(list[ColumnImportance]):
 
     def __repr__(self) -> str:
         name = display_score_key(self.score)
-        about = f"{name} {format_number(self.value)} on {self.rows:,} rows of the {self.part} part"
+        about = translate(
+            Message(
+                "{score} {value} on {rows} rows of the {part} part",
+                score=name,
+                value=format_number(self.value),
+                rows=f"{self.rows:,}",
+                part=self.part,
+            )
+        )
         return f"{format_table(self._tabulate())}\n{about}"
 
     def _repr_html_(self) -> str:

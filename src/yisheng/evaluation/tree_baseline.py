@@ -105,9 +105,14 @@ def train_tree_baseline(
             if transform is not None:
                 prediction = transform.invert(torch.from_numpy(prediction)).numpy()
             predictions[part] = Predictions(dataset.y[index], prediction, index)
-    description = f"gradient boosting, {boosting.rounds} rounds"
+    description = Message("gradient boosting, {rounds} rounds", rounds=boosting.rounds)
     if len(rows) < len(split.train):
-        description += f", grown on {len(rows):,} of {len(split.train):,} rows"
+        description = Message(
+            "gradient boosting, {rounds} rounds, grown on {count} of {total} rows",
+            rounds=boosting.rounds,
+            count=f"{len(rows):,}",
+            total=f"{len(split.train):,}",
+        )
     scores = {part: compute_scores(spec, values) for part, values in predictions.items()}
     return TreeBaseline(scores, predictions, description, time.perf_counter() - start)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from yisheng.core import machine, process, provenance
+from yisheng.core.messages import Message
 
 COLLECTIVE_EXTRAS: Final = ("all", "dev")
 """Extras that repeat others."""
@@ -90,46 +91,59 @@ def _advise_gpu(facts: dict[str, Any]) -> Iterator[str]:
     driver = _driver_version()
     if driver and not facts["gpu"]:
         if facts["cuda_runtime"] is None:
-            yield f"There is an NVIDIA driver ({driver}) but torch is a CPU build: install torch's CUDA build."
+            yield Message(
+                "There is an NVIDIA driver ({driver}) but torch is a CPU build: install torch's CUDA build.",
+                driver=driver,
+            )
         else:
-            yield (
-                f"The NVIDIA driver {driver} does not work with torch's CUDA {facts['cuda_runtime']}: "
-                "update the driver, or install a torch built for an older CUDA."
+            yield Message(
+                "The NVIDIA driver {driver} does not work with torch's CUDA {runtime}: "
+                "update the driver, or install a torch built for an older CUDA.",
+                driver=driver,
+                runtime=facts["cuda_runtime"],
             )
     elif not facts["gpu"] and facts["device"] == "cpu":
-        yield "No GPU: training uses the processor. Small images and tables are quick on it."
+        yield Message("No GPU: training uses the processor. Small images and tables are quick on it.")
 
 
 def _advise_processor(facts: dict[str, Any]) -> Iterator[str]:
     if facts["threads"] > facts["cores"]:
-        yield (
-            f"torch uses {facts['threads']} threads on {facts['cores']} cores, which slows it down: "
-            f"set OMP_NUM_THREADS={facts['cores']}."
+        yield Message(
+            "torch uses {threads} threads on {cores} cores, which slows it down: set OMP_NUM_THREADS={cores}.",
+            threads=facts["threads"],
+            cores=facts["cores"],
         )
     if facts.get("load", 0) > facts["cores"] * MAX_LOAD_FRACTION:
-        yield (
-            f"The machine is busy (load {facts['load']} on {facts['cores']} cores): times will be longer; "
-            "stop what is not needed, or give training one core with OMP_NUM_THREADS=1."
+        yield Message(
+            "The machine is busy (load {load} on {cores} cores): times will be longer; "
+            "stop what is not needed, or give training one core with OMP_NUM_THREADS=1.",
+            load=facts["load"],
+            cores=facts["cores"],
         )
 
 
 def _advise_memory(facts: dict[str, Any]) -> Iterator[str]:
     is_linux = facts["platform"].startswith("Linux")
     if is_linux and facts["device"] == "cpu" and not facts["keeps_memory"] and "LD_PRELOAD" not in os.environ:
-        yield (
+        yield Message(
             "Memory that a training step frees returns to the system, which costs page faults: leave MALLOC_* and "
             "GLIBC_TUNABLES unset, or on a C library other than glibc preload tcmalloc or jemalloc."
         )
     if facts["memory_gib"] and facts["memory_gib"]["available"] < MIN_MEMORY_GIB:
-        yield f"Less than {MIN_MEMORY_GIB} GiB of memory are free: close something, or use a smaller data set."
+        yield Message(
+            "Less than {limit} GiB of memory are free: close something, or use a smaller data set.",
+            limit=MIN_MEMORY_GIB,
+        )
     if facts["disk_gib"]["free"] < MIN_DISK_GIB:
-        yield f"Less than {MIN_DISK_GIB} GiB of disk is free here: write runs elsewhere with out=."
+        yield Message("Less than {limit} GiB of disk is free here: write runs elsewhere with out=.", limit=MIN_DISK_GIB)
 
 
 def _advise_extras(facts: dict[str, Any]) -> Iterator[str]:
     for extra, state in facts["extras"].items():
         if state != INSTALLED:
-            yield f"Extra [{extra}] is incomplete ({state}): pip install 'yisheng[{extra}]'."
+            yield Message(
+                "Extra [{extra}] is incomplete ({state}): pip install 'yisheng[{extra}]'.", extra=extra, state=state
+            )
 
 
 def _describe_extra(requirements: list[str]) -> str:

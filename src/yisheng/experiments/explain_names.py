@@ -130,7 +130,9 @@ def _suggest(name: str) -> str:
     words = {squeeze(name): name for name in _list_all_names()}
     matches = difflib.get_close_matches(squeeze(name), words, n=MAX_SUGGESTIONS, cutoff=0.5)
     nearest = ", ".join(words[match] for match in matches)
-    return f"did you mean {nearest}? `yisheng explain` lists all" if nearest else "`yisheng explain` lists all concepts"
+    if nearest:
+        return Message("did you mean {names}? `yisheng explain` lists all", names=nearest)
+    return Message("`yisheng explain` lists all concepts")
 
 
 def _list_all_names() -> Iterator[str]:

@@ -15,7 +15,7 @@ import torch
 
 from yisheng.core import files, machine
 from yisheng.core.errors import DataError, StoppedError, UsageError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, translate
 from yisheng.core.os_errors import describe_os_error
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.text_tables import format_fact, format_table
@@ -30,7 +30,7 @@ VARYING_KEYS: Final = ("started", "seconds")
 """Keys of ``environment.json`` that differ between any two runs."""
 
 
-NOTHING_CHANGED = (
+NOTHING_CHANGED = Message(
     "Nothing that the run recorded has changed. On a GPU, sums may be computed in another order each time. A run that\n"
     "was resumed with more epochs began with another schedule. Or its files were changed: `yisheng evaluate RUN`\n"
     "checks the weights against their hash."
@@ -57,10 +57,11 @@ class Reproduction:
     def __repr__(self) -> str:
         different = [name for name, is_same in self.parts.items() if not is_same]
         if not different:
-            return "the same: weights, events and scores"
+            return translate(Message("the same: weights, events and scores"))
         rows = [[name, *map(format_fact, values)] for name, values in self.changed.items()]
-        explanation = format_table([["changed", "then", "now"], *rows]) if rows else NOTHING_CHANGED
-        return f"different: {', '.join(different)}\n\n{explanation}"
+        explanation = format_table([["changed", "then", "now"], *rows]) if rows else translate(NOTHING_CHANGED)
+        summary = translate(Message("different: {names}", names=", ".join(different)))
+        return f"{summary}\n\n{explanation}"
 
 
 def reproduce(folder: Path, *, force: bool = False, data: Dataset | None = None) -> Reproduction:

@@ -82,7 +82,7 @@ def assemble_together(
             "sources of yisheng": provenance.hash_sources().encode(),
             "versions of its packages": repr(provenance.versions()).encode(),
         },
-        "give all processes the same data, settings and code",
+        Message("give all processes the same data, settings and code"),
     )
     return assembly
 
@@ -103,7 +103,7 @@ def require_equal_weights(state: State, peers: Peers) -> None:
     weights = serialize_tensors(dict(state.model.state_dict()))
     peers.require_equal(
         {"weights at the end of the training": weights},
-        "use machines of one kind, with the same libraries; the last checkpoint is that of process 0",
+        Message("use machines of one kind, with the same libraries; the last checkpoint is that of process 0"),
     )
 
 

@@ -199,12 +199,17 @@ def _find_mismatch(state: Mapping[str, torch.Tensor], weights: Mapping[str, torc
     """Return how the first differing weight differs, or an empty text."""
     for name in (*state, *sorted(weights)):  # a safetensors file is read in no particular order
         if name not in state:
-            return f"it has no weights {name}, the run has"
+            return Message("it has no weights {name}, the run has", name=name)
         if name not in weights:
-            return f"it has weights {name}, the run has none of that name"
+            return Message("it has weights {name}, the run has none of that name", name=name)
         expected, actual = tuple(weights[name].shape), tuple(state[name].shape)
         if expected != actual:
-            return f"its weights {name} have the shape {actual}, those of the run {expected}"
+            return Message(
+                "its weights {name} have the shape {actual}, those of the run {expected}",
+                name=name,
+                actual=actual,
+                expected=expected,
+            )
     return ""
 
 

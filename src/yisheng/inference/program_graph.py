@@ -10,6 +10,7 @@ from torch import fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, InputSpec, OutputKind
 
+from yisheng.core.messages import Message
 from yisheng.inference._ood_features import FeatureSource
 from yisheng.inference.program_json import encode_argument
 from yisheng.inference.program_operators import REWRITTEN, check_call, name_operator
@@ -166,8 +167,8 @@ def _name_node(value: Any) -> str | None:
 def _refuse(node: fx.Node) -> str:
     name = _describe_target(node)
     if any(word in name for word in RANDOM_WORDS):
-        return f"it draws random numbers when it predicts ({name})"
-    return f"it calls {name}, which is not among the operators that a program may call"
+        return Message("it draws random numbers when it predicts ({name})", name=name)
+    return Message("it calls {name}, which is not among the operators that a program may call", name=name)
 
 
 def _describe_target(node: fx.Node) -> str:

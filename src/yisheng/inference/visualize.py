@@ -130,7 +130,12 @@ def compute_feature_maps(artifact: Artifact, x: np.ndarray, layer: str | None = 
             handle.remove()
     if not maps:
         exists = requested in dict(artifact.model.named_modules())
-        problem = f"layer {requested!r} has no feature maps" if exists else f"there is no layer {requested!r}"
+        layer = f"{requested!r}"
+        problem = (
+            Message("layer {layer} has no feature maps", layer=layer)
+            if exists
+            else Message("there is no layer {layer}", layer=layer)
+        )
         listed = ", ".join(f"{name} {_format_shape(shape)}" for name, shape in shapes.items())
         raise UsageError(problem, Message("use one of the layers with maps: {listed}", listed=listed))
     return requested, maps[0]

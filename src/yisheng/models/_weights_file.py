@@ -26,8 +26,8 @@ PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts save the weights, next to the optimizer's state."""
 RUN_WEIGHTS = "model.safetensors"
-SAVE_WEIGHTS_ONLY = "save the weights alone: torch.save(model.state_dict(), path)"
-DOWNLOAD_AGAIN = "download it again"
+SAVE_WEIGHTS_ONLY = Message("save the weights alone: torch.save(model.state_dict(), path)")
+DOWNLOAD_AGAIN = Message("download it again")
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -45,7 +45,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             finite.
     """
     path = path / RUN_WEIGHTS if path.is_dir() else path
-    remedy = "name a .pth or .safetensors file, a run folder, or weights that the hub has"
+    remedy = Message("name a .pth or .safetensors file, a run folder, or weights that the hub has")
     try:
         size = path.stat().st_size if path.is_file() else None
     except OSError as error:

@@ -110,7 +110,11 @@ def load_weights(model: nn.Module, tensors: Mapping[str, torch.Tensor], *, name:
     mismatch = _describe_mismatch(expected, source)
     if mismatch:
         networks = find_matching_networks(tensors)
-        remedy = f"they fit model={' or model='.join(networks)}" if networks else "use weights of this network"
+        remedy = (
+            Message("they fit model={names}", names=", model=".join(networks))
+            if networks
+            else Message("use weights of this network")
+        )
         raise DataError(Message("the weights do not fit {name}: {mismatch}", name=name, mismatch=mismatch), remedy)
     model.load_state_dict({**target, **source})
     return LoadedWeights(tuple(source), head_name, new_head, tuple(notes))

@@ -199,7 +199,9 @@ def _read_history(folder: Path, file: str, problems: dict[str, str]) -> History:
         problems[file] = error.problem
         return History()
     if history.damaged_lines:
-        problems[file] = f"lines that could not be read and were left out: {history.damaged_lines:,}"
+        problems[file] = Message(
+            "lines that could not be read and were left out: {count}", count=f"{history.damaged_lines:,}"
+        )
     return history
 
 
@@ -228,7 +230,7 @@ def _read_object(path: Path, problems: dict[str, str]) -> Mapping[str, Any]:
         problems[path.name] = error.problem.replace(str(path), path.name)
         return {}
     if not isinstance(value, dict):
-        problems[path.name] = f"{path.name} holds {type(value).__name__}, not an object"
+        problems[path.name] = Message("{name} holds {kind}, not an object", name=path.name, kind=type(value).__name__)
         return {}
     return value
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
+from yisheng.core.logging import SEVERITIES
+from yisheng.core.messages import Message, join_messages, translate
 from yisheng.core.notebook_html import MUTED, escape, render_heading, render_table
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
@@ -84,15 +85,20 @@ def _describe_training(facts: RunFacts) -> str:
     recorded = facts.environment.get("data")
     data = recorded.get("name") if isinstance(recorded, Mapping) else None
     model = facts.choice_name("model").rpartition(":")[2]  # of a network of one's own the class, without its module
-    text = f"{model} on {data or facts.choice_name('data')}"
+    parts: list[str] = [Message("{model} on {data}", model=model, data=data or facts.choice_name("data"))]
     if facts.cross_validation is not None:
-        return f"{text}, {format_count(len(facts.cross_validation.models), 'model')} of a cross-validation"
+        models = format_count(len(facts.cross_validation.models), "model")
+        return translate(join_messages([*parts, Message("{models} of a cross-validation", models=models)]))
     epochs_done, epochs_requested = facts.epochs
     if epochs_done:
-        of_requested = f" of {epochs_requested:,}" if epochs_requested and not facts.is_finished else ""
-        text += f", {epochs_done:,}{of_requested} epoch{'s' * ((epochs_requested or epochs_done) != 1)}"
-        text += f", the weights are those of epoch {facts.best_epoch:,}" if facts.best_epoch else ""
-    return text if facts.is_finished else f"{text}, not finished"
+        if epochs_requested and not facts.is_finished:
+            count, total = f"{epochs_done:,}", f"{epochs_requested:,}"
+            parts.append(Message("{count} of {total} epochs", count=count, total=total))
+        else:
+            parts.append(format_count(epochs_done, "epoch"))
+        if facts.best_epoch:
+            parts.append(Message("the weights are those of epoch {epoch}", epoch=f"{facts.best_epoch:,}"))
+    return translate(join_messages(parts if facts.is_finished else [*parts, Message("not finished")]))
 
 
 def _describe_findings(facts: RunFacts) -> list[str]:
@@ -105,7 +111,7 @@ def _describe_findings(facts: RunFacts) -> list[str]:
     causes = [cause for cause in facts.findings.findings if cause.severity != "note"]
     lines = [*notes, summarize_findings(facts.findings)]
     if causes:
-        lines.append(f"{causes[0].severity}: {causes[0].cause}")
+        lines.append(f"{translate(SEVERITIES[causes[0].severity])}: {translate(causes[0].cause)}")
     return lines
 
 

@@ -188,7 +188,7 @@ class TrainedRun:
         if facts.evaluation is None or not facts.evaluation.confusion:
             task = facts.spec.task if facts.spec else "run"
             reason = (
-                Message("its task is {task}", task=task) if task != "classification" else Message("it is not evaluated")
+                Message("it is a {task}", task=task) if task != "classification" else Message("it is not evaluated")
             )
             raise UsageError(
                 Message("{path} has no confusion matrix: {reason}", path=self.path, reason=reason),
@@ -196,7 +196,7 @@ class TrainedRun:
             )
         names = class_names(facts, facts.evaluation)
         index, columns = pd.Index(names, name="true"), pd.Index(names, name="predicted")
-        return pd.DataFrame(facts.evaluation.confusion, index=index, columns=columns)
+        return pd.DataFrame(facts.evaluation.confusion_matrix, index=index, columns=columns)
 
     def plot(
         self, kind: str | None = None, out: str | Path | None = None, *, n: int = 18, seed: int = 0, data: Any = None

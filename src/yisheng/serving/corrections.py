@@ -150,7 +150,7 @@ class Corrections:
 
     def _check_limits(self, samples: int, size: int) -> None:
         """Refuse further samples, or bytes, beyond the limits."""
-        remedy = f"train on them, and empty {self.folder}"
+        remedy = Message("train on them, and empty {folder}", folder=self.folder)
         if samples and self._count + samples > self._limit:
             raise UsageError(Message("{limit} corrections are kept already", limit=f"{self._limit:,}"), remedy)
         if self._bytes + size > self._max_bytes:

@@ -113,7 +113,8 @@ def _parse_tensor(values: Any, item: InputSpec, name: str) -> np.ndarray:
             Message("give {item}", item=_describe_form(item)),
         ) from None
     if not isinstance(values, list) or array.shape != item.shape:
-        shape = f"lists of the shape {array.shape}" if isinstance(values, list) else "no list"
+        is_list = isinstance(values, list)
+        shape = Message("lists of the shape {shape}", shape=array.shape) if is_list else Message("no list")
         raise DataError(
             Message("{name} must be {item}, got {shape}", name=name, item=_describe_form(item), shape=shape),
             Message("the sizes are those of the training"),

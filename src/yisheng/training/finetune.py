@@ -208,11 +208,19 @@ a white pixel becomes 1 instead of 2, a black one 0 instead of -2; use scale=ima
     if max(abs(actual - expected) for actual, expected in pairs) <= MAX_PIXEL_DIFFERENCE:
         return None
     options = "" if is_default else f" scale.mean={_format(mean)} scale.std={_format(std)}"
-    return (
-        f"the weights were trained on pixels scaled by mean {_format(mean)} and std {_format(std)} (of pixel / 255), "
-        f"here by mean {_format(actual_mean)} and std {_format(actual_std)}: "
-        f"a white pixel becomes {_format(actual_white)} instead of {_format(white)}, "
-        f"a black one {_format(actual_black)} instead of {_format(black)}; use scale=imagenet{options}"
+    return Message(
+        "the weights were trained on pixels scaled by mean {mean} and std {std} (of pixel / 255), here by mean "
+        "{actual_mean} and std {actual_std}: a white pixel becomes {actual_white} instead of {white}, a black one "
+        "{actual_black} instead of {black}; use {options}",
+        mean=_format(mean),
+        std=_format(std),
+        actual_mean=_format(actual_mean),
+        actual_std=_format(actual_std),
+        actual_white=_format(actual_white),
+        white=_format(white),
+        actual_black=_format(actual_black),
+        black=_format(black),
+        options=f"scale=imagenet{options}",
     )
 
 

@@ -111,7 +111,7 @@ def search_precision(
     seconds = _read_cached(key, candidates)
     if seconds is None:
         try:  # if several processes start together, one searches and the others wait for it
-            with cache_folder.hold_lock(_cache_path().with_suffix(".lock"), "searching the fastest precision"):
+            with cache_folder.hold_lock(_cache_path().with_suffix(".lock"), Message("searching the fastest precision")):
                 seconds = _read_cached(key, candidates)
                 if seconds is None:
                     seconds = _time_formats(model, next(iter(replace(train, size=rows, augment=()))), loss, candidates)

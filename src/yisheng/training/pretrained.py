@@ -67,7 +67,11 @@ def _choose_model(model: Choice, name: str, tensors: Any) -> Choice:
     if model.name == AUTO:
         fitting = published.find_matching_networks(tensors)
         if len(fitting) != 1:
-            networks = f"several networks ({', '.join(fitting)})" if fitting else "no network that yisheng has"
+            networks = (
+                Message("several networks ({names})", names=", ".join(fitting))
+                if fitting
+                else Message("no network that yisheng has")
+            )
             raise UsageError(
                 Message("the weights {name} fit {networks}", name=name, networks=networks),
                 Message("name the network with model="),

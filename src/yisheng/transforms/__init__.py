@@ -47,6 +47,7 @@ def fit(
     rows: np.ndarray | None = None,
     columns: Sequence[Column] = (),
     inputs: Sequence[InputSpec] = (),
+    unused: Sequence[int] = (),
 ) -> Transform:
     """Return a transform fitted on the training part.
 
@@ -58,6 +59,7 @@ def fit(
             chunk at a time, so the part need not fit into memory.
         columns: the table's columns, for a transform that prepares them, and for their names in errors.
         inputs: what the rows of a packed block hold: the transform is fitted on each of them, except on ids.
+        unused: positions of words of texts to leave out, for a transform that prepares columns by their kinds.
 
     Raises:
         UsageError: no transform has that name.
@@ -79,6 +81,8 @@ def fit(
         return scaled_inputs
     if takes_columns(name):
         arguments["columns"] = tuple(columns)
+        if unused:
+            arguments["unused"] = tuple(unused)
     else:
         require_finite(part, [column.name for column in columns])
     fitted: Transform = entry.build.fit(part, **arguments)  # type: ignore[attr-defined]  # see the module's docstring
@@ -156,7 +160,7 @@ def from_json(data: Mapping[str, Any]) -> Transform:
     from yisheng.core import registry
     from yisheng.core.errors import DataError, UsageError
 
-    remedy = "copy the file from an intact run folder"
+    remedy = Message("copy the file from an intact run folder")
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
         raise DataError(Message("a fitted transform must be an object with a name"), remedy)
     try:

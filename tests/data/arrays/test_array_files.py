@@ -45,7 +45,7 @@ def test_images_are_read_in_any_order_of_axes(tmp_path, x, expected, names):
 
 @pytest.mark.parametrize("x", [RNG.normal(size=(5, 4, 4)), RNG.random((5, 4, 4)), IMAGES.astype(np.float32) * 257])
 def test_values_that_bytes_would_lose_stay_floats(x):
-    pixels, note = to_pixels(x, "x")
+    pixels, (note,) = to_pixels(x, "x")
     assert pixels.dtype == np.float32
     np.testing.assert_array_equal(pixels, x.astype(np.float32))
     assert "stay floats" in note

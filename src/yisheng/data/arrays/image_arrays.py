@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, join_messages, plural_message
 
 CHANNELS = (1, 3, 4)
 MIN_SIDE = 2
@@ -34,8 +34,14 @@ def to_block(x: np.ndarray, name: str, row_count: int | None = None) -> tuple[np
             Message("give (N, H, W) or (N, H, W, C)"),
         )
     pixels, scaled = to_pixels(block, name)
-    kind = f"{channels} channel{'s' * (channels > 1)}"
-    return pixels, f"{name} holds {n:,} images of {height} x {width} pixels with {kind} {form}{scaled}"
+    values = {"name": name, "count": f"{n:,}", "height": height, "width": width, "channels": channels, "form": form}
+    note = plural_message(
+        channels,
+        "{name} holds {count} images of {height} x {width} pixels with {channels} channel {form}",
+        "{name} holds {count} images of {height} x {width} pixels with {channels} channels {form}",
+        **values,
+    )
+    return pixels, join_messages([note, *scaled])
 
 
 def _order_axes(x: np.ndarray, name: str, row_count: int | None) -> tuple[np.ndarray, str]:
@@ -58,16 +64,16 @@ def _order_axes(x: np.ndarray, name: str, row_count: int | None) -> tuple[np.nda
     )
 
 
-def to_pixels(x: np.ndarray, name: str) -> tuple[np.ndarray, str]:
-    """Return a contiguous block of bytes if the values are such, or fractions of 255, else of float32; and a note.
+def to_pixels(x: np.ndarray, name: str) -> tuple[np.ndarray, list[Message]]:
+    """Return a contiguous block of bytes if the values are such, or fractions of 255, else of float32; and notes.
 
     Raises:
         DataError: a value is not a number, or NaN or infinite.
     """
     if x.dtype == np.uint8:
-        return np.ascontiguousarray(x), ""
+        return np.ascontiguousarray(x), []
     if x.dtype == bool:
-        return np.ascontiguousarray(x).astype(np.uint8) * np.uint8(255), "; true is white"
+        return np.ascontiguousarray(x).astype(np.uint8) * np.uint8(255), [Message("true is white")]
     if x.dtype.kind not in "fiu":
         raise DataError(
             Message("{name} holds {dtype}, not numbers", name=name, dtype=x.dtype),
@@ -79,12 +85,13 @@ def to_pixels(x: np.ndarray, name: str) -> tuple[np.ndarray, str]:
             Message("{name} contains NaN or infinite values", name=name), Message("fill them in, or drop these images")
         )
     if low >= 0 and 1 < high <= 255 and _are_whole(x):
-        return np.ascontiguousarray(x).astype(np.uint8), ""
+        return np.ascontiguousarray(x).astype(np.uint8), []
     if low >= 0 and high <= 1:
         bytes_ = np.rint(np.multiply(x, 255, dtype=np.float64)).astype(np.uint8)
         if np.abs(bytes_ / 255.0 - x).max() < 1e-6:
-            return np.ascontiguousarray(bytes_), "; 1 is white"
-    return np.ascontiguousarray(x, np.float32), f"; its values from {low:.4g} to {high:.4g} stay floats"
+            return np.ascontiguousarray(bytes_), [Message("1 is white")]
+    note = Message("its values from {low} to {high} stay floats", low=f"{low:.4g}", high=f"{high:.4g}")
+    return np.ascontiguousarray(x, np.float32), [note]
 
 
 def _are_whole(x: np.ndarray) -> bool:

@@ -96,7 +96,12 @@ def fetch(set_name: str, form: str | None = None) -> dict[str, Path]:
                 continue
             if candidate != default:
                 cache_folder.report(
-                    f"{hub_set.name}: took the form {candidate!r}, which a mirror holds, instead of {default!r}"
+                    Message(
+                        "{name}: took the form {form}, which a mirror holds, instead of {default}",
+                        name=hub_set.name,
+                        form=f"{candidate!r}",
+                        default=f"{default!r}",
+                    )
                 )
             return paths
     return _fetch_form(hub_set, default)

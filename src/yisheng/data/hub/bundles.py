@@ -48,8 +48,12 @@ def identify(path: Path) -> tuple[HubSet, str, HubFile]:
             return hub_set, name, form
     sha256 = digests.get(("file", "sha256"), "unreadable")
     if namesakes:
-        set_names = " or ".join(hub_set.name for hub_set, _, _ in namesakes)
-        problem = f"{path} has the name of a file of {set_names}, but not its content (sha256 {sha256})"
+        problem = Message(
+            "{path} has the name of a file of {names}, but not its content (sha256 {sha256})",
+            path=path,
+            names=", ".join(hub_set.name for hub_set, _, _ in namesakes),
+            sha256=sha256,
+        )
         raise DataError(problem, Message("it is damaged or another version: download it again"))
     raise DataError(
         Message("{path} is not a file of a known set (sha256 {sha256})", path=path, sha256=sha256),

@@ -14,7 +14,7 @@ from yisheng.core import cache_folder
 from yisheng.core.cache_folder import get_set_folder
 from yisheng.core.errors import DataError
 from yisheng.core.files import replace_file
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, join_messages
 from yisheng.data.hub import checksums, locations
 from yisheng.data.hub.catalog import HubFile, HubSet
 from yisheng.data.hub.resumable import SourceError, copy_to_part, discard_part
@@ -73,7 +73,7 @@ def ensure_cached(hub_set: HubSet, file: HubFile, *, mirrors_only: bool = False)
         if path := find_cached(hub_set, file):
             return path
         for damaged, _ in list_forms_in(folder, file):
-            cache_folder.report(f"{damaged} is damaged and will be replaced")
+            cache_folder.report(Message("{path} is damaged and will be replaced", path=damaged))
         for address in addresses:
             try:
                 return _fetch_from(address, folder, hub_set, file)
@@ -113,7 +113,7 @@ def add_to_cache(hub_set: HubSet, file: HubFile, source: Path) -> Path:
 def lock_file(hub_set: HubSet, name: str) -> Iterator[Path]:
     """Hold the lock of a file of a set, and yield the set's folder; other processes wait."""
     folder = get_set_folder(hub_set.name)
-    with cache_folder.hold_lock(folder / f".{name}.lock", f"fetching {hub_set.name}/{name}"):
+    with cache_folder.hold_lock(folder / f".{name}.lock", Message("fetching {name}", name=f"{hub_set.name}/{name}")):
         yield folder
 
 
@@ -122,9 +122,20 @@ def describe_manual_download(hub_set: HubSet, file: HubFile) -> str:
     target = get_set_folder(hub_set.name) / file.name
     if file.folder:
         return Message("copy the folder of that name to {target}", target=target)
-    source = f"from {file.urls[0]}" if file.urls else "from someone who has it (no public address is known)"
-    sums = " or ".join(map(str, file.sums)) or "no checksum is published"
-    return f"download it {source} ({sums}), then run `yisheng data import FILE`, or put it at {target}"
+    sums = " / ".join(map(str, file.sums)) or Message("no checksum is published")
+    if not file.urls:
+        return Message(
+            "download it from someone who has it, as no public address is known ({sums}), then run "
+            "`yisheng data import FILE`, or put it at {target}",
+            sums=sums,
+            target=target,
+        )
+    return Message(
+        "download it from {address} ({sums}), then run `yisheng data import FILE`, or put it at {target}",
+        address=file.urls[0],
+        sums=sums,
+        target=target,
+    )
 
 
 def _fetch_from(address: str, folder: Path, hub_set: HubSet, file: HubFile) -> Path:
@@ -178,16 +189,20 @@ def _commit(part: Path, folder: Path, hub_set: HubSet, file: HubFile) -> Path:
 def _pin(hub_set: HubSet, path: Path) -> None:
     digest = checksums.pin(path)
     cache_folder.report(
-        f"{hub_set.name}/{path.name}: unverified, no published checksum; pinned at first use as sha256 {digest}"
+        Message(
+            "{name}: unverified, no published checksum; pinned at first use as sha256 {digest}",
+            name=f"{hub_set.name}/{path.name}",
+            digest=digest,
+        )
     )
 
 
 def _unavailable(hub_set: HubSet, file: HubFile, reasons: list[str]) -> DataError:
     name = f"{hub_set.name}/{file.name}"
     if cache_folder.is_offline():
-        problem = f"{name} is not in the cache, and YISHENG_OFFLINE=1 forbids the network"
+        problem = Message("{name} is not in the cache, and YISHENG_OFFLINE=1 forbids the network", name=name)
     elif reasons:
-        problem = f"{name} could not be fetched"
+        problem = Message("{name} could not be fetched", name=name)
     else:
-        problem = f"{name} is not in the cache, and no address of it is known"
-    return DataError("; ".join([problem, *reasons]), describe_manual_download(hub_set, file))
+        problem = Message("{name} is not in the cache, and no address of it is known", name=name)
+    return DataError(join_messages([problem, *reasons]), describe_manual_download(hub_set, file))

@@ -63,10 +63,12 @@ def check(path: Path, file: HubFile, *, pin_of: Path | None = None, reread: bool
     if not reread and (verified := _recall_check(path, sums)):
         return CheckResult(state, checksum=verified)
     if not sums:
-        return CheckResult("unverified", "no published checksum")
+        return CheckResult("unverified", Message("no published checksum"))
     if path.is_file() and not file.accepts_size(size := path.stat().st_size):
         expected = f"{file.size or file.max_size:,}"
-        return CheckResult("damaged", f"it has {size:,} bytes, expected {expected}{_hint_at_web_page(path)}")
+        found = f"{size:,}"
+        detail = Message("it has {size} bytes, expected {expected}", size=found, expected=expected)
+        return CheckResult("damaged", _add_hint(detail, path))
     digests: dict[Scope, dict[Algorithm, str]] = {}
     for checksum in sums:
         if checksum.scope not in digests:
@@ -74,14 +76,19 @@ def check(path: Path, file: HubFile, *, pin_of: Path | None = None, reread: bool
             try:
                 digests[checksum.scope] = compute_digests(path, checksum.scope, algorithms, limit=file.content_size)
             except compression.DECOMPRESSION_ERRORS as error:
-                return CheckResult("damaged", _describe(error) + _hint_at_web_page(path))
+                return CheckResult("damaged", _add_hint(_describe(error), path))
         if checksum.matches(digests[checksum.scope][checksum.algorithm]):
             _store_check(path, checksum)
             return CheckResult(state, checksum=checksum)
     digest = digests[sums[0].scope][sums[0].algorithm]
-    expected = " or ".join(map(str, sums))
-    detail = f"its {sums[0].algorithm} is {digest}, expected {expected}{_hint_at_web_page(path)}"
-    return CheckResult("damaged", detail)
+    expected = " / ".join(map(str, sums))
+    detail = Message(
+        "its {algorithm} is {digest}, expected {expected}",
+        algorithm=sums[0].algorithm,
+        digest=digest,
+        expected=expected,
+    )
+    return CheckResult("damaged", _add_hint(detail, path))
 
 
 def compute_digests(
@@ -178,18 +185,18 @@ def _normalize_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _describe(error: BaseException) -> str:
     if isinstance(error, EOFError):
-        return "it ends too early"
+        return Message("it ends too early")
     if isinstance(error, OSError) and error.errno:
-        return f"it cannot be read: {describe_os_error(error)}"
+        return Message("it cannot be read: {reason}", reason=describe_os_error(error))
     return str(error) or type(error).__name__
 
 
-def _hint_at_web_page(path: Path) -> str:
-    """Return a hint if the file is a web page: servers often send a login or error page instead of a file."""
+def _add_hint(detail: str, path: Path) -> str:
+    """Return what is wrong with a file, with a hint if it is a web page: servers often send one instead of a file."""
     with contextlib.suppress(OSError), path.open("rb") as stream:
         if stream.read(256).lstrip().lower().startswith((b"<!doctype html", b"<html")):
-            return " (it is a web page)"
-    return ""
+            return Message("{detail} (it is a web page)", detail=detail)
+    return detail
 
 
 def _checks_path() -> Path:

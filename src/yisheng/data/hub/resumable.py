@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from yisheng.core import cache_folder
+from yisheng.core.messages import Message
 from yisheng.core.os_errors import describe_os_error
 from yisheng.data import file_trees
 from yisheng.data.hub.catalog import HubFile
@@ -113,7 +114,7 @@ def describe_error(error: BaseException) -> str:
     """Return in a few words why something could not be read."""
     cause = getattr(error, "reason", error)
     if isinstance(cause, TimeoutError):
-        return "it did not answer in time"
+        return Message("it did not answer in time")
     if isinstance(cause, OSError) and cause.strerror:
         return describe_os_error(cause)
     return (str(cause) or type(cause).__name__).splitlines()[0]

@@ -109,7 +109,10 @@ class ImageFiles:
             )
         if listing.other_files:
             examples = ", ".join(map(sanitize_name, listing.other_files[:3])) + " ..." * (len(listing.other_files) > 3)
-            self.notes.append(f"{path}: {len(listing.other_files)} other files were ignored ({examples})")
+            count = len(listing.other_files)
+            self.notes.append(
+                Message("{path}: {count} other files were ignored ({names})", path=path, count=count, names=examples)
+            )
         names = sorted(listing.names, key=lambda name: [natural_key(part) for part in name.split("/")])
         self.paths += [path / name for name in names]
         return listing.stamp

@@ -17,7 +17,7 @@ from yisheng.inference.bulk.kept_chunks import KeptChunks
 
 SECONDS_BETWEEN_STATES = 1.0
 """After a kill, at most this much work is repeated."""
-BEGIN_AGAIN = "use force=true to begin again"
+BEGIN_AGAIN = Message("use force=true to begin again")
 
 
 class PartialOutput:

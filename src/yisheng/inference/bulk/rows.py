@@ -68,7 +68,9 @@ def open_table(path: Path, spec: Spec, id: str = "", options: ReadingOptions = A
         DataError: the file cannot be read, or a column is missing.
     """
     if os.path.exists(path) and not path.is_file():  # noqa: PTH110  # never raises
-        kind = "a folder" if path.is_dir() else "not a regular file, which could be read more than once"
+        kind = (
+            Message("a folder") if path.is_dir() else Message("not a regular file, which could be read more than once")
+        )
         raise DataError(
             Message("{path} cannot be read as a table: it is {kind}", path=path, kind=kind),
             Message("give a table's file"),

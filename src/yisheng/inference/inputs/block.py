@@ -54,19 +54,32 @@ def list_forms(spec: Spec) -> str:
     """
     sizes = ", ".join(map(str, spec.shape))
     if spec.is_image and spec.shape[0] in COLOR_CHANNELS:
-        return (
+        return Message(
             "give a path, a PIL image, the bytes or the open file of an image, a list of these, or an array (H, W), "
-            f"(H, W, 3), (N, H, W), (N, H, W, 3) or (N, {sizes})"
+            "(H, W, 3), (N, H, W), (N, H, W, 3) or (N, {sizes})",
+            sizes=sizes,
+        )
+    if spec.is_image:
+        return Message(
+            "give an array, a tensor or nested lists of the shape (N, {sizes}), or ({sizes}) for one input", sizes=sizes
         )
     if not spec.is_row:
-        form = f"give an array, a tensor or nested lists of the shape (N, {sizes}), or ({sizes}) for one input"
-        return form if spec.is_image else f"{form}; or a file of them (.npy, .npz, .h5, .json)"
-    if any(column.source for column in spec.columns):
-        return (
-            "give a CSV file, a DataFrame, a dict or list of dicts by column name, or rows with the "
-            f"{len(source_names(spec))} columns in the order of training"
+        return Message(
+            "give an array, a tensor or nested lists of the shape (N, {sizes}), or ({sizes}) for one input; or a file "
+            "of them (.npy, .npz, .h5, .json)",
+            sizes=sizes,
         )
-    return f"give a CSV file, a DataFrame, a row of {spec.shape[0]} values or a list of rows, or an array (N, {sizes})"
+    if any(column.source for column in spec.columns):
+        return Message(
+            "give a CSV file, a DataFrame, a dict or list of dicts by column name, or rows with the {count} columns in "
+            "the order of training",
+            count=len(source_names(spec)),
+        )
+    return Message(
+        "give a CSV file, a DataFrame, a row of {count} values or a list of rows, or an array (N, {sizes})",
+        count=spec.shape[0],
+        sizes=sizes,
+    )
 
 
 def refuse(inputs: str, spec: Spec) -> NoReturn:
@@ -75,7 +88,7 @@ def refuse(inputs: str, spec: Spec) -> NoReturn:
     Raises:
         DataError: always; its remedy lists the accepted forms.
     """
-    accepted = "images" if spec.is_image else "inputs"
+    accepted = Message("images") if spec.is_image else Message("inputs")
     raise DataError(
         Message(
             "the model takes {accepted} of shape {shape}, got {inputs}",
@@ -94,7 +107,7 @@ def describe(value: Any) -> str:
     ('an array of shape (2, 3)', 'a list of 2', 'None')
     """
     if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}"
+        return Message("an array of shape {shape}", shape=value.shape)
     if value is None:
         return "None"
     kind = type(value).__name__

@@ -83,7 +83,8 @@ def read_image_array(x: np.ndarray, spec: Spec, white: float | None = 255.0) -> 
         refuse(describe(x), spec)
     layout = layouts[0]
     is_ambiguous = len(layouts) > 1 or layout.name == "flat"
-    note = (f"the array of shape {x.shape} was read as {layout.describe()}",) * is_ambiguous
+    reading = Message("the array of shape {shape} was read as {layout}", shape=x.shape, layout=layout.describe())
+    note = (reading,) * is_ambiguous
     if layout.name == "flat":
         if spec.image_values.is_plain:
             return InputBlock.from_array(x.reshape(-1, *spec.shape), note)

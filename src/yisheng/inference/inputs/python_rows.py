@@ -63,7 +63,7 @@ def read_rows(rows: Sequence[Any], spec: Spec) -> InputBlock:
     if all(map(_is_value, rows)):
         rows = [rows]
     if all(isinstance(row, Mapping) for row in rows):
-        return read_frame(pd.DataFrame([dict(row) for row in rows]), spec, "the list of dicts")
+        return read_frame(pd.DataFrame([dict(row) for row in rows]), spec, Message("the list of dicts"))
     rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
     width = len(source_names(spec)) or spec.shape[0]
     for number, row in enumerate(rows):
@@ -81,7 +81,9 @@ def read_rows(rows: Sequence[Any], spec: Spec) -> InputBlock:
             )
     if not source_names(spec):
         return _read_numbers(rows)
-    return read_frame(pd.DataFrame([list(row) for row in rows], columns=source_names(spec)), spec, "the list of rows")
+    return read_frame(
+        pd.DataFrame([list(row) for row in rows], columns=source_names(spec)), spec, Message("the list of rows")
+    )
 
 
 def _read_numbers(rows: Sequence[Sequence[Any]]) -> InputBlock:
@@ -110,4 +112,6 @@ def _is_column(value: Any) -> bool:
 
 def _name_columns(spec: Spec) -> str:
     names = source_names(spec) or [column.name for column in spec.columns]
-    return f"give one value for each of {', '.join(names[:10])}" if names else "give one value per column"
+    if names:
+        return Message("give one value for each of {names}", names=", ".join(names[:10]))
+    return Message("give one value per column")

@@ -60,7 +60,7 @@ def read_tables(inputs: Any, spec: Spec, options: ReadingOptions) -> InputBlock:
     paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     is_list = isinstance(paths, list | tuple) and bool(paths) and all(isinstance(p, str | os.PathLike) for p in paths)
     if not is_list or not spec.is_row:
-        kind = describe(inputs) if spec.is_row else "a model of other inputs"
+        kind = describe(inputs) if spec.is_row else Message("a model of other inputs")
         raise UsageError(
             Message("encoding=, decimal= and the like are for the files of tables, got {kind}", kind=kind),
             Message("leave them out"),

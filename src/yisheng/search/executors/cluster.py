@@ -55,7 +55,9 @@ MAX_SENT_BYTES: Final = 1 << 30
 """Larger data is not sent: each process loads it from where the config says, and compares its fingerprint."""
 _LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
 _ADDRESS = re.compile(r"(?!local:)[^\s:/]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
-REMEDY: Final = "use cluster=local:2 for processes of this machine, cluster=auto or HOST:PORT for a cluster of Ray"
+REMEDY: Final = Message(
+    "use cluster=local:2 for processes of this machine, cluster=auto or HOST:PORT for a cluster of Ray"
+)
 
 
 def is_installed() -> bool:
