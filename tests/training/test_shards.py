@@ -34,8 +34,9 @@ def make_batch(rows=21, weighted=False, seed=0):
     return Batch(torch.randn(rows, 6).double(), torch.randint(0, 4, (rows,)), torch.arange(rows), weight)
 
 
-def update(state, batch, shards, micro_batch=None, **options):
-    return make_update(sharding=Sharding(shards, micro_batch, seed=0), **options)(state, batch, loss)
+def update(state, batch, shards, micro_batch=None, *, exact=True, **options):
+    sharding = Sharding(shards, micro_batch, seed=0, exact=exact)
+    return make_update(sharding=sharding, **options)(state, batch, loss)
 
 
 def weights(state):
@@ -58,11 +59,12 @@ def test_shards_have_all_rows_once_and_no_single_one(rows, exponent):
 @pytest.mark.parametrize("micro_batch", [None, 3])
 @pytest.mark.parametrize("shards", [2, 4, 16])
 @pytest.mark.parametrize("options", [{}, {"clip_norm": 0.05, "clip_value": 0.01}])
-def test_an_update_over_shards_is_that_of_the_batch_up_to_rounding(shards, micro_batch, weighted, options):
+@pytest.mark.parametrize("exact", [True, False])
+def test_an_update_over_shards_is_that_of_the_batch_up_to_rounding(shards, micro_batch, weighted, options, exact):
     sharded, plain = make_state(), make_state()
     for seed, rows in enumerate((21, 21, 5)):
         batch = make_batch(rows, weighted, seed)
-        value = update(sharded, batch, shards, micro_batch, **options)
+        value = update(sharded, batch, shards, micro_batch, exact=exact, **options)
         expected = make_update(**options)(plain, batch, loss)
         torch.testing.assert_close(value, expected)
     for name, value in weights(plain).items():
@@ -113,12 +115,13 @@ def test_random_generators_are_as_before_an_update():
 
 
 @pytest.mark.parametrize("row", [0, 7, 20])
-def test_a_shard_that_is_not_finite_changes_nothing(row):
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_shard_that_is_not_finite_changes_nothing(row, exact):
     state, batch = make_state(nn.BatchNorm1d(8)), make_batch()
     batch.x[row, 2] = math.nan
     before = weights(state)
     with pytest.raises(NonFiniteError, match=f"the inputs of row {row} are not finite"):
-        update(state, batch, 4)
+        update(state, batch, 4, exact=exact)
     assert all(torch.equal(value, weights(state)[name]) for name, value in before.items())
 
 
@@ -130,12 +133,13 @@ def test_the_doctor_sees_the_loss_of_the_first_shard():
     assert losses == pytest.approx([expected])
 
 
-def test_sparse_gradients_are_refused():
+@pytest.mark.parametrize("exact", [True, False])
+def test_sparse_gradients_are_refused(exact):
     model = nn.Sequential(nn.Embedding(5, 4, sparse=True), nn.Flatten())
     state = State(model, torch.optim.SGD(model.parameters(), lr=0.1))
     batch = Batch(torch.zeros(6, 1, dtype=torch.int64), torch.zeros(6, dtype=torch.int64), torch.arange(6))
     with pytest.raises(UsageError, match="sparse"):
-        update(state, batch, 2)
+        update(state, batch, 2, exact=exact)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,11 @@ class Config(BaseModel):
         description="parts of each batch that are computed independently, a power of two: as many processes or fewer "
         "give the same bits (auto: the number of processes)",
     )
+    exact: bool = Field(
+        True,
+        description="with shards: the same bits with any number of processes; false: the same updates up to rounding, "
+        "with less to send",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of every random generator")
     validation: Size | Auto = Field(AUTO, description="validation part: a fraction below 1, or a number of rows")
     test: Size | Auto = Field(AUTO, description="test part, where the data has no official one")

@@ -191,6 +191,9 @@ if TYPE_CHECKING:
         shards: int | Literal["auto"]
         """Parts of each batch that are computed independently, a power of two: as many processes or fewer give the same
         bits (auto: the number of processes)."""
+        exact: bool
+        """With shards: the same bits with any number of processes; false: the same updates up to rounding, with less to
+        send."""
         seed: int
         """Of every random generator."""
         validation: Any
@@ -618,6 +621,7 @@ if TYPE_CHECKING:
         batch: Varied[int | Literal["auto"]]
         accumulate: Varied[int]
         shards: Varied[int | Literal["auto"]]
+        exact: Varied[bool]
         seed: int
         validation: Any
         test: Any
@@ -845,6 +849,7 @@ COMMON_SETTINGS: Final = (
     "batch",
     "accumulate",
     "shards",
+    "exact",
     "seed",
     "validation",
     "test",
@@ -1019,6 +1024,7 @@ if TYPE_CHECKING:
         batch: Any = ...,
         accumulate: Any = ...,
         shards: Any = ...,
+        exact: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
         test: Any = ...,
@@ -1197,6 +1203,7 @@ SETTINGS: Final = (
     "batch",
     "accumulate",
     "shards",
+    "exact",
     "seed",
     "validation",
     "test",
@@ -1375,6 +1382,7 @@ if TYPE_CHECKING:
         batch: Any = ...,
         accumulate: Any = ...,
         shards: Any = ...,
+        exact: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
         test: Any = ...,
@@ -1557,6 +1565,7 @@ SEARCH_SETTINGS: Final = (
     "batch",
     "accumulate",
     "shards",
+    "exact",
     "seed",
     "validation",
     "test",
@@ -1733,6 +1742,7 @@ if TYPE_CHECKING:
         batch: Any = ...,
         accumulate: Any = ...,
         shards: Any = ...,
+        exact: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
         test: Any = ...,

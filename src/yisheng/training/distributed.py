@@ -61,12 +61,14 @@ class Peers:
     Attributes:
         caught: signals that this process has received; see `yisheng.core.signals.collect_signals`.
         stop_signal: a signal that any process had received before the latest `add`, or None: the same in all of them.
+        sent_bytes: what this process has sent to others.
     """
 
     def __init__(self, group: dist.ProcessGroup | None, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
         self.caught: Sequence[int] = ()
         self.stop_signal: int | None = None
+        self.sent_bytes = 0
         self._group = group
         self._messages: tuple[_Message, _Message] | None = None
 
@@ -89,7 +91,7 @@ class Peers:
             ProcessError: another process ended.
         """
         outgoing, incoming = self._make_messages(sums_like, firsts_like)
-        signal = self.caught[0] if self.caught else 0
+        signal = self.signal
         for distance in (1 << k for k in range(self.size.bit_length() - 1)):
             partner = self.rank ^ distance
             outgoing.write(contribution, signal)
@@ -104,6 +106,36 @@ class Peers:
             signal = max(signal, received_signal)
         self.stop_signal = signal or None
         return contribution
+
+    @property
+    def signal(self) -> int:
+        """Return the first signal that this process has received, or 0."""
+        return self.caught[0] if self.caught else 0
+
+    def begin_sum(self, tensor: torch.Tensor) -> dist.Work | None:
+        """Begin to add up a tensor of all processes in place, in an order that torch.distributed chooses.
+
+        All processes must begin the same sums in the same order.
+
+        Raises:
+            ProcessError: another process ended.
+        """
+        self.sent_bytes += 2 * (self.size - 1) * _count_bytes(tensor) // self.size
+        with self._explain_lost_processes():
+            return dist.all_reduce(tensor, group=self._group, async_op=True)
+
+    def end_sum(self, work: dist.Work | None) -> None:
+        """Wait until a sum is complete.
+
+        Raises:
+            ProcessError: another process ended.
+        """
+        with self._explain_lost_processes():
+            try:
+                if work is not None:
+                    work.wait(TIMEOUT)
+            finally:
+                work = None  # it holds connections, and an error would hold it
 
     def broadcast(self, content: bytes | None = None, *, source: int = 0) -> bytes:
         """Return the bytes of one process in all of them.
@@ -186,6 +218,7 @@ class Peers:
         self, outgoing: Sequence[tuple[torch.Tensor, int]], incoming: Sequence[tuple[torch.Tensor, int]]
     ) -> None:
         """Send tensors to ranks and receive tensors from ranks, all at the same time."""
+        self.sent_bytes += sum(_count_bytes(tensor) for tensor, _ in outgoing)
         with self._explain_lost_processes():
             works = [dist.isend(tensor, rank, group=self._group) for tensor, rank in outgoing]
             works += [dist.irecv(tensor, rank, group=self._group) for tensor, rank in incoming]

@@ -28,6 +28,7 @@ GRADIENT_KEYS = (
     "init_conv",
     "accumulate",
     "shards",
+    "exact",
     "l1",
     "clip_norm",
     "clip_value",

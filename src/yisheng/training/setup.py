@@ -498,6 +498,7 @@ def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device, 
         fetch_hub_files(model)
         return make_fit_step(config.seed, config.loss.options.get("quantile"))
     micro_batch = -(-config.batch // config.shards) if config.accumulate > 1 else None
+    sharding = Sharding(config.shards, micro_batch, config.seed, peers, config.exact) if config.shards > 1 else None
     step = make_update(
         micro_batch=micro_batch,
         clip_norm=config.clip_norm,
@@ -505,7 +506,7 @@ def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device, 
         check_finite="before step" if device.type == "cpu" else "one step late",
         precision=config.precision,
         penalty=_make_penalty(config, model),
-        sharding=Sharding(config.shards, micro_batch, config.seed, peers) if config.shards > 1 else None,
+        sharding=sharding,
     )
     if config.finetune is None:
         return step

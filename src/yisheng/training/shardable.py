@@ -96,6 +96,11 @@ def require_shardable(
         UsageError: one of them cannot.
     """
     if config.shards == 1:
+        if not config.exact:
+            raise UsageError(
+                Message("exact=false is about adding the gradients of shards, and shards=1 has nothing to add"),
+                Message("use processes=2 or shards=2, or leave exact= out"),
+            )
         return
     require_plain_network(config)
     if processes > 1 and device.type != "cpu":

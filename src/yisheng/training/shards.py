@@ -8,7 +8,7 @@ shard, so any number of processes that divides the number of shards gives the sa
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -49,12 +49,14 @@ class Sharding:
         micro_batch: rows of a piece, of which a shard has several if gradients are accumulated; None for one piece.
         seed: of the random numbers that the network draws.
         peers: the processes among which the shards are divided, or None if this one computes all of them.
+        exact: add in the order of the tree; otherwise see `yisheng.training.overlapped_shards`.
     """
 
     count: int
     micro_batch: int | None
     seed: int
     peers: Peers | None = None
+    exact: bool = True
 
     @property
     def shards_per_process(self) -> int:
@@ -112,23 +114,23 @@ def compute_shards(state: State, batch: Batch, sharding: Sharding, compute: Comp
         ProcessError: another process ended. Weights and buffers are unchanged.
     """
     parameters: list[nn.Parameter] = [p for group in state.optimizer.param_groups for p in group["params"]]
-    buffers = _Buffers(state.model)
+    buffers = ShardBuffers(state.model)
     bounds = bound_shards(len(batch), sharding.count)
     loss_dtype = torch.float64 if any(p.dtype == torch.float64 for p in parameters) else torch.float32
-    tree, failure = TreeSum(), _Failure()
+    tree, failure = TreeSum(), ShardFailure()
     with preserve_generators():
         for shard in sharding.own_shards:
             rows = bounds[shard][1] - bounds[shard][0]
             tensors: Tensors = [None] * (1 + len(parameters) + buffers.count)
             if rows and failure.error is None:
-                _seed_generators(derive(sharding.seed, "shard", state.step, shard), batch.index.device)
+                seed_shard(sharding, state.step, shard, batch.index.device)
                 pieces = split_shard(batch, bounds[shard], sharding.micro_batch)
                 try:
                     loss = compute_pieces(pieces, parameters, functools.partial(compute, is_observed=shard == 0))
                     changes = buffers.take_changes(rows / len(batch))
-                    tensors = [loss.to(loss_dtype, copy=True), *_take_dense_gradients(parameters), *changes]
+                    tensors = [loss.to(loss_dtype, copy=True), *take_dense_gradients(parameters), *changes]
                 except NonFiniteError as error:
-                    failure = _Failure(shard, error)
+                    failure = ShardFailure(shard, error)
                 finally:
                     buffers.restore()
             tree.add(tensors)
@@ -138,7 +140,7 @@ def compute_shards(state: State, batch: Batch, sharding: Sharding, compute: Comp
         contribution = sharding.peers.add(contribution, [loss_like, *parameters, *buffers.floating], buffers.discrete)
     if contribution.failed is not None:
         set_gradients(parameters, [None] * len(parameters))
-        raise _share_failure(sharding, contribution.failed, failure.error)
+        raise share_failure(sharding, contribution.failed, failure.error)
     mean, gradients = contribution.sums[0], contribution.sums[1 : 1 + len(parameters)]
     assert mean is not None
     set_gradients(parameters, gradients)
@@ -147,14 +149,14 @@ def compute_shards(state: State, batch: Batch, sharding: Sharding, compute: Comp
 
 
 @dataclass(frozen=True)
-class _Failure:
+class ShardFailure:
     """The first own shard whose loss is not finite, with its error; both None if there is none."""
 
     shard: int | None = None
     error: NonFiniteError | None = None
 
 
-def _share_failure(sharding: Sharding, shard: int, error: NonFiniteError | None) -> NonFiniteError:
+def share_failure(sharding: Sharding, shard: int, error: NonFiniteError | None) -> NonFiniteError:
     """Return the error of the first shard that failed, in all processes."""
     if sharding.peers is None:
         assert error is not None
@@ -165,28 +167,39 @@ def _share_failure(sharding: Sharding, shard: int, error: NonFiniteError | None)
     return NonFiniteError(problem, remedy)
 
 
-def _take_dense_gradients(parameters: list[nn.Parameter]) -> Tensors:
+def take_dense_gradients(parameters: list[nn.Parameter]) -> Tensors:
     """Return the gradients of some parameters, and leave them without.
 
     Raises:
         UsageError: a gradient is sparse.
     """
     gradients = take_gradients(parameters)
+    require_dense(gradients)
+    return gradients
+
+
+def require_dense(gradients: Iterable[torch.Tensor | None]) -> None:
+    """Refuse sparse gradients.
+
+    Raises:
+        UsageError: there is one.
+    """
     if any(gradient is not None and gradient.layout is not torch.strided for gradient in gradients):
         raise UsageError(
             Message("a gradient is sparse, and sparse gradients cannot be added over shards"),
             Message("use shards=1, or nn.Embedding(..., sparse=False)"),
         )
-    return gradients
 
 
-def _seed_generators(seed: int, device: torch.device) -> None:
+def seed_shard(sharding: Sharding, step: int, shard: int, device: torch.device) -> None:
+    """Seed the random generators for the network in one shard of an update."""
+    seed = derive(sharding.seed, "shard", step, shard)
     seed_generators(seed)
     if device.type != "cpu":
         torch.manual_seed(seed)  # all devices
 
 
-class _Buffers:
+class ShardBuffers:
     """The buffers of a network during one update: each shard starts from the same ones.
 
     Args:

@@ -17,6 +17,7 @@ from yisheng.core.messages import Message
 from yisheng.core.types import Batch
 from yisheng.training.loop import Loss, Step
 from yisheng.training.nonfinite import explain_nonfinite_gradient, explain_nonfinite_loss, explain_nonfinite_update
+from yisheng.training.overlapped_shards import compute_overlapped_shards
 from yisheng.training.pieces import Piece, compute_pieces, split_batch, sum_weights
 from yisheng.training.shards import Sharding, compute_shards
 from yisheng.training.state import State
@@ -119,7 +120,8 @@ def make_update(
             return mean.detach()
 
         if sharding is not None:
-            mean = compute_shards(state, batch, sharding, compute)
+            compute_all = compute_shards if sharding.exact else compute_overlapped_shards
+            mean = compute_all(state, batch, sharding, compute)
         else:
             parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
             mean = compute_pieces(split_batch(batch, micro_batch), parameters, compute)
