@@ -14,11 +14,13 @@ from sklearn import metrics as reference
 from yisheng.core.errors import NonFiniteError
 from yisheng.core.types import Spec
 from yisheng.evaluation.calibration import compute_calibration
-from yisheng.evaluation.details import MAX_PAIRS, collect_details
+from yisheng.evaluation.details import MAX_MATRIX_CLASSES, MAX_PAIRS, collect_details
 from yisheng.evaluation.per_class import compute_per_class
 from yisheng.evaluation.png import encode_png
 from yisheng.evaluation.predictions import Predictions
 from yisheng.metrics.calibration_error import calibration_error
+from yisheng.reporting.evaluation_schema import Evaluation
+from yisheng.reporting.sections.confusion import most_confused
 
 THREE = Spec("classification", (1, 2, 2), classes=("ant", "bee", "cat"))
 LABELS = Spec("multilabel", (1,), classes=("p", "q"))
@@ -66,6 +68,23 @@ def test_classification_contents() -> None:
     predicted = predictions.prediction.argmax(axis=1)
     np.testing.assert_array_equal(evaluation["confusion"], reference.confusion_matrix(predictions.y, predicted))
     assert json.loads(json.dumps(evaluation, allow_nan=False)) == evaluation
+
+
+def test_confusion_of_many_classes_takes_memory_of_the_rows() -> None:
+    draw = np.random.default_rng(0)
+    classes = MAX_MATRIX_CLASSES + 1
+    y, prediction = draw.integers(0, classes, 300), draw.dirichlet(np.ones(classes), 300)
+    spec = Spec("classification", (1,), classes=tuple(map(str, range(classes))))
+    details = collect_details(spec, Predictions(y, prediction, np.arange(300)), part="test")
+    assert len(details["confusion"]["cells"]) <= 300
+    evaluation = Evaluation.model_validate(json.loads(json.dumps(details)))
+    expected = reference.confusion_matrix(y, prediction.argmax(1), labels=range(classes))
+    np.testing.assert_array_equal(evaluation.confusion_matrix, expected)
+    names = list(spec.classes)
+    full = Evaluation(confusion=expected.tolist())
+    assert most_confused(evaluation.confusion_cells, names) == most_confused(full.confusion_cells, names)
+    with pytest.raises(ValueError, match="class for each"):
+        Evaluation.model_validate({"confusion": {"classes": 2, "cells": [[0, 2, 1]]}})
 
 
 def test_worst_rows_are_the_most_confident_mistakes() -> None:

@@ -159,6 +159,11 @@ class Config(BaseModel):
         description="with shards: the same bits with any number of processes; false: the same updates up to rounding, "
         "with less to send",
     )
+    shuffle: Literal["auto", "rows", "blocks"] = Field(
+        AUTO,
+        description="order of the training rows in each epoch: all at random, or blocks of neighboring rows, for data "
+        "larger than the memory (auto: blocks if it is in a file and takes half of the free memory)",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of every random generator")
     validation: Size | Auto = Field(AUTO, description="validation part: a fraction below 1, or a number of rows")
     test: Size | Auto = Field(AUTO, description="test part, where the data has no official one")
@@ -280,7 +285,7 @@ class Config(BaseModel):
                 Message("importance=true needs rows of numbers; these are {description}", description=spec.description),
                 Message("leave importance out"),
             )
-        plain = {"precision": "fp32", "memory_format": "contiguous"}
+        plain = {"precision": "fp32", "memory_format": "contiguous", "shuffle": "rows"}
         changes |= {key: value for key, value in plain.items() if getattr(self, key) == AUTO}
         return ResolvedConfig(**{**dict(self), **changes})
 
@@ -428,6 +433,7 @@ class ResolvedConfig(Config):
     epochs: Epochs
     batch: Count
     shards: Shards
+    shuffle: Literal["rows", "blocks"]
     boosting: bool
     importance: bool
     precision: Literal["fp32", "bf16", "fp64"]

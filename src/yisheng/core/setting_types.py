@@ -194,6 +194,9 @@ if TYPE_CHECKING:
         exact: bool
         """With shards: the same bits with any number of processes; false: the same updates up to rounding, with less to
         send."""
+        shuffle: Literal["auto", "rows", "blocks"]
+        """Order of the training rows in each epoch: all at random, or blocks of neighboring rows, for data larger than
+        the memory (auto: blocks if it is in a file and takes half of the free memory)."""
         seed: int
         """Of every random generator."""
         validation: Any
@@ -317,6 +320,7 @@ if TYPE_CHECKING:
                 "neighbors",
                 "boosting-extra",
                 "tabm-2",
+                "boosting-encoded",
                 "tabicl",
             ]
         ]
@@ -342,20 +346,20 @@ if TYPE_CHECKING:
         contrast: Sequence[float]
         """Smallest and largest factor (augment=jitter)."""
         decimal: str
-        """The mark before decimals, point or comma; auto decides by all columns of numbers together (data=labels,
+        """The mark before decimals, point or comma; auto decides by all columns together (data=labels, data=shards,
         data=table)."""
         degree: int
         """Number of columns: 3 is right, 1 underfits, 20 overfits. The rows are the same for all (data=polynomial)."""
         delta: float
         """The error from which on the loss is linear, in units of the scaled target: 1 is one standard deviation of a
         standardized target (loss=huber)."""
-        depth: int
-        """Convolutions in each group (model=airbench)."""
+        depth: int | None
+        """Convolutions in each group (model=airbench, model=boosting, model=lightgbm)."""
         distill: bool
         """Replace the ensemble in the end by one model that imitates it: boosted trees or a network. It is a little
         less good, and predicts many times as fast (model=ensemble)."""
         drop: Sequence[str]
-        """Columns to leave out, with commas between them (data=table, data=in-memory)."""
+        """Columns to leave out, with commas between them (data=shards, data=table, data=in-memory)."""
         dropout: float | Sequence[float]
         """Fraction of the hidden units set to zero in training, for all layers or for each; the many inputs make it
         necessary (model=embedded-mlp, model=mlp, model=tabm)."""
@@ -365,8 +369,8 @@ if TYPE_CHECKING:
         """Piecewise-linear: which of the number's bins are below it; periodic: sines and cosines (model=embedded-mlp,
         model=tabm)."""
         encoding: str
-        """Of the text; auto goes by its byte order mark, then tries UTF-8, then the likeliest by its letters
-        (data=labels, data=table)."""
+        """Of a text file; auto goes by its byte order mark, then tries UTF-8, then the likeliest by its letters
+        (data=labels, data=shards, data=table)."""
         eps: float
         """Keeps the quotient finite if gradients vanish (optimizer=adam, optimizer=adamw, optimizer=rmsprop)."""
         estimators: int
@@ -400,10 +404,11 @@ if TYPE_CHECKING:
         """Compensates the activation's effect on the variance: 1 for the identity, 5/3 for tanh, √2 for relu
         (init=xavier-normal, init=xavier-uniform)."""
         group: str | Any | None
-        """A column whose equal values must stay in the same part and fold; it is not a feature (data=table,
-        data=in-memory)."""
+        """A column whose equal values must stay in the same part and fold; it is not a feature (data=shards,
+        data=table, data=in-memory)."""
         header: bool | Literal["auto"]
-        """Whether the first line names the columns; without a header they are column-1, column-2, ... (data=table)."""
+        """Whether the first line names the columns; without a header they are column-1, column-2, ... (data=shards,
+        data=table)."""
         hidden: int | Sequence[int]
         """Units of the hidden layers, from input to output (model=embedded-mlp, model=mlp)."""
         history: int
@@ -428,13 +433,13 @@ if TYPE_CHECKING:
         """The arrays by role, where their names do not show it, as in x:train_set_x,y:train_set_y; the roles are x, y,
         x_validation, y_validation, x_test, y_test and classes (data=arrays)."""
         kinds: Mapping[str, str] | Sequence[str]
-        """Kinds of the columns of rows, as for a table (data=arrays, data=table, data=in-memory)."""
+        """Kinds of the columns of rows, as for a table (data=arrays, data=shards, data=table and 1 others)."""
         l2: float | None
         """Penalty λ/2 |value|² of the leaves (model=boosting, model=lightgbm, model=logistic and 1 others)."""
         labels: Sequence[str] | Literal["fine", "coarse", "breed", "species"]
         """Forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
         casefold, blanks, separators, unquote, nfkc; or old:new to rename one (data=cifar100, data=folder, data=labels
-        and 2 others)."""
+        and 3 others)."""
         leaf_rows: int
         """Fewest training rows in a leaf (model=boosting, model=forest, model=lightgbm)."""
         learning_rate: float
@@ -464,7 +469,8 @@ if TYPE_CHECKING:
         and is useful if a mirrored image has the same class, as in most photographs, but not for letters and digits
         (model=airbench)."""
         missing: Sequence[str]
-        """Words that mean a missing label; images without one are left out (data=labels, data=table)."""
+        """Words that mean a missing value, in addition to the usual ones, and in the target too (data=labels,
+        data=shards, data=table)."""
         mode: Literal["fan-in", "fan-out", "zeros", "reflect"]
         """Fan-in keeps the variance of the signals, fan-out that of the gradients; one of them is enough
         (init=kaiming-normal, init=kaiming-uniform, augment=crop)."""
@@ -475,7 +481,8 @@ if TYPE_CHECKING:
         """Columns of numbers that the prediction may only rise or only fall with, as in area:up,age:down; of two
         classes it is the probability of the second one (model=boosting, model=lightgbm)."""
         names: Sequence[str]
-        """Names of the columns of rows (data=arrays, data=table)."""
+        """Names of the columns of a file without a header, with commas between them (data=arrays, data=shards,
+        data=table)."""
         noise: float
         """Standard deviation of the noise (data=linear, data=polynomial, data=xor)."""
         nonlinearity: Literal["relu", "leaky-relu", "tanh", "sigmoid", "selu", "linear"]
@@ -496,7 +503,7 @@ if TYPE_CHECKING:
         part: Any
         """A column, or an array that says train, validation or test for each row (data=in-memory)."""
         path: str
-        """The file; data=images.npz is short for it (data=arrays, data=folder, data=labels and 1 others)."""
+        """The file; data=images.npz is short for it (data=arrays, data=folder, data=labels and 2 others)."""
         pos_weight: float | Literal["balanced"]
         """Weight w of the second class, or of every true label; balanced is the ratio of false to true in the training
         part, for each label. 1 weights all rows alike (loss=binary-cross-entropy)."""
@@ -523,12 +530,13 @@ if TYPE_CHECKING:
         seconds: float | None
         """Time for all candidates; those for which none is left are not tried. By default all are (model=ensemble)."""
         separator: str
-        """Between the values: one character, tab, or blanks for any number of them (data=table)."""
+        """Between the values: one character, tab, or blanks for any number of them (data=shards, data=table)."""
         size: int | Sequence[int] | Literal["auto"] | None
         """Height and width of the inputs, one number for both; 224 is the size of networks trained on ImageNet
         (data=fashion-mnist, data=mnist, data=flowers-102 and 8 others)."""
         skip: int | Literal["auto"]
-        """Number of lines above the table; auto skips titles, comments that begin with # and sep=; (data=table)."""
+        """Number of lines above the table; auto skips titles, comments that begin with # and sep=; (data=shards,
+        data=table)."""
         smoothing: float
         """The target becomes y (1 - s) + s/2; 0 does not change it, 0.1 is usual (loss=binary-cross-entropy,
         loss=cross-entropy)."""
@@ -545,17 +553,17 @@ if TYPE_CHECKING:
         """auto takes small for images up to 64 pixels and published for larger ones (model=alexnet, model=googlenet,
         model=resnet18 and 14 others)."""
         target: str | Sequence[str] | int | None
-        """A second file with the targets of a .npy; y.npy next to x.npy by default (data=arrays, data=labels,
-        data=table and 1 others)."""
+        """The column to predict (several, with commas, for several): a name, a number from 1, or last (data=arrays,
+        data=labels, data=shards and 2 others)."""
         task: Literal["auto", "classification", "multilabel", "regression"]
-        """What to learn; auto depends on the targets: texts and whole numbers are classes (data=arrays, data=folder,
-        data=labels and 2 others)."""
+        """What to learn; auto depends on the target: texts and few different integers are classes (data=arrays,
+        data=folder, data=labels and 3 others)."""
         thousands: str
-        """The mark between groups of three digits: point, comma, space, apostrophe or none (data=labels,
+        """The mark between groups of three digits: point, comma, space, apostrophe or none (data=labels, data=shards,
         data=table)."""
         time: str | Any | None
-        """A column of dates or numbers: the data is split in the order of time, never shuffled (data=table,
-        data=in-memory)."""
+        """A column of dates or numbers: the data is split in the order of time, never shuffled (data=shards,
+        data=table, data=in-memory)."""
         trees: int
         """Number of trees in all (model=forest)."""
         value: float
@@ -622,6 +630,7 @@ if TYPE_CHECKING:
         accumulate: Varied[int]
         shards: Varied[int | Literal["auto"]]
         exact: Varied[bool]
+        shuffle: Varied[Literal["auto", "rows", "blocks"]]
         seed: int
         validation: Any
         test: Any
@@ -695,6 +704,7 @@ if TYPE_CHECKING:
                     "neighbors",
                     "boosting-extra",
                     "tabm-2",
+                    "boosting-encoded",
                     "tabicl",
                 ]
             ]
@@ -710,7 +720,7 @@ if TYPE_CHECKING:
         decimal: Varied[str]
         degree: Varied[int]
         delta: Varied[float]
-        depth: Varied[int]
+        depth: Varied[int | None]
         distill: Varied[bool]
         drop: Varied[Sequence[str]]
         dropout: Varied[float | Sequence[float]]
@@ -850,6 +860,7 @@ COMMON_SETTINGS: Final = (
     "accumulate",
     "shards",
     "exact",
+    "shuffle",
     "seed",
     "validation",
     "test",
@@ -1025,6 +1036,7 @@ if TYPE_CHECKING:
         accumulate: Any = ...,
         shards: Any = ...,
         exact: Any = ...,
+        shuffle: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
         test: Any = ...,
@@ -1204,6 +1216,7 @@ SETTINGS: Final = (
     "accumulate",
     "shards",
     "exact",
+    "shuffle",
     "seed",
     "validation",
     "test",
@@ -1383,6 +1396,7 @@ if TYPE_CHECKING:
         accumulate: Any = ...,
         shards: Any = ...,
         exact: Any = ...,
+        shuffle: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
         test: Any = ...,
@@ -1566,6 +1580,7 @@ SEARCH_SETTINGS: Final = (
     "accumulate",
     "shards",
     "exact",
+    "shuffle",
     "seed",
     "validation",
     "test",
@@ -1743,6 +1758,7 @@ if TYPE_CHECKING:
         accumulate: Any = ...,
         shards: Any = ...,
         exact: Any = ...,
+        shuffle: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
         test: Any = ...,

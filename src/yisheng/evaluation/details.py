@@ -11,10 +11,13 @@ from yisheng.evaluation.calibration import compute_calibration
 from yisheng.evaluation.per_class import compute_per_class
 from yisheng.evaluation.predictions import Predictions
 from yisheng.evaluation.worst_rows import Image, Name, Unusual, find_worst_rows, to_plain
-from yisheng.metrics.confusion_matrix import confusion_matrix
+from yisheng.metrics.confusion_matrix import confusion_matrix, count_confused
 
 MAX_PAIRS = 2000
 """Points of the scatter plot of a regression: more would not be visible, and would make the report large."""
+
+MAX_MATRIX_CLASSES = 100
+"""Classes up to which the complete confusion matrix is written; of more, only the cells that are not 0."""
 
 
 def collect_details(
@@ -56,7 +59,12 @@ def collect_details(
     else:
         evaluation["per_class"] = compute_per_class(spec, y, prediction)
     if spec.task == "classification":
-        evaluation["confusion"] = confusion_matrix(y, prediction).tolist()
+        classes = len(spec.classes)
+        evaluation["confusion"] = (
+            confusion_matrix(y, prediction).tolist()
+            if classes <= MAX_MATRIX_CLASSES
+            else {"classes": classes, "cells": count_confused(y, prediction).tolist()}
+        )
         evaluation["calibration"] = compute_calibration(y, prediction)
     return evaluation | {"worst": find_worst_rows(spec, predictions, worst, image, name, unusual)}
 

@@ -51,7 +51,7 @@ class _ChunkTask:
 
 
 def predict_on_cluster(
-    cluster: Cluster, folder: Path, writer: ChunkWriter, source: Source, tally: Tally, kept: KeptChunks, threads: int
+    cluster: Cluster, folder: Path, writer: ChunkWriter, source: Source, tally: Tally, early: KeptChunks, threads: int
 ) -> Iterator[tuple[Chunk, PredictedChunk]]:
     """Predict the inputs after the first ``tally.rows`` on a cluster.
 
@@ -61,7 +61,7 @@ def predict_on_cluster(
         writer: what its predictions look like.
         source: the inputs.
         tally: the position.
-        kept: chunks that ended before an earlier one, of this call and of earlier ones.
+        early: chunks that ended before an earlier one, of this call and of earlier ones.
         threads: of each task; another number rounds differently.
 
     Returns:
@@ -74,7 +74,7 @@ def predict_on_cluster(
         UsageError: a machine has other versions or code.
     """
     files = {name: path.read_bytes() for name, path in list_model_files(folder).items()}
-    queue = _Queue(source.encoded_chunks(tally), tally.rows, kept)
+    queue = _Queue(source.encoded_chunks(tally), tally.rows, early)
     for first_row, predicted in cluster.run(_predict, _Model(uuid.uuid4().hex, files, writer, threads), queue.take):
         queue.end(first_row, predicted)
         yield from queue.pop_ended()
@@ -88,14 +88,14 @@ class _Queue:
     Args:
         source: the chunks that were not begun.
         next_row: the number of inputs before the next one of them.
-        kept: the files of those that have ended.
+        early: the files of those that have ended.
     """
 
     source: Iterator[EncodedChunk]
     next_row: int
-    kept: KeptChunks
-    _begun: dict[int, EncodedChunk] = field(default_factory=dict)
-    _ended: dict[int, PredictedChunk] = field(default_factory=dict)
+    early: KeptChunks
+    _pending: dict[int, EncodedChunk] = field(default_factory=dict)
+    _predicted: dict[int, PredictedChunk] = field(default_factory=dict)
     _sent: set[int] = field(default_factory=set)
 
     def take(self, cores: int) -> _ChunkTask | None:
@@ -106,23 +106,23 @@ class _Queue:
                 return None
             row = self.next_row
             self.next_row += len(chunk.names)
-            self._begun[row] = chunk
-            if (predicted := self.kept.find(row)) is None:
+            self._pending[row] = chunk
+            if (predicted := self.early.find(row)) is None:
                 self._sent.add(row)
                 return _ChunkTask(row, chunk)
-            self._ended[row] = predicted
+            self._predicted[row] = predicted
         return None
 
     def end(self, row: int, predicted: PredictedChunk) -> None:
         """Keep the predictions of a chunk."""
-        self._ended[row] = predicted
-        if row != min(self._begun):
-            self.kept.keep(row, predicted)
+        self._predicted[row] = predicted
+        if row != min(self._pending):
+            self.early.keep(row, predicted)
 
     def pop_ended(self) -> Iterator[tuple[Chunk, PredictedChunk]]:
         """Yield the chunks whose turn it is."""
-        while self._begun and (row := min(self._begun)) in self._ended:
-            chunk, predicted = self._begun.pop(row), self._ended.pop(row)
+        while self._pending and (row := min(self._pending)) in self._predicted:
+            chunk, predicted = self._pending.pop(row), self._predicted.pop(row)
             self._sent.discard(row)
             yield predicted.describe(chunk), predicted
 

@@ -199,7 +199,7 @@ def _draw_confusion(source: Source) -> RunFigure:
     names = confusion.class_names(source.facts, evaluation)
     part = _name_part(evaluation.part)
     details = Message("{rows} rows of the {part} part", rows=f"{evaluation.rows:,}", part=part)
-    return draw_confusion(evaluation.confusion, names, source.facts.name, details)
+    return draw_confusion(evaluation.confusion_matrix, names, source.facts.name, details)
 
 
 def _draw_calibration(source: Source) -> RunFigure:

@@ -101,10 +101,10 @@ def resample_counts(y: np.ndarray, prediction: np.ndarray) -> ClassCounts:
     resamples = int(np.clip(2_000_000 // max(len(cells), 1), 200, RESAMPLES))
     weights = generator.standard_gamma(rows.astype(np.float32), (resamples, len(cells)), dtype=np.float32)
     extra = generator.standard_exponential(resamples)
-    one_hot = np.eye(classes, dtype=np.float32)
     true_class, predicted_class = np.divmod(cells, classes)
-    correct = weights @ (one_hot[true_class] * (true_class == predicted_class)[:, None])
-    predicted, true = weights @ one_hot[predicted_class], weights @ one_hot[true_class]
+    is_correct = true_class == predicted_class
+    true, predicted = (_sum_by_class(weights, labels, classes) for labels in (true_class, predicted_class))
+    correct = _sum_by_class(weights[:, is_correct], true_class[is_correct], classes)
     if len(cells):
         resample = np.arange(resamples)
         # Drawn from the classes that occur: the only prediction of a class would change its precision from 0 to 1.
@@ -114,6 +114,16 @@ def resample_counts(y: np.ndarray, prediction: np.ndarray) -> ClassCounts:
         predicted[resample, extra_predicted] += extra
         correct[resample, extra_true] += extra * (extra_true == extra_predicted)
     return ClassCounts(correct, predicted, true)
+
+
+def _sum_by_class(weights: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the sums ``(R, C)`` of weights ``(R, n)`` with a class each, in time of ``R n``."""
+    sums = np.zeros((len(weights), classes), np.float32)
+    if len(labels):
+        order = labels.argsort(kind="stable")
+        present, starts = np.unique(labels[order], return_index=True)
+        sums[:, present] = np.add.reduceat(weights[:, order], starts, axis=1)
+    return sums
 
 
 def _resample_labels(y: np.ndarray, prediction: np.ndarray) -> ClassCounts:

@@ -244,13 +244,26 @@ class Groups(_Schema):
     few_rows: Count = 0
 
 
+class ConfusionCells(_Schema):
+    """The cells of a large confusion matrix that are not 0: true class, predicted class, rows."""
+
+    classes: Count
+    cells: list[tuple[Count, Count, Count]] = []
+
+    @model_validator(mode="after")
+    def _inside(self) -> ConfusionCells:
+        if any(max(true, predicted) >= self.classes for true, predicted, _ in self.cells):
+            raise ValueError("a confusion matrix has a class for each of its cells")
+        return self
+
+
 class Evaluation(_Schema):
     """The contents of ``evaluation.json``: what the report shows in addition to the scores."""
 
     part: str = "test"
     rows: Count = 0
     per_class: list[ClassRow] = []
-    confusion: list[list[Count]] | None = None
+    confusion: list[list[Count]] | ConfusionCells | None = None
     calibration: Calibration | None = None
     pairs: Pairs | None = None
     worst: list[Mistake] = []
@@ -267,9 +280,32 @@ class Evaluation(_Schema):
             return self.other_data.data.name
         return ORIGINS.get(self.part) or Message("the {part} part", part=self.part)
 
+    @property
+    def confusion_classes(self) -> int:
+        """Return the number of classes of the confusion matrix, 0 without one."""
+        matrix = self.confusion or []
+        return matrix.classes if isinstance(matrix, ConfusionCells) else len(matrix)
+
+    @property
+    def confusion_cells(self) -> list[tuple[int, int, int]]:
+        """Return true class, predicted class and rows of each cell of the confusion matrix that is not 0."""
+        matrix = self.confusion or []
+        if isinstance(matrix, ConfusionCells):
+            return matrix.cells
+        return [(i, j, n) for i, row in enumerate(matrix) for j, n in enumerate(row) if n]
+
+    @property
+    def confusion_matrix(self) -> list[list[int]]:
+        """Return the confusion matrix: true classes are rows, predicted ones columns."""
+        matrix = [[0] * self.confusion_classes for _ in range(self.confusion_classes)]
+        for true, predicted, count in self.confusion_cells:
+            matrix[true][predicted] = count
+        return matrix
+
     @model_validator(mode="after")
     def _square(self) -> Evaluation:
-        if self.confusion is not None and any(len(row) != len(self.confusion) for row in self.confusion):
+        matrix = self.confusion
+        if isinstance(matrix, list) and any(len(row) != len(matrix) for row in matrix):
             raise ValueError("a confusion matrix has as many columns as rows")
         return self
 

@@ -21,6 +21,7 @@ from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.batches import Batches, make_batches
+from yisheng.data.prefetch import make_prefetcher
 from yisheng.models import weights as trained
 from yisheng.models._fitted_model import FittedModel
 from yisheng.models.head import find_head
@@ -38,6 +39,7 @@ from yisheng.training.shards import Sharding
 from yisheng.training.state import State
 from yisheng.training.update import Penalty, make_l1_penalty, make_update, needs_closure
 from yisheng.training.wide_tables import choose_for_wide_tables
+from yisheng.training.word_relevance import choose_unused_words
 from yisheng.transforms._row_chunks import RowSubset, require_finite, split_inputs
 from yisheng.transforms.log import is_skewed
 
@@ -163,6 +165,7 @@ def assemble(
     config = choose_for_fitting(config, dataset.spec, len(split.train))
     config, wide_notes = choose_for_wide_tables(config, dataset.spec)
     config = _choose_full_batches(config, dataset, split, pretrained)
+    config = _choose_shuffle(config, dataset)
     choices = _choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
     resolved = config.resolve(dataset.spec, len(split.train), auto=choices)
     fitted = fitted or fit_transforms(resolved, dataset, split)
@@ -232,7 +235,13 @@ def fit_transforms(config: ResolvedConfig, dataset: Dataset, split: Split) -> Fi
     """
     columns, inputs = dataset.spec.columns, dataset.spec.inputs
     scale = transforms.fit(
-        config.scale.name, dataset.x, config.scale.options, rows=split.train, columns=columns, inputs=inputs
+        config.scale.name,
+        dataset.x,
+        config.scale.options,
+        rows=split.train,
+        columns=columns,
+        inputs=inputs,
+        unused=choose_unused_words(config.model, dataset, split.train),
     )
     if not transforms.takes_columns(config.scale.name):
         for part in ("validation", "test"):
@@ -265,6 +274,14 @@ def _require_assemblable(config: Config, device: torch.device) -> None:
         raise UsageError(
             Message("Apple's GPU (device=mps) cannot compute with precision=fp64"), Message("use device=cpu")
         )
+
+
+def _choose_shuffle(config: Config, dataset: Dataset) -> Config:
+    """Return the config with an order of the rows: by blocks if gathers from all of a file would wait for the disk."""
+    if config.shuffle != AUTO:
+        return config
+    is_larger_than_memory = make_prefetcher(dataset.x) is not None
+    return config.model_copy(update={"shuffle": "blocks" if is_larger_than_memory else "rows"})
 
 
 def _choose_full_batches(config: Config, dataset: Dataset, split: Split, pretrained: Pretrained | None) -> Config:
@@ -398,6 +415,7 @@ def _make_part_batches(
             augment=augment,
             double=config.precision == "fp64",
             training=training,
+            order=config.shuffle if training else "rows",
         )
 
     evaluated = max(config.batch, min(MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES // math.prod(spec.shape)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yisheng.core.messages import Message
@@ -132,11 +133,11 @@ def confusion(facts: RunFacts) -> Section | None:
             names=names,
             heads=shorten_distinctly(names, MAX_HEAD_LENGTH if tall else MAX_LABEL_LENGTH),
             labels=shorten_distinctly(names, MAX_LABEL_LENGTH),
-            rows=_matrix_rows(evaluation.confusion, names),
+            rows=_matrix_rows(evaluation.confusion_matrix, names),
             kind=kind,
         )
         return Section("confusion", Message("Confusion matrix"), html)
-    pairs = most_confused(evaluation.confusion, names)[:MAX_PAIRS]
+    pairs = most_confused(evaluation.confusion_cells, names)[:MAX_PAIRS]
     html = (
         render(PAIRS_TABLE, pairs=pairs, classes=len(names)) if pairs else render(NO_MISTAKES, origin=evaluation.origin)
     )
@@ -145,15 +146,22 @@ def confusion(facts: RunFacts) -> Section | None:
 
 def class_names(facts: RunFacts, evaluation: Evaluation) -> list[str]:
     """Return the names of the matrix's rows: the classes, or numbers if they are unknown."""
-    matrix = evaluation.confusion or []
+    count = evaluation.confusion_classes
     classes = list(facts.spec.classes) if facts.spec else [row.name for row in evaluation.per_class]
-    return classes if len(classes) == len(matrix) else [str(i) for i in range(len(matrix))]
+    return classes if len(classes) == count else [str(i) for i in range(count)]
 
 
-def most_confused(matrix: list[list[int]], names: list[str]) -> list[Pair]:
-    """Return all pairs of different classes that were confused, the most frequent first."""
-    totals = [sum(row) for row in matrix]
-    mistakes = [(n, i, j) for i, row in enumerate(matrix) for j, n in enumerate(row) if n and i != j]
+def most_confused(cells: Sequence[tuple[int, int, int]], names: list[str]) -> list[Pair]:
+    """Return all pairs of different classes that were confused, the most frequent first.
+
+    Args:
+        cells: true class, predicted class and rows.
+        names: of the classes.
+    """
+    totals = [0] * len(names)
+    for true, _, count in cells:
+        totals[true] += count
+    mistakes = [(n, i, j) for i, j, n in cells if i != j]
     mistakes.sort(key=lambda mistake: (-mistake[0], totals[mistake[1]]))
     return [Pair(names[i], names[j], n, n / totals[i]) for n, i, j in mistakes]
 
