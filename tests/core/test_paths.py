@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.paths import INPUT, find_data_reader, is_path, parse_path
+from yisheng.core.local_paths import INPUT
+from yisheng.core.paths import find_data_reader, is_path, parse_path
 from yisheng.core.settings import merge_settings
 
 

@@ -21,7 +21,7 @@ def dead_process():
 
 def rename_to(path, process, machine=None):
     """Rename a temporary path as if another process had created it."""
-    name = path.name.replace(f"{temporary._machine()}-{os.getpid()}.", f"{machine or temporary._machine()}-{process}.")
+    name = path.name.replace(f"{temporary.identify_machine()}-{os.getpid()}.", f"{machine or temporary.identify_machine()}-{process}.")
     assert name != path.name
     return path.rename(path.with_name(name))
 

@@ -129,13 +129,16 @@ def find_data_reader(value: str) -> tuple[str, str]:
         path = parse_path(value, "data").absolute()
     except UsageError as error:
         raise DataError(error.problem, error.remedy) from None
-    if not os.path.exists(path):  # noqa: PTH110  # False for a folder without permission too
+    exists = os.path.exists(path)  # noqa: PTH110  # False for a folder without permission too
+    may_be_read = exists or any(sign in path.name for sign in "*?[")  # a pattern for several files
+    readers = [e for e in registry.entries("data.datasets") if "opens" in e.meta] if may_be_read else []
+    fitting = [e for e in readers if e.meta["opens"](path)]
+    if not fitting and not exists:
         candidates = suggest(registry.hyphenate(value), registry.names("data.datasets"))
         raise DataError(
             Message("{value} does not exist", value=value),
             Message("check the path; or name a data set: {candidates}", candidates=candidates),
         )
-    fitting = [e for e in registry.entries("data.datasets") if "opens" in e.meta and e.meta["opens"](path)]
     if len(fitting) != 1:
         problem = Message("{value} cannot be opened as data", value=value)
         if fitting:

@@ -6,10 +6,11 @@ one scaling. Rows that a user's own code makes at random are the exception: they
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +28,12 @@ class Transform(Protocol):
 
     def apply(self, x: Any) -> Any: ...
 
+
+BLOCKS_TOGETHER = 64
+"""Blocks whose rows are shuffled together."""
+WINDOW_BYTES = 1 << 28
+"""Of the rows that are shuffled together: they stay in memory while they are trained on."""
+MIN_WINDOW_ROWS = 1024
 
 Augment = Callable[[Any, torch.Tensor, torch.Generator], tuple[Any, torch.Tensor]]
 """Changes inputs and targets of a batch at random; see `yisheng.transforms.augment`."""
@@ -52,6 +59,7 @@ class Batches:
         inputs: what a row of the block holds, if there are several inputs.
         stream: what reads the shuffled batches, if the rows are random; the block then serves the evaluation.
         target_scale: the fitted transform of the targets that a stream reads.
+        order: how the rows are shuffled in each epoch: all at random, or by `shuffle_blocks`.
         prefetcher: announces the rows of a batch before they are gathered; see `yisheng.data.prefetch`.
 
     >>> import numpy as np
@@ -75,6 +83,7 @@ class Batches:
     inputs: tuple[InputSpec, ...] = ()
     stream: RowStream | None = None
     target_scale: Transform | None = None
+    order: Literal["rows", "blocks"] = "rows"
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
@@ -145,7 +154,12 @@ class Batches:
 
     def shuffle_rows(self, epoch: int) -> torch.Tensor:
         """Return the row numbers in the order of an epoch."""
-        order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
+        draw = generator(self.seed, "order", epoch)
+        if self.order == "blocks":
+            row_bytes = self.x.element_size() * math.prod(self.x.shape[1:])
+            order = shuffle_blocks(len(self.rows), row_bytes, draw)
+        else:
+            order = torch.randperm(len(self.rows), generator=draw)
         return self.rows[order.to(self.rows.device)]
 
     def _read_stream(self, stream: RowStream, epoch: int, start: int) -> Iterator[Batch]:
@@ -185,6 +199,35 @@ class Batches:
         return Batch(nested.to_contiguous(x if self.double else nested.to_single(x)), y, rows, weight)
 
 
+def shuffle_blocks(rows: int, row_bytes: int, draw: torch.Generator) -> torch.Tensor:
+    """Return an order of rows in which those that are read at about the same time are neighbors.
+
+    Blocks of neighboring rows are shuffled, then the rows of each `BLOCKS_TOGETHER` blocks that follow one another. Up
+    to `WINDOW_BYTES` of rows are one such group, so their order is random as that of single rows.
+
+    Args:
+        rows: number of rows N.
+        row_bytes: bytes of a row in the block.
+        draw: the generator of the epoch.
+
+    Returns:
+        int64 ``(N,)``, each row once. It depends on these arguments alone, not on where the rows are.
+
+    >>> order = shuffle_blocks(10_000, 1 << 20, torch.Generator().manual_seed(0))
+    >>> sorted(order.tolist()) == list(range(10_000)), len(set((order[:256] // 16).tolist()))
+    (True, 64)
+    """
+    size = max(MIN_WINDOW_ROWS, WINDOW_BYTES // max(1, row_bytes)) // BLOCKS_TOGETHER
+    window = size * BLOCKS_TOGETHER
+    blocks = torch.randperm(-(-rows // size), generator=draw)
+    order = (blocks[:, None] * size + torch.arange(size)).flatten()
+    order = order[order < rows]
+    for start in range(0, rows, window):
+        group = order[start : start + window]
+        order[start : start + window] = group[torch.randperm(len(group), generator=draw)]
+    return order
+
+
 def make_batches(
     dataset: Dataset,
     rows: np.ndarray,
@@ -197,6 +240,7 @@ def make_batches(
     augment: tuple[Augment, ...] = (),
     double: bool = False,
     training: bool = False,
+    order: Literal["rows", "blocks"] = "rows",
 ) -> Batches:
     """Return the batches of some rows of a data set.
 
@@ -212,6 +256,7 @@ def make_batches(
         augment: random changes of the shuffled batches.
         double: return inputs and real targets as float64.
         training: whether the rows are trained on: random rows are then read again in each epoch.
+        order: how the rows are shuffled.
 
     Raises:
         UsageError: the rows have an order of their own, and these are not all of them.
@@ -241,6 +286,7 @@ def make_batches(
         dataset.spec.inputs,
         stream,
         target_scale,
+        order,
     )
 
 

@@ -13,8 +13,12 @@ from yisheng.data.images.resize import Fit
 
 
 def is_image_folder(path: Path) -> bool:
-    """Return whether a path is a folder, or the name of a zip."""
-    return path.is_dir() or path.suffix.lower() == ".zip"
+    """Return whether a path is a folder that is not one of tables, or the name of a zip."""
+    from yisheng.data.tables.shards import has_glob, list_shards
+
+    if path.is_dir():
+        return not list_shards(path)
+    return path.suffix.lower() == ".zip" and not has_glob(path)
 
 
 @register(opens=is_image_folder)

@@ -28,6 +28,7 @@ class GrowingBlock:
 
     Args:
         name: of the data set, for errors.
+        keeps_double: store floats as they are.
 
     >>> block = GrowingBlock("data")
     >>> block.append(np.ones((2, 3), np.float32))
@@ -35,8 +36,8 @@ class GrowingBlock:
     (2, 3)
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, *, keeps_double: bool = False) -> None:
+        self._name, self._keeps_double = name, keeps_double
         self._chunks: list[np.ndarray] = []
         self._file: IO[bytes] | None = None
         self._bytes, self._rows = 0, 0
@@ -44,13 +45,13 @@ class GrowingBlock:
         self._dtype = np.dtype(np.float32)
 
     def append(self, rows: np.ndarray) -> None:
-        """Add rows ``(n, ...)``; floats are stored as float32.
+        """Add rows ``(n, ...)``; floats are stored as float32, unless the block keeps doubles.
 
         Raises:
             DataError: the rows have another type than those that are in the file already.
             StorageError: the disk of the cache folder is full.
         """
-        if rows.dtype.kind == "f" and rows.dtype != np.float32:
+        if rows.dtype.kind == "f" and rows.dtype != np.float32 and not self._keeps_double:
             with np.errstate(over="ignore"):
                 rows = rows.astype(np.float32)
         rows = np.ascontiguousarray(rows)

@@ -25,8 +25,10 @@ from yisheng.data.images.file_listing import sanitize_name
 from yisheng.data.images.label_choices import LabelChoices
 from yisheng.data.objects import to_dataset
 from yisheng.data.tables import files
+from yisheng.data.tables.shards import list_shards
 from yisheng.experiments.load_data import load_dataset
 from yisheng.experiments.other_data.rows import OtherRows, adapt_dataset
+from yisheng.experiments.other_data.shard_rows import adapt_shards
 from yisheng.experiments.other_data.table_rows import TableRoles, adapt_tables, read_table_files
 from yisheng.inference.images import decode_input
 
@@ -148,6 +150,12 @@ def _load_choice(choice: Choice, spec: Spec, forms: tuple[str, ...], part: str |
         reading = {key: value for key, value in options.items() if key not in TABLE_ROLES}
         tables = read_table_files(path, test, spec, roles, reading)
         return adapt_tables(files.dataset_name(path), tables, spec, roles, part=part, forms=forms)
+    if choice.name == "shards" and spec.is_row and part is None:
+        path = parse_path(options.get("path", ""), "path")
+        reading = {key: value for key, value in options.items() if key not in TABLE_ROLES}
+        roles = _table_roles(options, run_id)
+        name = path.name if path.is_dir() else path.parent.name
+        return adapt_shards(name, list_shards(path), spec, roles, reading, forms)
     if choice.name in ("folder", "labels") and spec.is_image:
         return adapt_dataset(_load_images(choice, spec, forms), spec, part=part, forms=forms)
     dataset = load_dataset(merge_settings([("data", choice, "command line")]).config)

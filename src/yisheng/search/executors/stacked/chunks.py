@@ -101,6 +101,8 @@ def explain_refused_config(config: Config) -> str:
 def explain_refused_network(assembly: Assembly) -> str:
     """Return why jobs like this one cannot be stacked, or "" if they can."""
     name, model = assembly.config.model.name, assembly.state.model
+    if assembly.config.shuffle == "blocks":
+        return Message("shuffle=blocks orders the rows of each training by themselves")
     if not find_component("models", assembly.config.model).meta.get("stackable", True):
         return Message("model={name} is declared not stackable", name=name)
     if not update.is_stackable(assembly.state.optimizer):
