@@ -32,7 +32,7 @@ class codes:  # noqa: N801  # its name is the registered name
         category_counts: number of categories of each column, 0 for numbers and yes/no.
         shift: mean of each column in the training part; 0 for categories.
         scale: its standard deviation, above 0; 1 for categories.
-        unused: positions of the words that too few or almost all rows of the training part have: they become 0.
+        unused: positions of the words that are left out: they become 0.
 
     Raises:
         DataError: the fields contradict one another.
@@ -65,12 +65,13 @@ class codes:  # noqa: N801  # its name is the registered name
         return list(self.unused) == sorted(set(self.unused)) and all(0 <= i < len(self.shift) for i in self.unused)
 
     @classmethod
-    def fit(cls, x: np.ndarray | RowSubset, *, columns: Sequence[Column] = ()) -> codes:
+    def fit(cls, x: np.ndarray | RowSubset, *, columns: Sequence[Column] = (), unused: Sequence[int] = ()) -> codes:
         """Fit means and standard deviations to the training part.
 
         Args:
             x: rows ``(N, D)``: numbers, NaN where missing; yes/no as 0 and 1; the codes of categories.
             columns: their kinds and categories; without them all are numbers.
+            unused: positions of words that are not to be used, in addition to those that are rare.
 
         Raises:
             DataError: there are no rows.
@@ -81,7 +82,7 @@ class codes:  # noqa: N801  # its name is the registered name
         is_number = np.array([column.kind == "number" for column in table])
         shift = np.where(is_number, statistics.mean, 0.0)
         scale = np.where(is_number, statistics.std, 1.0)
-        unused = find_unused_words(table, statistics.mean, len(x))
+        unused = tuple(sorted({*unused, *find_unused_words(table, statistics.mean, len(x))}))
         return cls(counts, tuple(shift.tolist()), tuple(scale.tolist()), unused)
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,8 @@ class columns:  # noqa: N801  # its name is the registered name
     Everything is fitted on the training part. The outputs are, in this order:
 
     - numbers, scaled;
-    - yes/no as 0 and 1, without words of texts that too few or almost all rows of the training part have;
+    - yes/no as 0 and 1, without words of texts that too few or almost all rows of the training part have, and
+      without those in ``unused``;
     - an indicator of missing values for every column that has some in the training part;
     - an indicator for every category, and one for all infrequent categories of a column. An unseen category counts as
       infrequent; if the training part has no infrequent ones, all indicators are 0. (An indicator for unseen
@@ -151,6 +152,7 @@ class columns:  # noqa: N801  # its name is the registered name
         x: np.ndarray | RowSubset,
         *,
         columns: Sequence[Column] = (),
+        unused: Sequence[int] = (),
         numbers: _number_scaling.NumberScaling = "standard",
         clip: float | Literal["auto"] = "auto",
         min_frequency: int = 3,
@@ -164,6 +166,7 @@ class columns:  # noqa: N801  # its name is the registered name
         Args:
             x: rows ``(N, D)``: numbers, NaN where missing; yes/no as 0 and 1; the codes of categories.
             columns: their kinds and categories; without them all are numbers.
+            unused: positions of words that are not to be used, in addition to those that are rare.
             numbers: see the class.
             clip: see the class.
             min_frequency: see the class.
@@ -179,7 +182,7 @@ class columns:  # noqa: N801  # its name is the registered name
         infrequent, category_columns, category_codes = choose_categories(
             len(x), statistics.missing_counts, statistics.category_counts, min_frequency, max_categories
         )
-        unused = find_unused_words(table, statistics.mean, len(x))
+        unused = tuple(sorted({*unused, *find_unused_words(table, statistics.mean, len(x))}))
         if len(unused) == len(table):  # a network needs an input
             unused = unused[1:]
         numeric = [i for i, c in enumerate(table) if c.kind == "number"]
