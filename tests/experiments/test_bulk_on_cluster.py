@@ -90,10 +90,10 @@ def write_table(path, rows):
 
 
 @pytest.fixture
-def pictures(tmp_path, monkeypatch):
+def images(tmp_path, monkeypatch):
     """Return a folder of images of several sizes, some of them damaged, for chunks of 4."""
     monkeypatch.setattr(image_files, "MAX_CHUNK_IMAGES", 4)
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for n in range(30):
         path = folder / f"{n}.png"
@@ -119,7 +119,7 @@ def predict(run, inputs, out, cluster=None, **options):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-@pytest.mark.parametrize("kind", ["table", "pictures"])
+@pytest.mark.parametrize("kind", ["table", "images"])
 def test_the_file_is_that_of_one_machine(runs, tmp_path, request, kind, suffix):
     inputs = request.getfixturevalue(kind)
     run = runs["table" if kind == "table" else "images"]
@@ -131,15 +131,15 @@ def test_the_file_is_that_of_one_machine(runs, tmp_path, request, kind, suffix):
     assert sorted(cluster.calls) != cluster.calls, "the chunks should have ended in another order"
 
 
-def test_images_that_are_too_large_to_be_sent_are_read_where_they_are(runs, tmp_path, pictures, monkeypatch):
+def test_images_that_are_too_large_to_be_sent_are_read_where_they_are(runs, tmp_path, images, monkeypatch):
     monkeypatch.setattr(image_files, "MAX_SENT_BYTES", 100)
     alone, shared = tmp_path / "alone.csv", tmp_path / "shared.csv"
-    expected = predict(runs["images"], pictures, alone)
-    assert predict(runs["images"], pictures, shared, ClusterInThisProcess()) == expected
+    expected = predict(runs["images"], images, alone)
+    assert predict(runs["images"], images, shared, ClusterInThisProcess()) == expected
     assert alone.read_bytes() == shared.read_bytes()
-    encoded = next(ImageFiles([pictures], Predictor(runs["images"]).spec).encoded_chunks(image_files.Tally()))
+    encoded = next(ImageFiles([images], Predictor(runs["images"]).spec).encoded_chunks(image_files.Tally()))
     assert all(isinstance(content, str) for content in encoded.contents)
-    (pictures / "0.png").write_bytes((pictures / "1.png").read_bytes())
+    (images / "0.png").write_bytes((images / "1.png").read_bytes())
     with pytest.raises(DataError, match="does not have the same"):
         encoded.decode()
 
@@ -182,15 +182,15 @@ def test_a_signal_stops_the_wait_for_the_cluster(runs, tmp_path, table):
 
 
 def test_a_kept_chunk_that_was_changed_is_not_used(tmp_path):
-    kept = KeptChunks(tmp_path / "parts")
+    chunks = KeptChunks(tmp_path / "parts")
     predicted = PredictedChunk("a,b\n", 1, (("note",), ()), {2: "damaged"})
-    kept.keep(5, predicted)
-    assert kept.find(5) == predicted
-    assert kept.find(4) is None
+    chunks.keep(5, predicted)
+    assert chunks.find(5) == predicted
+    assert chunks.find(4) is None
     (path,) = (tmp_path / "parts").iterdir()
     path.write_bytes(path.read_bytes().replace(b"a,b", b"a,c"))
-    assert kept.find(5) is None
-    kept.remove_before(6)
+    assert chunks.find(5) is None
+    chunks.remove_before(6)
     assert not list((tmp_path / "parts").iterdir())
 
 

@@ -208,7 +208,7 @@ class _StreamWriter:
         partial, folder = self.partial, self._predictor.folder
         partial.write_state()  # so that what ends before the first chunk is kept
         predictions = predict_on_cluster(
-            cluster, folder, self._writer, self._source, partial.tally, partial.kept, threads
+            cluster, folder, self._writer, self._source, partial.tally, partial.early, threads
         )
         while True:
             try:

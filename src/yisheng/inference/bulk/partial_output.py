@@ -29,13 +29,13 @@ class PartialOutput:
         out: the final file; this one has ``.part`` after its name, and the state ``.part.json``.
 
     Attributes:
-        kept: chunks that ended before an earlier one, in the folder with ``.parts`` after the name.
+        early: chunks that ended before an earlier one, in the folder with ``.parts`` after the name.
     """
 
     def __init__(self, out: Path) -> None:
         self.path = out.with_name(f"{out.name}.part")
         self.state_path = out.with_name(f"{out.name}.part.json")
-        self.kept = KeptChunks(out.with_name(f"{out.name}.parts"))
+        self.early = KeptChunks(out.with_name(f"{out.name}.parts"))
         self.tally = Tally()
         self.provenance: Mapping[str, Any] = {}
         self._file: Any = None
@@ -89,7 +89,7 @@ class PartialOutput:
             StorageError: the file cannot be written.
         """
         if not self.provenance:
-            self.kept.discard()  # of other inputs, perhaps
+            self.early.discard()  # of other inputs, perhaps
         self.provenance = {**provenance, **self.provenance}
         try:
             self._file = self.path.open("ab" if self.tally.rows else "wb")
@@ -123,12 +123,12 @@ class PartialOutput:
         os.fsync(self._file.fileno())
         state = {"provenance": dict(self.provenance), "bytes": self._file.tell(), "tally": self.tally.to_json()}
         files.write_json(self.state_path, state)
-        self.kept.remove_before(self.tally.rows)
+        self.early.remove_before(self.tally.rows)
         self._next_state = time.monotonic() + SECONDS_BETWEEN_STATES
 
     def discard(self) -> None:
         """Remove the files."""
-        self.kept.discard()
+        self.early.discard()
         for path in (self.path, self.state_path):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
