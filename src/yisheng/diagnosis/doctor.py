@@ -95,9 +95,11 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         self._row_results: RowResults | None = None
         self._error: LoopError | None = None
         self._beginning: Beginning | None = None
+        self._diagnosis: Diagnosis | None = None
+        self._diagnosed_versions: tuple[int, ...] = ()
 
     def __enter__(self) -> doctor:
-        recorder = self._recorder
+        recorder, self._diagnosis = self._recorder, None
         self._beginning = copy_beginning(recorder.model, recorder.optimizer, self._data, self._validation)
         self._recorder.__enter__()
         return self
@@ -141,12 +143,25 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
                 ),
                 Message("write: dr.validation(loss=0.3), or dr.validation(score=accuracy)"),
             )
+        self._diagnosis = None
         self._recorder.observe_validation(
             None if loss is None else float(loss), None if score is None else float(score)
         )
 
     def diagnose(self) -> Diagnosis:
-        """Run all checks on what was recorded so far; this works during training, too."""
+        """Run all checks on what was recorded so far; this works during training, too.
+
+        After the training the diagnosis is kept: some checks train a copy of the network.
+        """
+        if not self._recorder.is_finished:
+            return self._examine()
+        model = self._recorder.model
+        versions = tuple(tensor._version for tensor in (*model.parameters(), *model.buffers()))
+        if self._diagnosis is None or versions != self._diagnosed_versions:
+            self._diagnosis, self._diagnosed_versions = self._examine(), versions
+        return self._diagnosis
+
+    def _examine(self) -> Diagnosis:
         case = Case.from_recorder(self._recorder)
         rows = None if self._data is None else self._examine_rows(case)
         if rows is not None:

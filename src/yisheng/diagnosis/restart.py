@@ -15,7 +15,10 @@ from torch import nn
 from yisheng.diagnosis.given_rows import compare
 
 MAX_PARAMETERS, MAX_STEPS, MAX_SECONDS = 2_000_000, 400, 10.0
-"""Parameters of which a copy is kept (8 MB), updates of a training that starts again, and the time that it may take."""
+"""Parameters of which a copy is kept (8 MB), updates of a training that starts again, and the processor time that each
+of torch's threads may spend on it."""
+MIN_TIMED_UPDATES = 5
+"""Updates from which the time of all is estimated."""
 MAX_REMAINING_AFTER_RESTART = 0.6
 """Held-out loss of a training that starts again relative to that of the training itself, below which it is far better:
 repetitions from the same weights differ by 10%."""
@@ -52,6 +55,23 @@ def copy_beginning(model: nn.Module, optimizer: torch.optim.Optimizer, *parts: A
         return None
 
 
+def takes_too_long(started: float, made: int, updates: int) -> bool:
+    """Return whether updates will take more processor time than they may, judged by those made so far.
+
+    Time that other programs take does not count, so that a busy machine changes no finding.
+
+    Args:
+        started: processor time before the first update, in seconds.
+        made: updates made since.
+        updates: all that are to be made.
+
+    >>> takes_too_long(time.process_time(), 5, 400), takes_too_long(time.process_time() - 1e3, 5, 400)
+    (False, True)
+    """
+    seconds = (time.process_time() - started) / torch.get_num_threads()
+    return made >= MIN_TIMED_UPDATES and seconds / made * updates > MAX_SECONDS
+
+
 def train_again(
     beginning: Beginning,
     lr: float,
@@ -79,14 +99,14 @@ def train_again(
     for group in optimizer.param_groups:
         group["lr"] = lr
     model.train()
-    generator, end = torch.Generator().manual_seed(0), time.monotonic() + MAX_SECONDS
-    for _ in range(min(steps, MAX_STEPS)):
+    generator, started, updates = torch.Generator().manual_seed(0), time.process_time(), min(steps, MAX_STEPS)
+    for number in range(updates):
+        if takes_too_long(started, number, updates):
+            return math.nan
         rows = torch.randint(0, len(data[0]), (batch,), generator=generator)
         optimizer.zero_grad()
         compare(loss, model(data[0][rows]), data[1][rows]).backward()
         optimizer.step()
-        if time.monotonic() > end:
-            return math.nan
     model.eval()
     with torch.no_grad():
         value = float(compare(loss, model(validation[0]), validation[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import statistics
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.given_rows import are_inputs, compare
-from yisheng.diagnosis.restart import MAX_REMAINING_AFTER_RESTART, Beginning, train_again
+from yisheng.diagnosis.restart import MAX_REMAINING_AFTER_RESTART, Beginning, takes_too_long, train_again
 from yisheng.diagnosis.row_checks import RowResults
 from yisheng.diagnosis.sample import InconclusiveError, Sample
 from yisheng.diagnosis.training_state import preserve_training_state
@@ -356,7 +357,7 @@ def _try_rates(case: Case, data: Sequence[torch.Tensor], validation: Sequence[to
         with preserve_training_state(case.model, case.optimizer):
             losses = {factor: _go_on(case, factor, loss, data, validation) for factor in RATES}
             return {NO_UPDATES: _go_on(case, PRESENT, loss, data, validation, steps=0), **losses}
-    except (RuntimeError, TypeError, ValueError, IndexError):
+    except (InconclusiveError, RuntimeError, TypeError, ValueError, IndexError):
         return {}
 
 
@@ -382,7 +383,10 @@ def _go_on(
         group["lr"] = factor * max(float(group["lr"]), highest / 10)
     model.train()
     generator = torch.Generator().manual_seed(0)
-    for _ in range(steps):
+    started = time.process_time()
+    for number in range(steps):
+        if takes_too_long(started, number, steps):
+            raise InconclusiveError
         rows = torch.randint(0, len(data[0]), (BATCH,), generator=generator)
         optimizer.zero_grad()
         compare(loss, model(data[0][rows]), data[1][rows]).backward()
