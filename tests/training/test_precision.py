@@ -9,13 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from yisheng.core import cache_folder, machine
+from yisheng.core.config import Choice, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
 from yisheng.core.types import Dataset, EpochEnd, Spec, Split
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.training import precision
+from yisheng.training.finetune import frozen_for_good
 from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training.setup import assemble
 
@@ -232,3 +235,16 @@ def test_regression_is_validated_in_float32():
     data = Dataset("lines", Spec("regression", (1, 12, 12)), data.x, data.y[:, None].astype(np.float32))
     assert not build(data, precision="bf16").validates_in_bf16
     assert build(precision="bf16").validates_in_bf16
+
+
+def test_a_frozen_body_is_timed_without_its_backward_pass():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2))
+    spec = Spec("classification", (1, 8, 8), classes=("a", "b"))
+    choice = Choice(name="lenet")
+    keys = set()
+    for mode in (None, "all", "head"):
+        with frozen_for_good(model, mode):
+            keys.add(precision._hash_search(Config(model=choice), model, spec, 4, [("fp32", "contiguous")]))
+            assert model[0].weight.requires_grad == (mode != "head")
+    assert len(keys) == 2
+    assert all(p.requires_grad for p in model.parameters())

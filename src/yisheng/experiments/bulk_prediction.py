@@ -21,6 +21,7 @@ from yisheng.core import files, machine, provenance
 from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.core.logging import logger, progress_stream
 from yisheng.core.messages import Message
+from yisheng.core.read_ahead import map_ahead
 from yisheng.core.signals import StopSignal, collect_signals, raise_stop_signals
 from yisheng.experiments.bulk_tasks import predict_on_cluster
 from yisheng.inference.bulk import parquet
@@ -200,8 +201,20 @@ class _StreamWriter:
             yield from self._predict_on(self._cluster, threads)
             return
         with contextlib.closing(cast("Any", self._source.chunks(tally))) as chunks:
-            for chunk in chunks:
-                yield chunk, self._writer.predict(self._predictor, chunk, tally.rows)
+            if self._predictor.spec.is_image:  # two threads decode already, and a further chunk would take much memory
+                for chunk in chunks:
+                    yield chunk, self._writer.predict(self._predictor, chunk, tally.rows)
+                return
+            predict = functools.partial(self._predict_numbered, threads)
+            predictions = map_ahead(predict, _number_rows(chunks, tally.rows), workers=1)
+            with contextlib.closing(cast("Any", predictions)):
+                yield from predictions
+
+    def _predict_numbered(self, threads: int, numbered: tuple[int, Chunk]) -> Predicted:
+        """Return a chunk with its predictions, in a thread of its own, while the next chunk is read."""
+        first_row, chunk = numbered
+        with machine.use_threads(threads):  # each thread has its own number
+            return chunk, self._writer.predict(self._predictor, chunk, first_row)
 
     def _predict_on(self, cluster: Cluster, threads: int) -> Iterator[Predicted]:
         """Yield the same as `_predict`; a signal does not wait for the cluster."""
@@ -228,6 +241,13 @@ class _StreamWriter:
         with files.replace_file(self._out) as temporary:
             parquet.convert_to_parquet(self.partial.path, temporary, self._writer.table)
         self.partial.discard()
+
+
+def _number_rows(chunks: Iterator[Chunk], first_row: int) -> Iterator[tuple[int, Chunk]]:
+    """Yield each chunk with the number of rows before it."""
+    for chunk in chunks:
+        yield first_row, chunk
+        first_row += len(chunk.names)
 
 
 def _describe_provenance(predictor: Predictor, source: Source, out: Path, format: str) -> dict[str, str]:

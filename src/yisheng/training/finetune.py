@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,30 @@ def plan_finetuning(model: nn.Module, mode: FinetuneMode, epochs: int) -> Finetu
     if pending:
         groups.append(_extend_group(groups.pop(), pending))
     return FinetunePlan(mode, epochs, tuple(groups))
+
+
+@contextlib.contextmanager
+def frozen_for_good(model: nn.Module, mode: FinetuneMode | None) -> Iterator[None]:
+    """Freeze the parameters that a training never changes during the block, so that its passes are those of training.
+
+    Args:
+        model: the network; afterwards its parameters require gradients as before.
+        mode: of the fine-tuning, or None.
+
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    >>> with frozen_for_good(model, "head"):
+    ...     [parameter.requires_grad for parameter in model.parameters()]
+    [False, False, True, True]
+    """
+    required = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    head = set(find_head(model)[1].parameters()) if mode == "head" else set(required)
+    try:
+        for parameter, value in required.items():
+            parameter.requires_grad_(value and parameter in head)
+        yield
+    finally:
+        for parameter, value in required.items():
+            parameter.requires_grad_(value)
 
 
 def freeze_before_step(step: Step, plan: FinetunePlan) -> Step:

@@ -192,7 +192,7 @@ def _label(candidate: Candidate) -> str:
 
 def _hash_search(config: Config, model: nn.Module, spec: Spec, rows: int, candidates: list[Candidate]) -> str:
     """Return a cache key for the network, rows, machine and code: times may change with any of them."""
-    shapes = [tuple(p.shape) for p in model.parameters()]
+    shapes = [(tuple(p.shape), p.requires_grad) for p in model.parameters()]
     device = next(model.parameters()).device
     processor = machine.describe_processor()[0] if device.type == "cpu" else torch.cuda.get_device_name(device)
     text = repr(

@@ -187,7 +187,8 @@ def assemble(
         notes += check_loss(loss, model, train)
 
     searched = _choose_searched(config, resolved)
-    compute = search_precision(searched, model, input_spec, train, loss, resolved.epochs * len(train))
+    with finetune.frozen_for_good(model, resolved.finetune):
+        compute = search_precision(searched, model, input_spec, train, loss, resolved.epochs * len(train))
     if (compute.precision, compute.memory_format) != DEFAULT_FORMAT and compute.seconds:
         notes += (compute.describe(),)
     if resolved.epochs == 0 and pretrained is None and not is_custom(resolved.model):
