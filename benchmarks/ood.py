@@ -2,13 +2,15 @@
 
     python benchmarks/ood.py detect [epochs=2] [seed=0] [data=NAME]
     python benchmarks/ood.py occlude [epochs=2] [seed=0] [images=100]
+    python benchmarks/ood.py cost run=RUN
 
 ``detect`` trains networks on images and tables and scores their own test part, where each warning is a false one, and
 inputs that are out of distribution: the fraction with a warning, and the AUROC (1: all of them have higher scores than
 the test part; 0.5: they cannot be distinguished). ``occlude`` covers pixels with the color of the border, in the order
 of the occlusion map, and prints the loss of probability of the predicted class (Petsiuk, Das and Saenko 2018); compared
 with a random order, the pixels that differ most from the border, and the map of the same network with new weights
-(Adebayo et al. 2018).
+(Adebayo et al. 2018). ``cost`` measures the processor time of predictions of a run of images or rows, with and without
+the score.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ from yisheng.inference.predictor import Predictor
 IMAGES = (("mnist", "lenet"), ("mnist", "mlp"), ("mnist", "linear"), ("fashion-mnist", "lenet"), ("digits", "lenet"))
 TABLES = ("iris", "breast-cancer", "titanic", "california-housing", "house-prices")
 MAX_ROWS = 2000
+COST_ROUNDS, COST_CALLS = 7, 20
 
 
 def train(data: str, out: str, seed: int, **settings: Any) -> tuple[Path, Dataset, Split, float]:
@@ -175,6 +179,31 @@ def occlude(words: dict[str, str]) -> None:
             )
 
 
+def cost(words: dict[str, str]) -> None:
+    """Print the processor time of predictions with and without scores, the smallest of `COST_ROUNDS`."""
+    import torch
+
+    torch.set_num_threads(1)
+    predictor, rng = Predictor(Path(words["run"])), np.random.default_rng(0)
+    spec = predictor.spec
+    x = rng.integers(0, 256, (2048, *spec.shape)).astype(spec.image_values.stored if spec.is_image else np.float32)
+
+    def measure(compute: Callable[[np.ndarray], Any], block: np.ndarray) -> float:
+        times = []
+        for _ in range(COST_ROUNDS):
+            start = time.thread_time()
+            for _ in range(COST_CALLS):
+                compute(block)
+            times.append(time.thread_time() - start)
+        return 1e6 * min(times) / COST_CALLS / len(block)
+
+    print("| batch | prediction, us each | with the score | ratio |\n|---|---|---|---|")
+    for count in (1, 8, 64, 256, 2048):
+        plain = measure(predictor.compute_outputs, x[:count])
+        scored = measure(predictor.compute_outputs_and_ood_scores, x[:count])
+        print(f"| {count} | {plain:,.1f} | {scored:,.1f} | {scored / plain:.2f} |", flush=True)
+
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:] or ["detect"]
-    {"detect": detect, "occlude": occlude}[command](dict(word.split("=", 1) for word in arguments))
+    {"detect": detect, "occlude": occlude, "cost": cost}[command](dict(word.split("=", 1) for word in arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -220,9 +221,14 @@ def _check_tensors(detector: OODDetector, spec: Spec, inner: Spec) -> None:
         raise ValueError("the OOD detector does not have one range for each number")
 
 
+@functools.cache
+def _quantile_levels() -> torch.Tensor:
+    return torch.tensor(QUANTILE_LEVELS, dtype=torch.float64)
+
+
 def _interpolate_level(scores: torch.Tensor, quantiles: torch.Tensor) -> torch.Tensor:
     """Return the quantile level of each score, linear between those that are kept."""
-    levels = torch.tensor(QUANTILE_LEVELS, dtype=torch.float64)
+    levels = _quantile_levels()
     index = torch.searchsorted(quantiles, scores).clamp(1, len(quantiles) - 1)
     low, high = quantiles[index - 1], quantiles[index]
     fraction = ((scores - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
