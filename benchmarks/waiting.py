@@ -5,11 +5,12 @@
 With ``before=``, the folder of another checkout of this project (``git worktree add CHECKOUT COMMIT``), each command
 runs in turn with that one and with this one. The table has 18 columns of numbers, two of categories and a target of two
 classes. The medians over the rounds are printed with the smallest and the largest value; memory is the peak of the
-process. Reading the same file with pandas and with pyarrow is measured next to them.
+process. Reading the same file with pandas, pyarrow, polars and duckdb is measured next to them.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import statistics
 import subprocess
@@ -29,7 +30,10 @@ from yisheng.core import machine
 READERS = {
     "pandas.read_csv": "import sys, pandas; pandas.read_csv(sys.argv[1])",
     "pyarrow.csv.read_csv": "import sys; from pyarrow import csv; csv.read_csv(sys.argv[1])",
+    "polars.read_csv": "import sys, polars; polars.read_csv(sys.argv[1])",
+    "duckdb.read_csv": "import sys, duckdb; duckdb.read_csv(sys.argv[1]).fetchnumpy()",
 }
+"""Programs that read a table; those of libraries that are not installed are left out."""
 TOWNS = [f"town {number}" for number in range(40)]
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -112,7 +116,8 @@ def main(words: list[str]) -> None:
         commands = list_commands(folder, rows, names)
         others = {"import torch": ["-c", "import torch"]}
         if (folder / "rows.csv").exists():
-            others |= {name: ["-c", code, "rows.csv"] for name, code in READERS.items()}
+            installed = [name for name in READERS if importlib.util.find_spec(name.partition(".")[0])]
+            others |= {name: ["-c", READERS[name], "rows.csv"] for name in installed}
         results: dict[tuple[str, str], list[Usage]] = {}
         for _ in range(rounds):
             for name, arguments in others.items():

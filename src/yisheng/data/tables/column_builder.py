@@ -10,6 +10,7 @@ import numpy as np
 
 from yisheng.data.tables.dates import infer_date_format
 from yisheng.data.tables.literals import infer_number_format
+from yisheng.data.tables.mapped_memory import allocate_column
 from yisheng.data.tables.raw_column import RawColumn, merge_categories
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class ColumnBuilder:
                 self._set_mixed()
                 return
             if not self._is_text:
-                self._values, self._is_text = np.full(max(self.capacity, self.rows), -1, np.int32), True
+                self._values, self._is_text = allocate_column(max(self.capacity, self.rows), np.dtype(np.int32)), True
+                self._values[: self.rows] = -1
             self._add_texts(values)
 
     def _append(self, values: np.ndarray) -> None:
@@ -82,7 +84,7 @@ class ColumnBuilder:
         earlier = self._values
         dtype = values.dtype if earlier is None else np.result_type(earlier, values)
         if earlier is None or dtype != earlier.dtype or self.rows > len(earlier):
-            self._values = np.empty(max(self.capacity, self.rows), dtype)
+            self._values = allocate_column(max(self.capacity, self.rows), dtype)
             if earlier is not None:
                 self._values[:start] = earlier[:start]
         assert self._values is not None

@@ -22,6 +22,7 @@ from yisheng.data.tables.literals import (
     match_yes_no,
     spelling_key,
 )
+from yisheng.data.tables.mapped_memory import allocate_column
 from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.text_parts import compute_text_parts
 from yisheng.data.tables.unicode_forms import normalize_text
@@ -73,7 +74,9 @@ def encode_columns(
         )
     rows = len(raw_columns[next(iter(names))]) if names else 0
     dtype = np.float64 if any(column.double for column in columns) else np.float32
-    block, unusable = np.empty((rows, len(columns)), dtype), list[UnusableValues]()
+    # By columns first: a block by rows would take all its memory with the first column, next to all the others.
+    block = allocate_column(rows * len(columns), np.dtype(dtype)).reshape(len(columns), rows).T
+    unusable = list[UnusableValues]()
     for name, features in names.items():
         raw = raw_columns.pop(name)
         is_date = bool(features[0][1].date_part)
@@ -98,7 +101,7 @@ def encode_columns(
                 )
                 values = np.where(too_large, np.nan, values)
             block[:, index] = values
-    return block, unusable
+    return np.ascontiguousarray(block), unusable
 
 
 def _compute_texts(raw: RawColumn, columns: Sequence[Column]) -> np.ndarray:

@@ -1,0 +1,27 @@
+"""Memory of long columns, which goes back to the system as soon as a column is gone."""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+
+MIN_MAPPED_BYTES = 1 << 20
+"""Size from which an array's memory is mapped by itself."""
+
+
+def allocate_column(count: int, dtype: np.dtype) -> np.ndarray:
+    """Return an uninitialized array ``(count,)``.
+
+    The memory of a large `numpy.empty` may stay with the process after the array is gone (`core.process.keep_memory`),
+    where the columns of a table would stay next to the block that they are encoded into.
+
+    Args:
+        count: number of values.
+        dtype: type of the values.
+
+    >>> allocate_column(1 << 20, np.dtype(np.int32)).shape
+    (1048576,)
+    """
+    nbytes = count * dtype.itemsize
+    return np.empty(count, dtype) if nbytes < MIN_MAPPED_BYTES else np.frombuffer(mmap.mmap(-1, nbytes), dtype)
