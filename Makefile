@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint docs messages bench clean bench-startup bench-memory bench-loop bench-precision bench-budget bench-peers bench-busy
+.PHONY: demo test test-slow lint docs messages bench clean bench-startup bench-memory bench-loop bench-precision bench-budget bench-growth bench-peers bench-busy
 
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo.py
@@ -36,7 +36,7 @@ messages: $(VENV)/ready
 # Each part can be had alone, as `make bench-startup`; all of them take about two hours on two cores.
 bench: bench-startup bench-memory bench-loop bench-precision bench-peers bench-busy bench-budget
 
-bench-startup bench-memory bench-loop bench-precision bench-budget: bench-%: $(VENV)/ready
+bench-startup bench-memory bench-loop bench-precision bench-budget bench-growth: bench-%: $(VENV)/ready
 	$(BIN)/python benchmarks/$*.py
 
 bench-peers: $(VENV)/ready $(PEERS)/ready
