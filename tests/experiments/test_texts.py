@@ -1,0 +1,96 @@
+"""Tables with texts and with many categories, from training to prediction."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import yisheng
+from yisheng.core.types import Column, Dataset, Spec
+from yisheng.data import tables
+from yisheng.evaluation.corrected_intervals import corrected_interval
+
+pytestmark = pytest.mark.usefixtures("without_reports")
+
+N = 300
+WORDS = ("red", "green", "blue", "dark", "light", "old")
+
+
+def make_frame():
+    """Return rows whose text tells the target by one word and by the letter of a code."""
+    draw = np.random.default_rng(0)
+    has = draw.random((N, len(WORDS))) < 0.4
+    codes = [f"{draw.choice(list('ABC'))}{draw.integers(1000)}" for _ in range(N)]
+    texts = [" ".join(np.array(WORDS)[row]) + " " + "".join(draw.choice(list("klmno"), 8)) for row in has]
+    y = 2.0 * has[:, 0] + np.array([code[0] == "B" for code in codes]) + 0.1 * draw.normal(size=N)
+    return pd.DataFrame({"note": texts, "code": codes, "size": draw.random(N), "y": y})
+
+
+@pytest.mark.parametrize("model", ["ridge", "boosting"])
+def test_a_run_learns_from_texts_and_codes(tmp_path, model):
+    frame = make_frame()
+    run = yisheng.train(data=frame, target="y", model=model, out=tmp_path, boosting=False, quiet=True)
+    assert run.scores["test"]["rmse"].value < 0.5 * run.scores["baseline"]["rmse"].value
+    rows = [{"note": note, "code": code, "size": 0.5} for note, code in (("old Red", "B7"), ("old", "B7"), (None, "A"))]
+    values = [prediction.prediction for prediction in run.predict(rows)]
+    assert values[0] > values[1] + 1 > values[2] + 1
+    loaded = yisheng.load(run.path)
+    assert [prediction.prediction for prediction in loaded.predict(pd.DataFrame(rows))] == values
+    assert not any(path.suffix in (".pkl", ".pickle", ".joblib") for path in run.path.rglob("*"))
+
+
+def make_categories(task, seed, *, is_noise=False, n=400, size=60):
+    """Return rows with a category of many, whose effects are the target unless it is noise."""
+    draw = np.random.default_rng(seed)
+    codes = draw.integers(0, size, n)
+    effects = draw.permutation(size) / size
+    y = draw.random(n) if is_noise else effects[codes] + 0.05 * draw.normal(size=n)
+    x = np.c_[draw.normal(size=n), codes].astype(np.float32)
+    towns = tuple(f"t{i}" for i in range(size))
+    columns = (Column("a", source="a"), Column("town", "category", towns, source="town"))
+    if task == "classification":
+        spec = Spec(task, (2,), classes=("no", "yes"), columns=columns)
+        return Dataset("towns", spec, x, (y > np.median(y)).astype(np.int64))
+    return Dataset("towns", Spec(task, (2,), columns=columns), x, y[:, None].astype(np.float32))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_mean_targets_of_categories_are_part_of_the_model(tmp_path, task):
+    settings = {"model": "ensemble", "candidates": ("boosting-encoded",), "bag_folds": 2}
+    data = make_categories(task, 0)
+    run = yisheng.train(data=data, out=tmp_path, quiet=True, **settings)
+    score, sign = ("accuracy", 1) if task == "classification" else ("rmse", -1)
+    assert sign * run.scores["test"][score].value > sign * run.scores["baseline"][score].value
+    rows = data.x[:50].copy()
+    rows[:3, 1] = [np.nan, -1, 70]
+    assert yisheng.load(run.path).predict(rows) == run.predict(rows)
+
+
+def test_tables_without_many_categories_have_no_mean_targets(tmp_path):
+    data = make_categories("regression", 0, size=5, n=100)
+    settings = {"model": "ensemble", "candidates": ("linear", "boosting-encoded"), "bag_folds": 2}
+    run = yisheng.train(data=data, out=tmp_path, quiet=True, **settings)
+    board = json.loads((run.path / "leaderboard.json").read_text())["candidates"]
+    status = {entry["name"]: entry["status"] for entry in board}
+    assert "no column has 10 categories or more" in status["boosting-encoded"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["categories", "texts"])
+def test_nothing_is_learned_from_categories_and_texts_of_shuffled_targets(tmp_path, kind):
+    gains, board_gains = [], []
+    for seed in range(6):
+        data = make_categories("regression", seed, is_noise=True)
+        if kind == "texts":
+            frame = make_frame()
+            frame["y"] = np.random.default_rng(seed).permutation(frame["y"])
+            data = tables.from_frame(frame, target="y")
+        settings = {"model": "ensemble", "candidates": ("boosting-encoded", "linear"), "bag_folds": 3, "seed": seed}
+        run = yisheng.train(data=data, out=tmp_path, quiet=True, score="rmse", **settings)
+        baseline = run.scores["baseline"]["rmse"].value
+        gains.append(baseline - run.scores["test"]["rmse"].value)
+        board = json.loads((run.path / "leaderboard.json").read_text())
+        board_gains.append(data.y.std() - board["ensemble"]["value"])
+    assert corrected_interval(gains, 0.0).low < 0
+    assert np.mean(board_gains) < 0.02 * data.y.std()  # out of fold, too
