@@ -1,0 +1,123 @@
+"""What a user's loop does with its losses and gradients: what it throws away, and which optimizers it uses."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+MAX_VALUES = 4096
+"""Values of a gradient that are compared."""
+MIN_DOUBLINGS = 8
+"""A loss scaler multiplies by powers of two of at least this exponent; people multiply a loss by 10 or 100."""
+
+
+@dataclass
+class LossUse:
+    """The losses that one place of the program computed in the recorded steps.
+
+    Args:
+        computed: losses with a graph.
+        propagated: those of them that a backward pass went through.
+        source: file and line.
+    """
+
+    computed: int = 0
+    propagated: int = 0
+    source: str = ""
+
+    def note_propagated(self, _gradient: torch.Tensor) -> None:
+        self.propagated += 1
+
+
+class LoopHabits:
+    """Counts of what a loop does in its recorded steps.
+
+    Attributes:
+        losses: by the place that computes them.
+        repeated_backwards: backward passes after another one without an update in between.
+        cleared_backwards: those of them that found the gradients cleared.
+        scaled_updates: updates whose gradients still had the factor of a loss scaler.
+        scaled_factor: that factor.
+        other_optimizers: optimizers that updated the same parameters, one after another.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.losses: dict[Hashable, LossUse] = {}
+        self.repeated_backwards = self.cleared_backwards = self.scaled_updates = self.other_optimizers = 0
+        self.scaled_factor = 1.0
+        self._optimizer = optimizer
+        self._last: weakref.ref[torch.optim.Optimizer] | None = None
+        self._handle: Any = None
+        self._backwards_in_step = 0
+        self._scaled: tuple[torch.Tensor, torch.Tensor, float] | None = None
+
+    def begin(self) -> None:
+        """Watch which optimizers make updates."""
+        self._held = {id(p) for group in self._optimizer.param_groups for p in group["params"]}
+        self._handle = register_optimizer_step_post_hook(self._note_update)
+
+    def end(self) -> None:
+        """Remove the hook."""
+        if self._handle is not None:
+            self._handle.remove()
+        self._handle = None
+
+    def begin_step(self) -> None:
+        """Note that an update has ended."""
+        self._backwards_in_step, self._scaled = 0, None
+
+    def note_loss(self, place: Hashable, source: str, result: Any) -> None:
+        """Note a loss that was computed, and whether it is propagated later."""
+        if isinstance(result, torch.Tensor) and result.requires_grad:
+            use = self.losses.setdefault(place, LossUse(source=source))
+            use.computed += 1
+            result.register_hook(use.note_propagated)
+
+    def before_backward(self, parameter: torch.Tensor | None) -> None:
+        """Note whether the gradients of an earlier backward pass were cleared.
+
+        Args:
+            parameter: of the optimizer, which losses reach; None if it is unknown.
+        """
+        if parameter is not None and self._backwards_in_step:
+            self.repeated_backwards += 1
+            self.cleared_backwards += parameter.grad is None or not bool(parameter.grad.any())
+        self._backwards_in_step += 1
+
+    def after_backward(self, parameter: torch.Tensor | None, factor: float) -> None:
+        """Note the state of a gradient that has the factor of a loss scaler.
+
+        Args:
+            parameter: of the optimizer, which losses reach; None if it is unknown.
+            factor: what the loss was multiplied with.
+        """
+        exponent = math.log2(factor) if factor > 0 else 0.0
+        is_scaler = exponent >= MIN_DOUBLINGS and exponent == round(exponent)
+        gradient = None if parameter is None else parameter.grad
+        is_known = is_scaler and gradient is not None and not gradient.is_sparse
+        self._scaled = (gradient, _take_values(gradient), factor) if is_known and gradient is not None else None
+
+    def before_update(self) -> None:
+        """Note whether the factor was taken out of the gradients."""
+        if self._scaled is not None:
+            gradient, values, factor = self._scaled
+            if bool(values.any()) and torch.equal(_take_values(gradient), values):
+                self.scaled_updates, self.scaled_factor = self.scaled_updates + 1, factor
+
+    def _note_update(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        if optimizer is self._optimizer or (self._last is not None and self._last() is optimizer):
+            return
+        if any(id(p) in self._held for group in optimizer.param_groups for p in group["params"]):
+            self.other_optimizers += 1
+            self._last = weakref.ref(optimizer)
+
+
+def _take_values(gradient: torch.Tensor) -> torch.Tensor:
+    """Return a copy of the first values of a gradient."""
+    return gradient.detach().reshape(-1)[:MAX_VALUES].nan_to_num()

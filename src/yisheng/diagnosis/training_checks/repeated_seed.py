@@ -1,0 +1,83 @@
+"""Random numbers that are the same in every step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from torch import nn
+
+from yisheng.core.messages import Message
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.recorder.records import StepRecord
+from yisheng.diagnosis.wording import describe_shortage
+
+MIN_STEPS = 4
+"""Recorded steps with the same random numbers: first steps of epochs that begin with the same seed are fewer."""
+
+STATES_PER_STEP = 3
+"""When the step begins, before the forward pass and before the update."""
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    return describe_shortage(MIN_STEPS, len(_find_drawing_steps(case)), Message("recorded steps with random numbers"))
+
+
+@register(
+    needs=explain_skip,
+    when="first",
+    cause="structure",
+    explains=("fixed-batches", "overfitting", "memorization", "plateau"),
+)
+def repeated_seed(case: Case) -> Iterator[Finding]:
+    """Find steps that draw random numbers from the same state of the generator: somebody seeds it in the loop.
+
+    Dropout then drops the same units in every step, and noise, masks and augmentation are always the same.
+
+    Args:
+        case: the state of torch's generator in its recorded steps.
+
+    Source: PyTorch documentation, "Reproducibility" (torch.manual_seed, once at the beginning).
+    """
+    counts = Counter(_find_drawing_steps(case))
+    count = counts.most_common(1)[0][1]
+    if count < MIN_STEPS:
+        return
+    yield Finding(
+        "repeated-seed",
+        "error",
+        {"steps with equal random numbers": count, "recorded steps": len(case.records)},
+        Message(
+            "{count} of {total} recorded steps draw the same random numbers: torch's generator is seeded in the loop, "
+            "so that dropout, noise and augmentation are the same in each step",
+            count=count,
+            total=sum(counts.values()),
+        ),
+        Message("call torch.manual_seed once, before the loop; look for it in the data set and in forward, too"),
+        source=case.sources.get("forward", ""),
+    )
+
+
+def _find_drawing_steps(case: Case) -> list[tuple[int, ...]]:
+    """Return the states of the generator in each recorded step that draws random numbers.
+
+    If `forward` seeds it, the states before and after are equal: a dropout that is called on the processor draws all
+    the same.
+    """
+    is_cpu = all(p.is_cpu for p in case.model.parameters())
+    return [
+        record.random_states
+        for record in case.records
+        if len(record.random_states) == STATES_PER_STEP
+        and (len(set(record.random_states)) > 1 or (is_cpu and _drops_values(case, record)))
+    ]
+
+
+def _drops_values(case: Case, record: StepRecord) -> bool:
+    modules = dict(case.model.named_modules())
+    names = {layer.name for layer in record.layers if layer.training}
+    return any(isinstance(modules.get(name), DROPOUTS) and getattr(modules[name], "p", 0) > 0 for name in names)
