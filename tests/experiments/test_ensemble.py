@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -108,6 +109,29 @@ def test_a_stopped_run_ends_as_if_it_had_not_stopped(tmp_path, step):
     finished, folder = train_with_stop(tmp_path, step, settings)
     assert_equal_weights(*map(without_times, (folder, finished.path)))
     assert read_leaderboard(finished)["ensemble"] == json.loads((folder / "leaderboard.json").read_text())["ensemble"]
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_model(tmp_path):
+    """SIGKILL between two checkpoints; the budget is long enough for all candidates."""
+    draw_table("sold").to_csv(tmp_path / "table.csv", index=False)
+    words = ["model=ensemble", "candidates=linear,neighbors,extra-trees", "bag_folds=3", "budget=10m"]
+    words += [f"data={tmp_path / 'table.csv'}", "target=sold", "checkpoint_every=0"]
+    command = [sys.executable, "-m", "yisheng", "train", *words]
+    subprocess.run([*command, f"out={tmp_path / 'finished'}"], check=True, capture_output=True)
+    with subprocess.Popen([*command, f"out={tmp_path / 'killed'}"], stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("neighbors"):  # its folds are trained, those of the last candidate are not
+                break
+        process.kill()
+        process.communicate()
+    (finished,), (killed,) = (list((tmp_path / name).iterdir()) for name in ("finished", "killed"))
+    assert not (killed / RunFolder.WEIGHTS).exists()
+    subprocess.run([sys.executable, "-m", "yisheng", "resume", str(killed)], check=True, capture_output=True)
+    assert_equal_weights(*map(without_times, (finished, killed)))
+    rows = draw_frame(40, seed=1).drop(columns=["price", "sold"])
+    predictions = [yisheng.load(folder).predictor.predict_outputs(rows) for folder in (finished, killed)]
+    np.testing.assert_array_equal(*predictions)
 
 
 def without_times(folder):

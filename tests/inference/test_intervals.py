@@ -288,7 +288,15 @@ def test_an_ensemble_has_the_errors_of_its_out_of_fold_predictions(table, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [{"model": "ridge"}, {"model": "ridge", "folds": 5}], ids=["run", "folds"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "ridge"},
+        {"model": "ridge", "folds": 5},
+        {"model": "ensemble", "candidates": ("linear", "extra-trees"), "bag_folds": 2, "target_scale": "auto"},
+    ],
+    ids=["run", "folds", "ensemble"],
+)
 def test_shuffled_targets_have_the_same_coverage_and_intervals_as_wide_as_the_target(tmp_path, settings):
     frame = draw_table(tmp_path / "table.csv", 1500)
     frame["price"] = np.random.default_rng(1).permutation(frame.price)

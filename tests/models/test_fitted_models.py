@@ -160,6 +160,14 @@ def test_a_forest_predicts_what_scikit_learn_does(task: str, method: str) -> Non
     np.testing.assert_allclose(predict(model, spec, x), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "forest"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_no_tree_is_deeper_than_its_limit(name: str, depth: int) -> None:
+    spec = SPECS["numbers"]
+    free, limited = (fit(name, spec, draw_rows(spec), **options) for options in ({}, {"depth": depth}))
+    assert int(limited.trees.depth) == depth < int(free.trees.depth)
+
+
 @all_models
 @all_specs
 def test_stages_that_are_fitted_again_are_the_same(name: str, task: str) -> None:

@@ -320,7 +320,6 @@ if TYPE_CHECKING:
                 "neighbors",
                 "boosting-extra",
                 "tabm-2",
-                "boosting-encoded",
                 "tabicl",
             ]
         ]
@@ -704,7 +703,6 @@ if TYPE_CHECKING:
                     "neighbors",
                     "boosting-extra",
                     "tabm-2",
-                    "boosting-encoded",
                     "tabicl",
                 ]
             ]

@@ -34,6 +34,7 @@ def boosting(
     rounds: Annotated[int, Interval(ge=1, le=100_000)] | None = None,
     learning_rate: Annotated[float, Interval(gt=0, le=1)] | None = None,
     leaves: Annotated[int, Interval(ge=2, le=4096)] | None = None,
+    depth: Annotated[int, Interval(ge=1, le=100)] | None = None,
     leaf_rows: Annotated[int, Interval(ge=1, le=10**6)] = 20,
     column_fraction: Annotated[float, Interval(gt=0, le=1)] | None = None,
     l2: Annotated[float, Interval(ge=0, le=1e9)] = 0.0,
@@ -50,6 +51,7 @@ def boosting(
         rounds: number of rounds in all; 600 if not given, fewer for many outputs.
         learning_rate: the factor η; 0.05 if not given, higher for fewer rounds.
         leaves: largest number of leaves of a tree; one for about 150 rows if not given, from 8 to 31.
+        depth: largest number of splits on the way to a leaf; no limit if not given.
         leaf_rows: fewest training rows in a leaf.
         column_fraction: fraction of the columns, drawn again at each split, that may be split; a third if not given,
             and at least three columns.
@@ -73,6 +75,7 @@ def boosting(
     options = {
         "learning_rate": learning_rate or min(0.2, max(0.02, 30 / rounds)),
         "max_leaf_nodes": leaves,
+        "max_depth": depth,
         "min_samples_leaf": leaf_rows,
         "max_features": column_fraction or max(0.3, min(1.0, 3 / spec.shape[0])),
         "l2_regularization": l2,

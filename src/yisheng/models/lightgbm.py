@@ -40,6 +40,7 @@ def lightgbm(
     rounds: Annotated[int, Interval(ge=1, le=100_000)] | None = None,
     learning_rate: Annotated[float, Interval(gt=0, le=1)] | None = None,
     leaves: Annotated[int, Interval(ge=2, le=4096)] | None = None,
+    depth: Annotated[int, Interval(ge=1, le=100)] | None = None,
     leaf_rows: Annotated[int, Interval(ge=1, le=10**6)] = 20,
     column_fraction: Annotated[float, Interval(gt=0, le=1)] = 0.6,
     row_fraction: Annotated[float, Interval(gt=0, le=1)] = ROW_FRACTION,
@@ -56,6 +57,8 @@ def lightgbm(
         rounds: number of rounds in all; 1000 if not given, fewer for many outputs.
         learning_rate: the factor of each tree; 0.05 if not given, higher for fewer rounds.
         leaves: largest number of leaves of a tree; one for about 100 rows if not given, from 8 to 64.
+        depth: largest number of splits on the way to a leaf; no limit if not given. The time of a prediction is
+            proportional to the depth of each tree.
         leaf_rows: fewest training rows in a leaf; with few rows at most a tenth of them.
         column_fraction: fraction of the columns, drawn again at each split, that may be split; at least three columns.
         row_fraction: fraction of the rows, drawn for each tree, that it is fitted to.
@@ -74,6 +77,7 @@ def lightgbm(
     options = {
         "learning_rate": learning_rate or min(0.2, max(0.05, 30 / rounds)),
         "num_leaves": leaves,
+        "max_depth": depth or -1,
         "min_data_in_leaf": leaf_rows,
         "feature_fraction_bynode": min(1.0, max(column_fraction, 3 / spec.shape[0])),
         "bagging_fraction": row_fraction,

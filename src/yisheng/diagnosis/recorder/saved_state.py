@@ -11,7 +11,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from safetensors.torch import save as serialize
 
-from yisheng.diagnosis.loss_terms import LossTerm
 from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import (
@@ -25,7 +24,7 @@ from yisheng.diagnosis.recorder.records import (
 )
 from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE
 
-FORMAT = 4
+FORMAT = 3
 RECORD_TYPES = {
     kind.__name__: kind
     for kind in (
@@ -33,7 +32,6 @@ RECORD_TYPES = {
         GradientRecord,
         InputRecord,
         LayerRecord,
-        LossTerm,
         NonFiniteLoss,
         Pairing,
         ParameterRecord,

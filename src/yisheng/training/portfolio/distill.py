@@ -41,8 +41,8 @@ MAX_LOSS_RATIO = 1.25
 """With a larger loss on held-out rows, relative to the ensemble, a student does not replace it."""
 TABM_OPTIONS = {"k": 8}
 """Half of the usual members, so that it predicts fast."""
-MAX_TREES, LEAVES, LEARNING_RATE = 240, 64, 0.15
-"""Fewer and larger trees than usual, so that they predict fast."""
+MAX_TREES, LEAVES, DEPTH, LEARNING_RATE = 240, 64, 8, 0.15
+"""Fewer, larger and less deep trees than usual, so that they predict fast: all rows walk as far as the deepest leaf."""
 Teacher = Callable[[np.ndarray], np.ndarray]
 """Predicts rows ``(n, D)``: ``(n, V)``."""
 
@@ -207,7 +207,7 @@ class Distillation:
 def _make_tree_options(spec: Spec) -> dict[str, Any]:
     """Return the options of boosted trees that predict fast; there is a tree for each output in each round."""
     outputs = spec.outputs if spec.task != "classification" or len(spec.classes) > 2 else 1
-    return {"rounds": max(40, MAX_TREES // outputs), "learning_rate": LEARNING_RATE, "leaves": LEAVES}
+    return {"rounds": max(40, MAX_TREES // outputs), "learning_rate": LEARNING_RATE, "leaves": LEAVES, "depth": DEPTH}
 
 
 def _compare_losses(distillation: Distillation, student: Student) -> float:
