@@ -320,6 +320,7 @@ if TYPE_CHECKING:
                 "neighbors",
                 "boosting-extra",
                 "tabm-2",
+                "boosting-encoded",
                 "tabicl",
             ]
         ]
@@ -703,6 +704,7 @@ if TYPE_CHECKING:
                     "neighbors",
                     "boosting-extra",
                     "tabm-2",
+                    "boosting-encoded",
                     "tabicl",
                 ]
             ]

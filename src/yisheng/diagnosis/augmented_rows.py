@@ -7,19 +7,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch.nn import functional as F  # its common name
 
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.given_rows import MIN_MATCHED, are_inputs, compare, find_passed_fraction
-from yisheng.diagnosis.restart import MAX_REMAINING_AFTER_RESTART, MAX_STEPS, Beginning, train_again
+from yisheng.diagnosis.restart import MAX_REMAINING_AFTER_RESTART, MAX_STEPS, Beginning, predict_after_restart
 from yisheng.diagnosis.trailing_network import LOSSES
 from yisheng.diagnosis.training_state import preserve_training_state
 
 CHECK = "label-changing-augmentation"
 MIN_HELD_OUT_LOSS = 0.6
 """Held-out loss relative to that of guessing, below which the network learned in spite of its augmentation."""
+MAX_OUTPUTS = 64
+"""Numbers of each row that are compared one by one."""
+ERRORS = {("smooth_l1", ()): F.smooth_l1_loss, ("huber", ()): F.huber_loss, ("absolute", ()): F.l1_loss}
 MIN_STEPS = 50
 """Updates after which a training that starts again can be compared."""
 
@@ -27,7 +31,8 @@ MIN_STEPS = 50
 def find_harmful_augmentation(case: Case, beginning: Beginning | None, data: Any, validation: Any) -> Iterator[Finding]:
     """Yield that the loop changes its rows, and the same network learns the rows as they are far better.
 
-    A copy starts again from the initial weights, with the same optimizer and number of updates (400 at most).
+    A copy starts again from the initial weights, with the same optimizer and number of updates (400 at most). Of
+    several numbers each is compared by itself: mirrored images spoil the place of a box, and not its size.
 
     Args:
         case: the finished training.
@@ -39,8 +44,9 @@ def find_harmful_augmentation(case: Case, beginning: Beginning | None, data: Any
     safety of an augmentation: whether the label is the same afterwards).
     """
     pairing = case.pairing
-    loss = None if pairing is None or not pairing.is_only_term else LOSSES.get((pairing.loss, pairing.operations))
-    if loss is None or beginning is None or not case.baseline_loss > 0 or case.steps < MIN_STEPS:
+    losses = LOSSES | ERRORS
+    loss = None if pairing is None or not pairing.is_only_term else losses.get((pairing.loss, pairing.operations))
+    if pairing is None or loss is None or beginning is None or not case.baseline_loss > 0 or case.steps < MIN_STEPS:
         return
     passed = find_passed_fraction(case, data[0])
     if not passed < MIN_MATCHED or not are_inputs(case, data, validation):
@@ -50,30 +56,62 @@ def find_harmful_augmentation(case: Case, beginning: Beginning | None, data: Any
     try:
         with preserve_training_state(case.model, case.optimizer):
             with evaluation_mode(case.model), torch.no_grad():
-                present = float(compare(loss, case.model(validation[0]), validation[1]))
-            if not present > MIN_HELD_OUT_LOSS * case.baseline_loss:
+                present = _measure(loss, pairing.loss, case.model(validation[0]), validation[1], case.baseline_loss)
+            if not bool((present > MIN_HELD_OUT_LOSS).any()):
                 return
-            restarted = train_again(beginning, lr, loss, data, validation, steps=case.steps, batch=batch)
+            output = predict_after_restart(beginning, lr, loss, data, validation[0], steps=case.steps, batch=batch)
+            if output is None:
+                return
+            restarted = _measure(loss, pairing.loss, output, validation[1], case.baseline_loss)
     except (RuntimeError, TypeError, ValueError, IndexError):
         return
-    if not restarted < MAX_REMAINING_AFTER_RESTART * (present if math.isfinite(present) else math.inf):
+    gain = torch.where(present > MIN_HELD_OUT_LOSS, restarted / present, math.inf)
+    worst = int(gain.argmin())
+    if not float(gain[worst]) < MAX_REMAINING_AFTER_RESTART:
         return
+    values = {
+        "changed": f"{1 - passed:.0%}",
+        "present": f"{float(present[worst]):.0%}",
+        "restarted": f"{float(restarted[worst]):.0%}",
+        "updates": f"{min(case.steps, MAX_STEPS):,}",
+    }
     yield Finding(
         CHECK,
         "warning",
-        {"given rows among the inputs": passed, "held-out loss": present, "without the change": restarted},
+        {
+            "given rows among the inputs": passed,
+            "held-out loss relative to guessing": float(present[worst]),
+            "without the change": float(restarted[worst]),
+            "output": worst,
+        },
         Message(
             "the loop changes its rows before the network ({changed} of the recorded inputs are not among the given "
-            "rows), and the held-out loss is {present}; a copy that starts again on the given rows reaches {restarted} "
-            "in {updates} updates",
-            changed=f"{1 - passed:.0%}",
-            present=f"{present:.3g}",
-            restarted=f"{restarted:.3g}",
-            updates=f"{min(case.steps, MAX_STEPS):,}",
+            "rows), and the held-out loss is {present} of that of guessing; a copy that starts again on the given rows "
+            "reaches {restarted} in {updates} updates",
+            **values,
+        )
+        if len(gain) == 1
+        else Message(
+            "the loop changes its rows before the network ({changed} of the recorded inputs are not among the given "
+            "rows), and the held-out error of output {number} is {present} of that of guessing; a copy that starts "
+            "again on the given rows reaches {restarted} in {updates} updates",
+            number=worst,
+            **values,
         ),
         Message(
             "look at the augmentation: the label must stay true (a mirrored arrow points to the other side, a rotated "
-            "6 is a 9), and what the label depends on must stay visible"
+            "6 is a 9), what the label depends on must stay visible, and boxes, points and masks must be moved with "
+            "their image"
         ),
         source=case.sources.get("forward", ""),
     )
+
+
+def _measure(loss: Any, name: str, output: torch.Tensor, target: torch.Tensor, guess: float) -> torch.Tensor:
+    """Return the loss relative to that of guessing, of several numbers the squared error of each; infinite for NaN."""
+    is_table = name in REGRESSION_LOSSES and output.shape == target.shape and output.ndim == 2
+    if is_table and 1 < output.shape[1] <= MAX_OUTPUTS:
+        relative = (output - target).square().mean(0) / target.var(0).clamp(min=1e-30)
+    else:
+        relative = compare(loss, output, target)[None] / guess
+    return torch.where(torch.isfinite(relative), relative, math.inf).double()

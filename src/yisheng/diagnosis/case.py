@@ -19,10 +19,14 @@ from yisheng.diagnosis.probe import Probe, probe_network
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
 from yisheng.diagnosis.recorder.course import Course
 from yisheng.diagnosis.recorder.evaluated import EvaluatedRows
+from yisheng.diagnosis.recorder.frozen_weights import Merge
+from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_calls import LossCall
+from yisheng.diagnosis.recorder.network_copies import NetworkCopy, UnloadedWeights
 from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
+from yisheng.diagnosis.recorder.traced import Broadcast, list_broadcasts
 
 MIN_LOSSES_TO_JUDGE = 50
 """Losses before a check says that nothing is learned."""
@@ -67,6 +71,11 @@ class Case:
         rate_vanished_at: the first update at a thousandth of the highest learning rate, or None.
         rates: the course of the learning rate of a loop that is not ours.
         foreign_writes: numbers of losses before which the weights were changed between two updates.
+        merges: adapters that were added to frozen weights and are still next to them.
+        habits: what the loop does with its losses and gradients; None for a training by a config.
+        broadcasts: rows that were combined with all rows on the way to the loss.
+        copies: copies of the network that the program holds in other variables.
+        unloaded: trained weights of the program that fit the network by shape, but not by name; None without any.
         is_finished: whether the training is over.
         began_trained: whether the weights had been trained before.
         example: rows of the inputs to probe the network with; None while it is being trained, or if they are unknown.
@@ -94,6 +103,11 @@ class Case:
     ran_in_bfloat16: bool = False
     evaluated: EvaluatedRows = field(default_factory=EvaluatedRows)
     foreign_writes: Sequence[int] = ()
+    merges: Sequence[Merge] = ()
+    habits: LoopHabits | None = None
+    broadcasts: Sequence[Broadcast] = ()
+    copies: Sequence[NetworkCopy] = ()
+    unloaded: UnloadedWeights | None = None
     rate_vanished_at: int | None = None
     rates: RateWatch | None = None
     is_finished: bool = False
@@ -128,6 +142,11 @@ class Case:
             ran_in_bfloat16=recorder.ran_in_bfloat16,
             evaluated=recorder.evaluations.rows,
             foreign_writes=tuple(recorder.foreign_writes.at),
+            merges=tuple(recorder.frozen_weights.merges),
+            habits=None if from_config else recorder.habits,
+            broadcasts=() if from_config else tuple(list_broadcasts()),
+            copies=tuple(recorder.other_networks.copies),
+            unloaded=recorder.other_networks.unloaded,
             rate_vanished_at=recorder.rate_watch.vanished_at,
             rates=copy.copy(recorder.rate_watch),
             is_finished=recorder.is_finished,

@@ -27,6 +27,7 @@ from yisheng.diagnosis.row_checks import RowResults, examine_rows
 from yisheng.diagnosis.row_findings_of_loops import select_for_loop
 from yisheng.diagnosis.trailing_network import find_trailing_network
 from yisheng.diagnosis.trained_network import find_label_noise
+from yisheng.diagnosis.transformed_rows import find_unmoved_masks
 from yisheng.diagnosis.unused_rows import find_unused_rows
 
 MIN_LEARNED_TO_DOUBT = 0.6
@@ -182,6 +183,7 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
                 findings += find_label_noise(self._recorder.model, rows, self._validation)
             if case.is_finished and not any(finding.severity == "error" for finding in diagnosis.findings):
                 findings += find_unused_rows(case, self._data, self._validation)
+                findings += find_unmoved_masks(case, self._data)
             causes = {finding.check for finding in (*diagnosis.findings, *findings) if finding.severity != "note"}
             if case.is_finished and causes <= set(CHECKS):
                 parts = (self._beginning, self._data, self._validation)

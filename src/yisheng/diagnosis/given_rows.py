@@ -19,7 +19,7 @@ MAX_VALUES = 1 << 25
 
 
 def find_passed_fraction(case: Case, x: Any) -> float:
-    """Return which fraction of the last recorded training inputs are rows that were given; NaN if it is unknown.
+    """Return which fraction of the recorded training inputs are rows that were given; NaN if it is unknown.
 
     It is small if the loop scales or augments the rows.
 
@@ -29,11 +29,12 @@ def find_passed_fraction(case: Case, x: Any) -> float:
     """
     if case.example is None or not isinstance(x, torch.Tensor) or not 0 < x.numel() <= MAX_VALUES:
         return math.nan
-    inputs = case.example[0]
-    if inputs[:1].numel() != x[:1].numel():
+    recorded = [record.rows[0] for record in case.records if record.rows is not None] or [case.example[0]]
+    if recorded[-1][:1].numel() != x[:1].numel():
         return 0.0
     rows = set(_to_bytes(x))
-    return sum(row in rows for row in _to_bytes(inputs)) / len(inputs)
+    is_given = [row in rows for inputs in recorded for row in _to_bytes(inputs)]
+    return sum(is_given) / len(is_given)
 
 
 def are_inputs(case: Case, data: Any, validation: Any) -> bool:
@@ -58,10 +59,15 @@ def are_inputs(case: Case, data: Any, validation: Any) -> bool:
 def compare(loss: Any, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return a loss; ``(N, 1)`` and ``(N,)`` are compared row by row, and not each row with all others.
 
+    Raises:
+        ValueError: numbers are compared, and there is another number of outputs than of targets.
+
     >>> output = torch.tensor([[0.0], [1.0]])
     >>> compare(torch.nn.functional.mse_loss, output, torch.tensor([0.0, 1.0])).item()
     0.0
     """
+    if target.is_floating_point() and output.numel() != target.numel():
+        raise ValueError("outputs and targets have different shapes")
     is_same = target.is_floating_point() and output.shape != target.shape and output.numel() == target.numel()
     return loss(output.view_as(target) if is_same else output, target)
 

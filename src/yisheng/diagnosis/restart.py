@@ -95,6 +95,34 @@ def train_again(
         steps: updates, at most `MAX_STEPS`.
         batch: rows of a batch.
     """
+    output = predict_after_restart(beginning, lr, loss, data, validation[0], steps=steps, batch=batch)
+    if output is None:
+        return math.nan
+    value = float(compare(loss, output, validation[1]))
+    return value if math.isfinite(value) else math.inf
+
+
+def predict_after_restart(
+    beginning: Beginning,
+    lr: float,
+    loss: Any,
+    data: Sequence[torch.Tensor],
+    x: torch.Tensor,
+    *,
+    steps: int,
+    batch: int,
+) -> torch.Tensor | None:
+    """Return the outputs of a copy after some updates from its initial weights; None if it takes too long.
+
+    Args:
+        beginning: where to start.
+        lr: the learning rate, constant.
+        loss: ``(output, target)`` -> mean loss.
+        data: the training rows ``(x, y)``.
+        x: inputs of the rows to predict.
+        steps: updates, at most `MAX_STEPS`.
+        batch: rows of a batch.
+    """
     model, optimizer = copy.deepcopy((beginning.model, beginning.optimizer))
     for group in optimizer.param_groups:
         group["lr"] = lr
@@ -102,12 +130,12 @@ def train_again(
     generator, started, updates = torch.Generator().manual_seed(0), time.process_time(), min(steps, MAX_STEPS)
     for number in range(updates):
         if takes_too_long(started, number, updates):
-            return math.nan
+            return None
         rows = torch.randint(0, len(data[0]), (batch,), generator=generator)
         optimizer.zero_grad()
         compare(loss, model(data[0][rows]), data[1][rows]).backward()
         optimizer.step()
     model.eval()
     with torch.no_grad():
-        value = float(compare(loss, model(validation[0]), validation[1]))
-    return value if math.isfinite(value) else math.inf
+        output: torch.Tensor = model(x)
+    return output

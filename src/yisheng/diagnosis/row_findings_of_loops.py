@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 
+CIRCULAR = "circular-target"
 TARGET_KIND, READING = "target-kind", "data in memory"
 CHECKS_OF_TARGETS = ("target-in-inputs", "fading-columns", "shifted-targets")
 """Checks that compare inputs with targets, which are the same in an autoencoder."""
@@ -19,7 +20,8 @@ CLASS_LOSSES = ("nll", "soft_nll", "binary_cross_entropy", "binary_cross_entropy
 def select_for_loop(findings: Sequence[Finding], case: Case, data: Any) -> list[Finding]:
     """Return the findings about rows without those about how Yisheng itself would read or learn them.
 
-    In an autoencoder the targets are the inputs, on purpose.
+    In an autoencoder the targets are the inputs, on purpose. Angles may be given to the doctor while the loop learns
+    their sine and cosine, or with a loss of its own.
 
     Args:
         findings: of the checks of the rows.
@@ -28,10 +30,23 @@ def select_for_loop(findings: Sequence[Finding], case: Case, data: Any) -> list[
     """
     if _is_autoencoder(data):
         findings = [finding for finding in findings if finding.check not in CHECKS_OF_TARGETS]
+    if not _learns_numbers(case, data):
+        findings = [finding for finding in findings if finding.check != CIRCULAR]
     kinds = [finding for finding in findings if finding.check == TARGET_KIND and finding.severity != "error"]
     compares_classes = case.pairing is not None and case.pairing.loss in CLASS_LOSSES
     dropped = kinds if compares_classes or len(kinds) > 1 else []
     return [finding for finding in findings if finding.check != READING and finding not in dropped]
+
+
+def _learns_numbers(case: Case, data: Any) -> bool:
+    """Return whether an error of numbers compares as many of each row as the given targets have."""
+    y = data[1] if isinstance(data, tuple | list) and len(data) == 2 else None
+    targets = next((record.targets for record in case.records if record.targets is not None), None)
+    if case.pairing is None or case.pairing.loss not in REGRESSION_LOSSES:
+        return False
+    if targets is None or not isinstance(y, torch.Tensor) or not len(targets) or not len(y):
+        return True
+    return targets[0].numel() == y[0].numel()
 
 
 def _is_autoencoder(data: Any) -> bool:

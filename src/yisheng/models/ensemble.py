@@ -19,6 +19,7 @@ from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Spec
 from yisheng.models import tabicl
 from yisheng.models._fitted_model import FitRows, FittedModel
+from yisheng.models._target_means import TargetMeans
 
 Name = Literal[
     "boosting",
@@ -32,6 +33,7 @@ Name = Literal[
     "neighbors",
     "boosting-extra",
     "tabm-2",
+    "boosting-encoded",
     "tabicl",
 ]
 CANDIDATES: tuple[Name, ...] = get_args(Name)
@@ -88,11 +90,14 @@ class Member(nn.Module):
 
     Args:
         spec: the contract of the ensemble's inputs.
-        plain: ``model`` (name and options), ``input`` and ``target`` (fitted transforms) and ``outputs``.
+        plain: ``model`` (name and options), ``input`` and ``target`` (fitted transforms), ``outputs``, and of one
+            that is given the mean targets of categories ``target_means``.
     """
 
     def __init__(self, spec: Spec, plain: Mapping[str, Any]) -> None:
         super().__init__()
+        self.target_means = TargetMeans(plain["target_means"]) if "target_means" in plain else None
+        spec = spec if self.target_means is None else self.target_means.spec(spec)
         self.scale = _restore_transform(plain["input"])
         self.target = None if plain["target"] is None else _restore_transform(plain["target"])
         inner: Spec = self.scale.spec(spec) if hasattr(self.scale, "spec") else spec
@@ -103,6 +108,7 @@ class Member(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return probabilities ``(B, C)`` or ``(B, L)``, or numbers ``(B, T)`` in their original units; float64."""
+        x = x if self.target_means is None else self.target_means(x)
         output = self.model(self.scale.apply(x).to(x.dtype).contiguous())
         if self.spec.task == "regression":
             values: torch.Tensor = output if self.target is None else self.target.invert(output)

@@ -36,7 +36,7 @@ MAX_SAMPLE_ROWS: Final = 200_000
 """Rows that decide what the columns are, evenly spaced over all files; those with the first occurrence of a value are
 added."""
 MAX_VALUES: Final = 10_000
-"""Different values of a column whose first rows are added to the sample; a column with more is no category."""
+"""Different values of a column whose first rows are added to the sample; one with more is not a category."""
 SHARD_SUFFIXES: Final = (".csv", ".tsv", ".parquet")
 GLOB_SIGNS: Final = "*?["
 

@@ -71,7 +71,7 @@ class Evaluations:
             steps: updates made before.
             losses_before: training losses before.
         """
-        output, target = output_and_target(args, kwargs)
+        output, target = output_and_target(args, kwargs, name)
         self.rows.add_outputs(steps, name, output, target)
         rows = len(output) if output.ndim else 1
         mean = result.detach().mean() if result.ndim else result.detach()

@@ -28,11 +28,14 @@ LOSS_FUNCTIONS = frozenset(
         "multi_margin_loss",
         "soft_margin_loss",
         "hinge_embedding_loss",
+        "cosine_embedding_loss",
     }
 )
 """Names of the functions of ``torch.nn.functional`` that compare an output with targets."""
 WEIGHTED_FUNCTIONS = ("cross_entropy", "nll_loss", "binary_cross_entropy_with_logits")
 """Functions with weights of classes; that of ``binary_cross_entropy`` is one of rows."""
+PAIR_FUNCTIONS = ("cosine_embedding_loss",)
+"""Functions that compare two outputs, and have the targets as their third argument."""
 MAX_CLASSES = 1000
 IGNORED = -100
 """The class number that `torch.nn.functional.cross_entropy` leaves out by default."""
@@ -93,7 +96,7 @@ def describe_loss_call(
         inputs: the network's last input.
         error: what torch raised.
     """
-    output, target = output_and_target(args, kwargs)
+    output, target = output_and_target(args, kwargs, function)
     if not isinstance(output, torch.Tensor):
         return None
     message = "" if error is None else " ".join(str(error).split())[:MAX_MESSAGE]
@@ -120,10 +123,11 @@ def describe_loss_call(
     )
 
 
-def output_and_target(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return the first two arguments of a loss function."""
-    output = args[0] if args else kwargs.get("input")
-    target = args[1] if len(args) > 1 else kwargs.get("target")
+def output_and_target(args: Sequence[Any], kwargs: Mapping[str, Any], function: str = "") -> tuple[Any, Any]:
+    """Return the output and the targets among the arguments of a loss function; one of pairs has two outputs."""
+    position = 2 if function in PAIR_FUNCTIONS else 1
+    output = args[0] if args else kwargs.get("input", kwargs.get("input1"))
+    target = args[position] if len(args) > position else kwargs.get("target")
     return output, target
 
 

@@ -18,6 +18,7 @@ from yisheng.diagnosis.recorder import traced
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.gradient_hooks import GradientHooks
+from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_log import LossLog
 from yisheng.diagnosis.recorder.loss_path import LossPath
 from yisheng.diagnosis.recorder.nonfinite import explain_by_graph, explain_by_variables
@@ -41,6 +42,7 @@ class LossObserver:
         step: what observes a recorded step.
         writes: changes of the weights between an update and the next backward pass.
         notes: receives the line of the backward pass.
+        habits: receives what happens between the backward passes of a recorded step.
 
     Attributes:
         log: the loss of every backward pass that reached the network.
@@ -53,7 +55,14 @@ class LossObserver:
         arguments: of the network in a light step.
     """
 
-    def __init__(self, model: nn.Module, step: StepObserver, writes: ForeignWrites, notes: ProgramNotes) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        step: StepObserver,
+        writes: ForeignWrites,
+        notes: ProgramNotes,
+        habits: LoopHabits,
+    ) -> None:
         self.log = LossLog()
         self.backwards = 0
         self.nonfinite_loss: NonFiniteLoss | None = None
@@ -63,6 +72,7 @@ class LossObserver:
         self.probe: torch.Tensor | None = None
         self.arguments: tuple[Any, ...] = ()
         self._model, self._step, self._writes, self._notes = model, step, writes, notes
+        self._habits = habits
         self._hooks = GradientHooks(self._note_untraced_loss, lambda: self._is_observing or traced.is_inside_backward())
         self._path = LossPath()
         self._is_observing = False
@@ -116,7 +126,11 @@ class LossObserver:
             if reached is not None:
                 self._path.add(loss, reached, has_factor=scale is not None)
             gradient_version = self._gradient_version() if self.has_other_losses else None
+            if reached:
+                self._habits.before_backward(self.probe)
             yield
+            if reached:
+                self._habits.after_backward(self.probe, 1.0 if scale is None else 1 / float(scale))
             is_changed = not self.has_other_losses or gradient_version != self._gradient_version()
             if reached or (reached is None and is_changed):
                 self.log.add(value)

@@ -20,12 +20,15 @@ from yisheng.diagnosis.initialization import have_structure
 from yisheng.diagnosis.recorder import traced
 from yisheng.diagnosis.recorder.evaluations import Evaluations
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
+from yisheng.diagnosis.recorder.frozen_weights import FrozenWeights
+from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_observer import LossObserver
+from yisheng.diagnosis.recorder.network_copies import SCAN_STEPS, NetworkCopies
 from yisheng.diagnosis.recorder.program_notes import ProgramNotes
 from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE, next_recorded_step
-from yisheng.diagnosis.recorder.source_lines import find_direct_source, find_source
+from yisheng.diagnosis.recorder.source_lines import find_call_path, find_direct_source, find_source
 from yisheng.diagnosis.recorder.statistics import find_equal_rows, names_with_equal_rows
 from yisheng.diagnosis.recorder.step_observer import StepObserver
 
@@ -59,6 +62,9 @@ class Recorder:
         notes: lines of the user's program, and its calls of loss functions.
         evaluations: what was seen of evaluations.
         foreign_writes: changes of the weights between updates.
+        frozen_weights: changes of frozen weights.
+        habits: what the loop does with losses and gradients.
+        other_networks: copies of the network that the program holds.
         rate_watch: when the learning rate vanished.
 
     >>> net = nn.Linear(2, 1)
@@ -81,9 +87,11 @@ class Recorder:
         self.changed_before: frozenset[str] = frozenset()
         self.ran_in_bfloat16 = self.began_trained = False
         self.notes = ProgramNotes(is_active=traces)
-        self.step_observer = StepObserver(model, optimizer)
-        self.foreign_writes = ForeignWrites(model)
-        self.loss_observer = LossObserver(model, self.step_observer, self.foreign_writes, self.notes)
+        self.step_observer = StepObserver(model, optimizer, keeps_rows=traces)
+        self.foreign_writes, self.frozen_weights = ForeignWrites(model), FrozenWeights(model)
+        self.habits = LoopHabits(optimizer)
+        self.loss_observer = LossObserver(model, self.step_observer, self.foreign_writes, self.notes, self.habits)
+        self.other_networks = NetworkCopies(model)
         self.evaluations = Evaluations(model)
         self.rate_watch = RateWatch()
         self._traces = traces
@@ -104,6 +112,7 @@ class Recorder:
         self._hooks = [self.optimizer.register_step_post_hook(after_update)]
         if self._traces:
             traced.add_listener(self)
+            self.habits.begin()
             self._hooks.append(self.model.register_forward_hook(self._after_forward))
             self.loss_observer.begin()
         elif self.evaluations.depends_on_mode:
@@ -121,6 +130,8 @@ class Recorder:
         for handle in self._hooks:
             handle.remove()
         self._hooks = []
+        self.other_networks.stop()
+        self.habits.end()
         self.notes.end(error, trace, self.step_observer.last_input)
         traced.end_evaluation()
         self._end_record()
@@ -194,6 +205,8 @@ class Recorder:
         has_graph = is_grad_enabled()
         if error is not None or (has_graph and self.step_observer.record is not None):
             self.notes.note_loss_call(name, args, kwargs, self.step_observer.last_input, error)
+            if error is None:
+                self.habits.note_loss(find_call_path(), find_source(), result)
         is_evaluation = not has_graph or (not self.model.training and not self.updated_in_evaluation_mode)
         if is_evaluation and isinstance(result, torch.Tensor):
             self.evaluations.add_loss_call(name, args, kwargs, result, self.steps, len(self.loss_observer.log))
@@ -220,6 +233,7 @@ class Recorder:
         """Record the next step."""
         if self.step_observer.has_missing_gradient:
             self.notes.find_cut(self.model)
+        self.habits.begin_step()
         self.step_observer.begin(self.steps + 1, follows_update=follows_update)
         self._step_hooks = [self.optimizer.register_step_pre_hook(self._before_update)]
         if not self._traces:
@@ -252,6 +266,7 @@ class Recorder:
             self.evaluations.rows.add_inputs(self.steps, arguments)
         else:
             self.step_observer.record_output(module, arguments, output)
+            self.frozen_weights.look(len(losses.log) + 1)
             if self.step_observer.record is not None:
                 self.notes.note_source("forward", find_source)
             traced.end_evaluation()
@@ -265,6 +280,9 @@ class Recorder:
     def _before_update(self, *_: Any) -> None:
         self.begun_updates += 1
         self.notes.note_source("step", find_source)
+        self.habits.before_update()
+        if self._traces and self.steps + 1 in SCAN_STEPS:
+            self.other_networks.scan(self.steps, is_untrained=not self.began_trained)
         self.step_observer.before_update()
 
     def _after_update_of_loop(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:

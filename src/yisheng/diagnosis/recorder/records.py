@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from yisheng.diagnosis.loss_terms import LossTerm
 from yisheng.diagnosis.pairing import Pairing
 
 
@@ -128,6 +129,10 @@ class StepRecord:
         depends_on_others: whether the loss also depends on parameters that the optimizer does not hold.
         lr: the largest learning rate.
         gradients: gradients of layers that ran in float16, from the last to the first.
+        terms: what the loss is the sum of; empty if it is one term.
+        rows: the first rows of the network's inputs, if the loop is the user's own and they are small.
+        random_states: hashes of the state of torch's generator when the step began, before the first forward pass and
+            before the update.
     """
 
     step: int
@@ -143,6 +148,9 @@ class StepRecord:
     depends_on_others: bool = False
     lr: float = 0.0
     gradients: list[GradientRecord] = field(default_factory=list)
+    terms: tuple[LossTerm, ...] = ()
+    rows: tuple[torch.Tensor, ...] | None = None
+    random_states: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from safetensors.torch import save as serialize
 
+from yisheng.diagnosis.loss_terms import LossTerm
 from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import (
@@ -24,7 +25,7 @@ from yisheng.diagnosis.recorder.records import (
 )
 from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE
 
-FORMAT = 3
+FORMAT = 4
 RECORD_TYPES = {
     kind.__name__: kind
     for kind in (
@@ -32,6 +33,7 @@ RECORD_TYPES = {
         GradientRecord,
         InputRecord,
         LayerRecord,
+        LossTerm,
         NonFiniteLoss,
         Pairing,
         ParameterRecord,

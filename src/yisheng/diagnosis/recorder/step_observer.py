@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from yisheng.diagnosis.loss_graph import Loss, find_activations, graph_nodes, leaf_tensors
+from yisheng.diagnosis.loss_terms import read_terms
 from yisheng.diagnosis.pairing import read_pairing
 from yisheng.diagnosis.recorder.carried_gradients import CarriedGradients
 from yisheng.diagnosis.recorder.records import StepRecord
@@ -27,6 +28,8 @@ from yisheng.diagnosis.recorder.statistics import (
 )
 from yisheng.diagnosis.recorder.updates import WeightCopies, copy_weights, measure_update
 
+MAX_ROW_VALUES = 1 << 16
+"""Values of the rows that each record keeps."""
 MAX_DEFERRED_STEPS = 16
 """Recorded steps after which their statistics are computed, since what these need is kept until then."""
 
@@ -37,6 +40,7 @@ class StepObserver:
     Args:
         model: the network.
         optimizer: what updates it.
+        keeps_rows: whether each record keeps some rows, and the state of the random generator.
 
     Attributes:
         record: of the present step, or None if it is not recorded.
@@ -48,7 +52,8 @@ class StepObserver:
         has_missing_gradient: whether a parameter of the optimizer had no gradient in the last recorded update.
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, keeps_rows: bool = False) -> None:
+        self._keeps_rows = keeps_rows
         self.record: StepRecord | None = None
         self.parameters = dict(model.named_parameters())
         self.names = {id(p): name for name, p in self.parameters.items()}
@@ -72,6 +77,7 @@ class StepObserver:
             follows_update: whether an update has just used the present gradients.
         """
         self.record = StepRecord(step, self._model.training)
+        self._note_random_state()
         self.parameters = dict(self._model.named_parameters())
         if follows_update:
             self._carried.note_used(self.parameters)
@@ -143,6 +149,7 @@ class StepObserver:
         """Record gradients and weights right before an update."""
         if self.record is not None:
             self.record.carried_gradients = self._carried.finish(self.parameters)
+            self._note_random_state()
             self.record.lr = max(float(group.get("lr", 0.0)) for group in self._optimizer.param_groups)
             self._weights_before = copy_weights(self.parameters)
 
@@ -166,6 +173,8 @@ class StepObserver:
 
     def _describe_loss(self, record: StepRecord, loss: Loss, nodes: list[Any]) -> None:
         record.pairing = read_pairing(loss)
+        if not record.pairing.is_only_term:
+            record.terms = read_terms(loss)
         activations = [keep_activation(a) for a in find_activations(nodes, self.names) if a.result.ndim > 1]
         self._deferred.append(lambda: record.activations.extend(describe() for describe in activations))
         target = record.pairing.target
@@ -181,7 +190,18 @@ class StepObserver:
             self.last_input = arguments[0].detach()
             self.example = take_example(arguments)
             if record.inputs is None:
+                self._keep_rows(record)
+                self._note_random_state()
                 self._describe_inputs(record, arguments[0].detach())
+
+    def _keep_rows(self, record: StepRecord) -> None:
+        if self._keeps_rows and self.example is not None:
+            is_small_enough = sum(x.numel() for x in self.example) <= MAX_ROW_VALUES
+            record.rows = self.example if is_small_enough else None
+
+    def _note_random_state(self) -> None:
+        if self._keeps_rows and self.record is not None:
+            self.record.random_states += (hash(torch.get_rng_state().numpy().tobytes()),)
 
     def _describe_inputs(self, record: StepRecord, x: torch.Tensor) -> None:
         if not is_small(x):

@@ -13,16 +13,26 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from yisheng.diagnosis.recorder.loss_calls import LOSS_FUNCTIONS
+from yisheng.diagnosis.recorder.source_lines import find_source
 
 PLAIN_TYPES = (torch.Tensor, nn.Parameter)
 CUTS = frozenset({"detach", "detach_", "numpy", "item", "tolist", "argmax", "round", "sign"})
 """Names of functions whose results do not depend on the parameters any more."""
+ELEMENTWISE = frozenset(
+    f"{prefix}{name}{suffix}"
+    for name in ("add", "sub", "mul", "truediv")
+    for prefix, suffix in (("", ""), ("__", "__"), ("__r", "__"))
+)
+"""Names of functions of two tensors that are broadcast to one shape."""
+MIN_BROADCAST, MAX_BROADCASTS = 4, 8
+"""Rows of a broadcast that is noted, and how many are."""
 MAX_REFERENCES = 4096
 """Traced tensors that are remembered in an evaluation before those that are gone are dropped."""
 
@@ -42,6 +52,21 @@ class Listener(Protocol):
         """Note that the graph was left: by ``detach``, ``numpy`` or the like."""
 
 
+@dataclass(frozen=True)
+class Broadcast:
+    """Values of the rows of a network's output that were combined with all rows of something else.
+
+    Args:
+        output: shape of the output, or of what was computed from it: ``(N,)`` or ``(N, 1)``.
+        other: shape of the other tensor: ``(N, 1)`` or ``(N,)``.
+        source: file and line.
+    """
+
+    output: tuple[int, ...]
+    other: tuple[int, ...]
+    source: str
+
+
 class _Local(threading.local):
     """The recorders of one thread, and whether it is inside a backward pass."""
 
@@ -50,6 +75,7 @@ class _Local(threading.local):
         self.traced: list[weakref.ref[torch.Tensor]] = []
         self.inside = False
         self.evaluating = False
+        self.broadcasts: list[Broadcast] = []
 
 
 _local = _Local()
@@ -57,6 +83,8 @@ _local = _Local()
 
 def add_listener(listener: Listener) -> None:
     """Have a recorder called around the backward passes of this thread."""
+    if not _local.listeners:
+        _local.broadcasts = []
     _local.listeners.append(listener)
 
 
@@ -95,7 +123,29 @@ class TracedTensor(torch.Tensor):
             for listener in _local.listeners:
                 listener.note_cut()
         result = torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
+        if name in ELEMENTWISE:
+            _note_broadcast(args, result)
         return trace(result) if _local.evaluating or torch.is_grad_enabled() else result
+
+
+def list_broadcasts() -> list[Broadcast]:
+    """Return the broadcasts that were seen in this thread since the first present recorder came."""
+    return _local.broadcasts
+
+
+def _note_broadcast(args: Sequence[Any], result: Any) -> None:
+    """Note that rows were combined with all rows: ``(N,)`` and ``(N, 1)`` give ``(N, N)``."""
+    if len(args) < 2 or not isinstance(result, torch.Tensor) or not torch.is_grad_enabled():
+        return
+    first, second = args[:2]
+    if type(first) is type(second) or not (isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)):
+        return  # two outputs may be compared pair by pair
+    count = first.numel()
+    shapes = {tuple(first.shape), tuple(second.shape)}
+    if count < MIN_BROADCAST or shapes != {(count,), (count, 1)} or len(_local.broadcasts) >= MAX_BROADCASTS:
+        return
+    output, other = (first, second) if type(first) is TracedTensor else (second, first)
+    _local.broadcasts.append(Broadcast(tuple(output.shape), tuple(other.shape), find_source()))
 
 
 def trace_evaluation(output: Any) -> None:

@@ -16,6 +16,8 @@ MIN_LOSSES = 8
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
+    if _has_only_evaluations(case):
+        return ""
     return describe_shortage(MIN_LOSSES, len(case.losses), Message("losses"))
 
 
@@ -28,7 +30,18 @@ def missing_update(case: Case) -> Iterator[Finding]:
 
     Source: PyTorch documentation, torch.optim, "Taking an optimization step".
     """
-    if case.steps == 0 and case.begun_updates == 0:
+    if _has_only_evaluations(case):
+        yield Finding(
+            "missing-update",
+            "error",
+            {"backward passes": 0, "updates": 0},
+            Message("there were evaluations and no update: the loop over the training rows was never entered"),
+            Message(
+                "look at len(loader): with drop_last=True and a batch larger than the data there is no batch; an "
+                "iterator that is used up gives none either"
+            ),
+        )
+    elif case.steps == 0 and case.begun_updates == 0:
         yield Finding(
             "missing-update",
             "error",
@@ -36,3 +49,8 @@ def missing_update(case: Case) -> Iterator[Finding]:
             Message("{count} backward passes and no update: optimizer.step() is not called", count=len(case.losses)),
             Message("call optimizer.step() after loss.backward()"),
         )
+
+
+def _has_only_evaluations(case: Case) -> bool:
+    is_idle = not case.losses and not case.steps and not case.begun_updates
+    return case.is_finished and is_idle and any(case.course.series.values())

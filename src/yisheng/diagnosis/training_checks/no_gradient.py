@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from torch import nn
+
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
@@ -16,6 +18,8 @@ MIN_UPDATES = 5
 """A part that is used in every other step, as in adversarial training, has had a gradient by then."""
 MAX_LEARNED_FRACTION = 0.3
 """In a training that has learned more than this, layers that are never called are not reported."""
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+"""Layers of which a batch uses a few rows only."""
 
 
 def explain_skip(case: Case) -> str:
@@ -33,7 +37,8 @@ def no_gradient(case: Case) -> Iterator[Finding]:
     """Find parameters of the optimizer that require a gradient and never get one.
 
     The graph is cut before them, or the gradients are cleared between backward pass and update. Layers that are not
-    called, such as a second head that is not in use yet, are reported only if nothing is learned.
+    called, such as a second head that is not in use yet, are reported only if nothing is learned. Weights whose
+    gradient is exactly zero in every update, although no relu is dead, lead to outputs that the loss does not use.
 
     Args:
         case: the gradients of the recorded steps.
@@ -82,6 +87,44 @@ def no_gradient(case: Case) -> Iterator[Finding]:
                 "thresholded output, or a dead layer",
             ),
         )
+
+    unused = [] if names or not has_gradient else _find_unused_outputs(case, updates, zero)
+    if unused:
+        yield Finding(
+            "no-gradient",
+            "error",
+            {"parameters": unused, "steps": len(updates)},
+            Message(
+                "the gradient of {names} is exactly zero in every recorded update: the layers are called, and the loss "
+                "does not use their outputs",
+                names=join_names(unused),
+            ),
+            Message(
+                "look at how the loss is put together: a sum over tasks or outputs that keeps the last one only "
+                "(loss = ... instead of loss += ...), an index, a mask or a factor of 0"
+            ),
+            source=case.sources.get("loss", ""),
+        )
+
+
+def _find_unused_outputs(case: Case, updates: Sequence[StepRecord], zero: set[str]) -> list[str]:
+    """Return weights whose outputs no loss depends on: their gradient is zero, and not because of a dead relu."""
+    activations = [unit for record in updates for unit in record.activations if unit.zero_fraction is not None]
+    if any(bool((unit.zero_fraction == 1).all()) for unit in activations if unit.zero_fraction is not None):
+        return []
+    called = {layer.name for record in updates for layer in record.layers}
+    modules = dict(case.model.named_modules())
+    parameters = dict(case.model.named_parameters())
+    return [
+        name
+        for name in sorted(zero)
+        if name in parameters
+        and parameters[name].ndim > 1
+        and id(parameters[name]) in case.optimizer_ids
+        and (owner := name.rpartition(".")[0]) in called
+        and not isinstance(modules.get(owner), EMBEDDINGS)
+        and bool((parameters[name] != 0).any())
+    ]
 
 
 def _names_in_all(updates: Sequence[StepRecord], matches: Callable[[float | None], bool]) -> set[str]:

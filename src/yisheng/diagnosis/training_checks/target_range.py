@@ -12,7 +12,7 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, REGRESSION_LOSSES, Case
 from yisheng.diagnosis.pairing import Pairing
 
-MARGIN_LOSSES = ("soft_margin_loss", "hinge_embedding_loss")
+MARGIN_LOSSES = ("soft_margin_loss", "hinge_embedding_loss", "cosine_embedding_loss")
 """Functions of torch whose targets are -1 and 1."""
 RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, float("inf")), "softmax": (0.0, 1.0)}
 MIN_OUTSIDE_FRACTION, TOLERANCE = 0.02, 1e-4
@@ -56,7 +56,7 @@ def target_range(case: Case) -> Iterator[Finding]:
         case: the graph of its loss, and the targets.
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 6.2.2.1; PyTorch documentation,
-    torch.nn.SoftMarginLoss, torch.nn.HingeEmbeddingLoss.
+    torch.nn.SoftMarginLoss, torch.nn.HingeEmbeddingLoss, torch.nn.CosineEmbeddingLoss.
     """
     labels = _find_margin_targets(case)
     if labels is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from yisheng.core.config import Choice, Config
@@ -28,12 +28,12 @@ STAGE_FRACTION = 0.03
 MIN_ROWS = 1000
 """A candidate is trained on at least so many rows, however short the time."""
 ORDER_OF_FEW = (
-    *("boosting", "linear", "boosting-extra", "tabm", "boosting-small", "extra-trees", "embedded-mlp"),
-    *("tabicl", "random-forest", "boosting-deep", "tabm-2", "neighbors"),
+    *("boosting", "linear", "boosting-encoded", "boosting-extra", "tabm", "boosting-small", "extra-trees"),
+    *("embedded-mlp", "tabicl", "random-forest", "boosting-deep", "tabm-2", "neighbors"),
 )
 ORDER_OF_MANY = (
-    *("boosting", "linear", "boosting-extra", "boosting-deep", "tabm", "extra-trees", "embedded-mlp"),
-    *("tabicl", "random-forest", "boosting-small", "tabm-2", "neighbors"),
+    *("boosting", "linear", "boosting-encoded", "boosting-extra", "boosting-deep", "tabm", "extra-trees"),
+    *("embedded-mlp", "tabicl", "random-forest", "boosting-small", "tabm-2", "neighbors"),
 )
 
 
@@ -51,6 +51,7 @@ class Candidate:
         max_fraction: fraction of the time that is left that it may use.
         values_per_second: values of the rows that an epoch can take in a second on a slow machine: of more it is
             trained on a random part.
+        encodes_targets: whether it gets the mean targets of categories, out of fold; see `encode_targets`.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Candidate:
     max_rows: int | None = None
     max_fraction: float = 0.4
     values_per_second: float = 3e6
+    encodes_targets: bool = False
 
     def make_config(self, base: Config) -> Config:
         """Return the config of its trainings.
@@ -116,6 +118,9 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
     >>> make_candidate("linear", Spec("regression", (3,)), 100).model
     'ridge'
     """
+    if name.endswith("-encoded"):
+        candidate = make_candidate(name.removesuffix("-encoded"), spec, rows, lightgbm=lightgbm)
+        return replace(candidate, name=name, encodes_targets=True)
     kind = name.removesuffix("-2")
     if kind.startswith("boosting"):
         return _make_lightgbm(name) if lightgbm else _make_boosting(name)

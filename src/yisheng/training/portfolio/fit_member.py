@@ -18,6 +18,7 @@ from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Dataset, EpochEnd, Event, Spec, Split
 from yisheng.models.ensemble import Member
+from yisheng.training.portfolio.target_encoding import encode_targets
 from yisheng.training.setup import Assembly, assemble
 
 Fit = Callable[[Assembly], Iterator[Event]]
@@ -66,7 +67,15 @@ class FittedMember:
 
 
 def fit_member(
-    config: Config, data: Dataset, split: Split, spec: Spec, device: torch.device, fit: Fit, limits: Limits
+    config: Config,
+    data: Dataset,
+    split: Split,
+    spec: Spec,
+    device: torch.device,
+    fit: Fit,
+    limits: Limits,
+    *,
+    encodes_targets: bool = False,
 ) -> FittedMember:
     """Train a fold until its last epoch, its patience or its deadline ends it.
 
@@ -80,13 +89,18 @@ def fit_member(
         device: where to train.
         fit: trains an assembly.
         limits: the time.
+        encodes_targets: whether it gets the mean targets of categories; see `list_encoded_columns`.
 
     Raises:
         TooSlow: see `Limits`.
         NonFiniteError: a loss, a gradient or a prediction became NaN or infinite.
         UsageError: the candidate does not fit the data.
     """
-    assembly = assemble(config, data, split, device)
+    prepared, encoding = data, {}
+    if encodes_targets:
+        prepared, means = encode_targets(data, split.train, config.seed)
+        encoding = {"target_means": means}
+    assembly = assemble(config, prepared, split, device)
     state = assembly.state
     start = limits.clock()
     for event in fit(assembly):
@@ -109,6 +123,7 @@ def fit_member(
         "target": None if target is None else transforms.to_json(target),
         "outputs": assembly.spec.outputs,
         "weight": float(len(split.train)),
+        **encoding,
     }
     member = Member(spec, plain)  # built as it will be read, without what the training keeps
     member.model.load_state_dict(weights)

@@ -27,6 +27,7 @@ from yisheng.training.portfolio.fit_member import Fit, TooSlow, fit_member
 from yisheng.training.portfolio.fold_data import FoldData, draw_rows, make_fold_data
 from yisheng.training.portfolio.leaderboard import describe_candidate, score_predictions
 from yisheng.training.portfolio.outcome import Outcome
+from yisheng.training.portfolio.target_encoding import MIN_CATEGORIES, list_encoded_columns
 from yisheng.training.portfolio.timetable import DISTILLATION_FRACTION, Timetable, count_required_folds
 from yisheng.training.setup import Assembly
 from yisheng.training.state import State
@@ -158,6 +159,8 @@ class Portfolio:
         """Return ``training``, or why a candidate is not tried."""
         if candidate.max_rows is not None and len(self.rows.data) > candidate.max_rows:
             return _skipped(Message("it is for {count} rows or fewer", count=f"{candidate.max_rows:,}"))
+        if candidate.encodes_targets and not list_encoded_columns(self.assembly.spec):
+            return _skipped(Message("no column has {count} categories or more", count=MIN_CATEGORIES))
         entry = registry.find("models", candidate.model)
         if not entry.meta["fits"](self.assembly.spec):
             return _skipped(Message("it needs {requirement}", requirement=entry.requirement))
@@ -179,6 +182,7 @@ class Portfolio:
             self.assembly.train.device,
             self.fit,
             limits,
+            encodes_targets=candidate.encodes_targets,
         )
         plain = {**ensemble.plain, "candidates": [dict(entry) for entry in ensemble.plain["candidates"]]}
         if is_new:
