@@ -65,9 +65,9 @@ def test_predictions_are_the_same_with_and_without_a_query(digits_run):
         for query in ("", "?explain=false")
     ]
     responses = client.request_all(*requests)
-    for direct, other in zip(responses[::2], responses[1::2], strict=True):
-        assert (direct.status_code, direct.content) == (other.status_code, other.content)
-        assert dict(direct.headers) == dict(other.headers)
+    for direct, queried in zip(responses[::2], responses[1::2], strict=True):
+        assert (direct.status_code, direct.content) == (queried.status_code, queried.content)
+        assert dict(direct.headers) == dict(queried.headers)
     assert [response.status_code for response in responses[::2]] == [200, 422, 400, 422, 415, 415]
 
 

@@ -240,11 +240,15 @@ def _add_security_headers(send: Send) -> Send:
     async def send_with_headers(message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":
             headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-            kept = [header for header in headers if not header[0].startswith(b"access-control-")]
-            kept = [header for header in kept if header[0] not in _SECURITY_NAMES]
-            if not any(name == b"cache-control" for name, _ in kept):
-                kept.append((b"cache-control", b"no-store"))
-            message["headers"] = kept + _RAW_SECURITY_HEADERS
+            headers = [header for header in headers if not _is_replaced(header[0])]
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
+            message["headers"] = headers + _RAW_SECURITY_HEADERS
         await send(message)
 
     return send_with_headers
+
+
+def _is_replaced(name: bytes) -> bool:
+    """Return whether a header is one of the guard's, or opens a response to other sites."""
+    return name in _SECURITY_NAMES or name.startswith(b"access-control-")

@@ -23,7 +23,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._framing_bytes = self._body_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Parse data; respond with 400 and close the connection if there is too much that is no body."""
+        """Parse data; respond with 400 and close the connection if too much of it is not a body."""
         earlier = self._body_bytes
         super().data_received(data)
         self._framing_bytes += len(data) - max(0, self._body_bytes - earlier)

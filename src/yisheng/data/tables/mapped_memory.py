@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import sys
 
 import numpy as np
 
@@ -24,4 +25,9 @@ def allocate_column(count: int, dtype: np.dtype) -> np.ndarray:
     (1048576,)
     """
     nbytes = count * dtype.itemsize
-    return np.empty(count, dtype) if nbytes < MIN_MAPPED_BYTES else np.frombuffer(mmap.mmap(-1, nbytes), dtype)
+    if nbytes < MIN_MAPPED_BYTES:
+        return np.empty(count, dtype)
+    if sys.platform == "win32":
+        return np.frombuffer(mmap.mmap(-1, nbytes), dtype)
+    # By default the memory would be shared with processes that are forked.
+    return np.frombuffer(mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype)
