@@ -16,7 +16,7 @@ from yisheng.diagnosis.given_rows import compare
 
 MAX_PARAMETERS, MAX_STEPS, MAX_SECONDS = 2_000_000, 400, 10.0
 """Parameters of which a copy is kept (8 MB), updates of a training that starts again, and the processor time that each
-of torch's threads may spend on it."""
+thread of torch may spend on it."""
 MIN_TIMED_UPDATES = 5
 """Updates from which the time of all is estimated."""
 MAX_REMAINING_AFTER_RESTART = 0.6
