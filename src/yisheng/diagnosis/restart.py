@@ -55,21 +55,21 @@ def copy_beginning(model: nn.Module, optimizer: torch.optim.Optimizer, *parts: A
         return None
 
 
-def takes_too_long(started: float, made: int, updates: int) -> bool:
+def takes_too_long(started: float, count: int, updates: int) -> bool:
     """Return whether updates will take more processor time than they may, judged by those made so far.
 
     Time that other programs take does not count, so that a busy machine changes no finding.
 
     Args:
         started: processor time before the first update, in seconds.
-        made: updates made since.
+        count: updates made since.
         updates: all that are to be made.
 
     >>> takes_too_long(time.process_time(), 5, 400), takes_too_long(time.process_time() - 1e3, 5, 400)
     (False, True)
     """
     seconds = (time.process_time() - started) / torch.get_num_threads()
-    return made >= MIN_TIMED_UPDATES and seconds / made * updates > MAX_SECONDS
+    return count >= MIN_TIMED_UPDATES and seconds / count * updates > MAX_SECONDS
 
 
 def train_again(
