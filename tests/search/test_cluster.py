@@ -15,6 +15,7 @@ from sklearn.datasets import load_wine
 import yisheng
 from tests.ray_nodes import start_two_nodes
 from yisheng.core.errors import DataError, MissingPartError, ProcessError, UsageError
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import merge_settings
 from yisheng.experiments import load_data
 from yisheng.search.executors import cluster as clusters
@@ -244,6 +245,13 @@ def test_killed_folds_are_resumed(tmp_path):
     assert len(read_weights(folder)) < 4
     yisheng.resume(folder, cluster="local:1", quiet=True)
     assert read_weights(folder) == read_weights(alone.path)
+
+
+@pytest.mark.slow
+def test_two_drivers_in_one_folder_are_refused(alone, monkeypatch):
+    monkeypatch.setattr(clusters, "is_installed", lambda: True)
+    with RunFolder(alone.path).lock(), pytest.raises(UsageError, match="another process is training in"):
+        yisheng.resume(alone.path, cluster="local:2", quiet=True)
 
 
 def test_a_cluster_for_one_training_is_refused(tmp_path):
