@@ -97,6 +97,16 @@ def test_folders_and_patterns_are_found(tmp_path):
         find_data_reader(str(tmp_path / "none-*.csv"))
 
 
+def test_names_of_rows_do_not_fill_the_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "MAX_SAMPLE_ROWS", 100)
+    monkeypatch.setattr(shards, "MAX_VALUES", 50)
+    frame = make_frame(2000).assign(name=[f"row {number}" for number in range(2000)])
+    data = read(write_shards(frame, tmp_path / "rows"), target="price", drop="level")
+    (sample,) = [finding for finding in data.findings if finding.check == "sample"]
+    assert sample.evidence["rows"] < 700
+    assert len(data) == 1999
+
+
 def test_what_does_not_fit_is_refused(tmp_path, monkeypatch):
     folder = write_shards(make_frame(200), tmp_path / "rows")
     pd.DataFrame({"size": [1.0], "price": [2.0]}).to_csv(folder / "part-8.csv", index=False)

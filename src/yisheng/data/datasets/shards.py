@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
@@ -94,7 +94,7 @@ def shards(
         task=None if task == "auto" else task,
         labels=labels,
     )
-    reading = {"header": header, "separator": separator, "encoding": encoding, "decimal": decimal}
+    reading: dict[str, Any] = {"header": header, "separator": separator, "encoding": encoding, "decimal": decimal}
     reading |= {"thousands": thousands, "skip": skip, "names": names, "missing": missing}
     name = folder.name if folder.is_dir() else folder.parent.name or folder.stem
     return read_shards(name, paths, roles, ReadingOptions.parse(reading))

@@ -115,7 +115,7 @@ def read_shards(name: str, paths: Sequence[Path], roles: Roles, options: Reading
         y,
         findings=(
             *(finding for finding in decided.findings if finding.check != "missing target"),
-            _describe_sample(sample, table_rows=len(decided), total=sample.total, left_out=left_out),
+            _describe_sample(len(decided), sample.total, left_out),
         ),
     )
 
@@ -174,10 +174,13 @@ class _Sample:
             seen_values = self.values.setdefault(name, set())
             if len(seen_values) > MAX_VALUES or raw.is_free_text or not rows:
                 continue
-            if raw.numbers is None:
-                codes, positions = np.unique(raw.codes, return_index=True)  # type: ignore[arg-type]  # texts have codes
+            if raw.codes is not None:
+                codes, positions = np.unique(raw.codes, return_index=True)
+                if len(codes) > MAX_VALUES:  # names of the rows, say: they would all be added
+                    seen_values |= set(raw.categories[: MAX_VALUES + 1])
+                    continue
                 pairs = [(raw.categories[code], row) for code, row in zip(codes, positions, strict=True) if code >= 0]
-            else:
+            elif raw.numbers is not None:
                 present = np.flatnonzero(~raw.missing)
                 distinct, positions = np.unique(raw.numbers[present], return_index=True)
                 if len(distinct) > MAX_VALUES:
@@ -259,7 +262,7 @@ def _read_each(
         yield (x if len(usable) == len(x) else x[usable]), y, len(x) - len(usable)
 
 
-def _describe_sample(sample: _Sample, *, table_rows: int, total: int, left_out: int) -> Finding:
+def _describe_sample(table_rows: int, total: int, left_out: int) -> Finding:
     values = {"rows": f"{table_rows:,}", "total": f"{total:,}"}
     cause = Message("kinds and formats of columns are those of {rows} of {total} rows, spread over all files", **values)
     if left_out:
