@@ -32,12 +32,12 @@ class MovedRow:
     """A recorded row that is a given one.
 
     Args:
-        given: number of the given row.
+        number: of the given row.
         transform: how it was moved; empty if it is as it was given.
         has_same_target: whether its target in the loss is the given one; None if it is unknown.
     """
 
-    given: int
+    number: int
     transform: str
     has_same_target: bool | None
 
@@ -81,9 +81,10 @@ def find_moved_rows(case: Case, data: Any) -> list[MovedRow]:
         for record in records
         for i in range(0 if record.rows is None else len(record.rows[0]))
     ]
-    given = _standardize(x.float().cpu())
-    direction = torch.randn(given.shape[1], generator=torch.Generator().manual_seed(0)) / math.sqrt(given.shape[1])
-    places, order = torch.sort(given @ direction)
+    given_rows = _standardize(x.float().cpu())
+    columns = given_rows.shape[1]
+    direction = torch.randn(columns, generator=torch.Generator().manual_seed(0)) / math.sqrt(columns)
+    places, order = torch.sort(given_rows @ direction)
     moved: dict[int, MovedRow] = {}
     for name, transform in list_transforms(tuple(rows.shape)).items():
         standardized = _standardize(transform(rows))
@@ -91,7 +92,7 @@ def find_moved_rows(case: Case, data: Any) -> list[MovedRow]:
         for i in (i for i in range(len(rows)) if i not in moved):
             for place in (int(nearest[i]) - 1, int(nearest[i])):
                 number = int(order[place]) if 0 <= place < len(order) else -1
-                if number >= 0 and float((standardized[i] - given[number]).abs().max()) < MAX_ROUNDING:
+                if number >= 0 and float((standardized[i] - given_rows[number]).abs().max()) < MAX_ROUNDING:
                     moved[i] = MovedRow(number, name, _is_same(targets[i], y[number]))
                     break
     return list(moved.values())
@@ -114,7 +115,9 @@ def find_unmoved_masks(case: Case, data: Any) -> Iterator[Finding]:
         return
     rows = [row for row in find_moved_rows(case, data) if row.transform and row.has_same_target]
     transforms = list_transforms(tuple(x.shape))
-    asymmetric = [row for row in rows if not torch.equal(_move(transforms, row.transform, y[row.given]), y[row.given])]
+    asymmetric = [
+        row for row in rows if not torch.equal(_move(transforms, row.transform, y[row.number]), y[row.number])
+    ]
     if len(rows) < MIN_TRANSFORMED or len(asymmetric) < MIN_ASYMMETRIC * len(rows):
         return
     yield Finding(
@@ -155,8 +158,8 @@ def _find_target(targets: torch.Tensor | None, i: int) -> torch.Tensor | None:
     return None if targets is None or i >= len(targets) else targets[i].cpu()
 
 
-def _is_same(target: torch.Tensor | None, given: torch.Tensor) -> bool | None:
+def _is_same(target: torch.Tensor | None, expected: torch.Tensor) -> bool | None:
     """Return whether a recorded target is the given one; None if it has another number of values."""
-    if target is None or target.numel() != given.numel():
+    if target is None or target.numel() != expected.numel():
         return None
-    return bool(torch.allclose(target.double().flatten(), given.cpu().double().flatten(), atol=1e-6))
+    return bool(torch.allclose(target.double().flatten(), expected.cpu().double().flatten(), atol=1e-6))

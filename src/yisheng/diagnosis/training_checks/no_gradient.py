@@ -31,7 +31,7 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="first",
     cause="structure",
-    explains=("vanishing-gradients", "low-learning-rate", "dead-relu", "plateau"),
+    explains=("vanishing-gradients", "low-learning-rate", "dead-relu", "plateau", "discarded-batches"),
 )
 def no_gradient(case: Case) -> Iterator[Finding]:
     """Find parameters of the optimizer that require a gradient and never get one.
