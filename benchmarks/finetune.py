@@ -145,11 +145,11 @@ def compare_caching(data: Dataset, network: str, epochs: int, rounds: int) -> No
                 run = yisheng.train(data=data, out=folder, quiet=True, **settings)
                 values.append(time.process_time() - start)
                 weights_of[cache] = (run.path / "model.safetensors").read_bytes()
-    every, once = (statistics.median(values) for values in seconds.values())
+    off, auto = (statistics.median(values) for values in seconds.values())
     ratios = [a / b for a, b in zip(*seconds.values(), strict=True)]
     bits = "the same" if len(set(weights_of.values())) == 1 else "different"
-    spread = f"{every / once:.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
-    print(f"| {network} | {epochs} | {every:.1f} | {once:.1f} | {spread} | {bits} |", flush=True)
+    ratio = f"{off / auto:.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+    print(f"| {network} | {epochs} | {off:.1f} | {auto:.1f} | {ratio} | {bits} |", flush=True)
 
 
 def print_row(network: str, name: str, values: list[float], seconds: float) -> None:

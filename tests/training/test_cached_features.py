@@ -43,20 +43,20 @@ class Branches(nn.Module):
         self.fc = nn.Linear(4 * 64 + 2, 4)
 
     def forward(self, x):
-        left = self.conv(x)
-        left = left.view(left.size(0), -1)
-        right = self.other(x).mean((2, 3)) * self.scale + self.shift
-        both = torch.cat([left, right], 1)
-        return self.fc(F.dropout(both, 0.5, self.training))
+        maps = self.conv(x)
+        maps = maps.view(maps.size(0), -1)
+        means = self.other(x).mean((2, 3)) * self.scale + self.shift
+        features = torch.cat([maps, means], 1)
+        return self.fc(F.dropout(features, 0.5, self.training))
 
 
 class Pair(nn.Module):
     def __init__(self):
         super().__init__()
-        self.left, self.right, self.head = nn.Linear(3, 4), nn.Linear(2, 4), nn.Linear(4, 2)
+        self.body, self.gate, self.head = nn.Linear(3, 4), nn.Linear(2, 4), nn.Linear(4, 2)
 
-    def forward(self, left, right, scale=2.0):
-        return self.head(torch.relu(self.left(left)) * self.right(right) * scale)
+    def forward(self, x, z, scale=2.0):
+        return self.head(torch.relu(self.body(x)) * self.gate(z) * scale)
 
 
 class Dynamic(nn.Module):
@@ -114,7 +114,7 @@ def test_own_networks_are_split_too():
     assert torch.equal(split.tail(*split.body(x)), expected)
     assert [tuple(feature.shape) for feature in split.features] == [(3, 258)]
     assert all(torch.equal(value, buffers[name]) for name, value in model.named_buffers())
-    pair = {"left": torch.randn(3, 3), "right": torch.randn(3, 2)}
+    pair = {"x": torch.randn(3, 3), "z": torch.randn(3, 2)}
     model = freeze(Pair())
     split = split_frozen(model, pair)
     assert torch.equal(split.tail(*nested.call(split.body, pair)), model(**pair))
@@ -139,9 +139,9 @@ def test_store_returns_values_in_their_memory_order(order, dtype, data):
     store.add(0, rows, [values])
     places = torch.tensor(data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=5)))
     for version in (0, 1):
-        (taken,) = store.take(version, rows[places])
-        assert torch.equal(taken, values[places] + version)
-        assert taken.stride()[1:] == values.stride()[1:]
+        (copies,) = store.take(version, rows[places])
+        assert torch.equal(copies, values[places] + version)
+        assert copies.stride()[1:] == values.stride()[1:]
 
 
 def test_large_features_are_in_a_file_that_is_gone_at_once(tmp_path, monkeypatch):
@@ -228,12 +228,12 @@ def test_a_stopped_run_continues_to_the_same_bits(augment, tmp_path):
     expected = train(make_assembly(**changes))
     for stop in (2, 14):
         stopped = make_assembly(**changes)
-        begun = train(stopped, stop=stop)
+        losses_before, _ = train(stopped, stop=stop)
         checkpoint.save(tmp_path / str(stop), stopped.state)
         resumed = make_assembly(**changes)
         assert checkpoint.load(tmp_path / str(stop), resumed.state)
         losses, weights = train(resumed)
-        assert_equal((begun[0] + losses, weights), expected)
+        assert_equal((losses_before + losses, weights), expected)
 
 
 def test_recorded_steps_run_all_layers_on_the_images_of_the_epoch():

@@ -54,7 +54,7 @@ def cache_frozen_layers(assembly: Assembly, scorer: Scorer) -> tuple[Batches, St
 def _find_obstacle(assembly: Assembly) -> Message | None:
     """Return why features cannot be kept, or None if they can."""
     if assembly.train.stream is not None:
-        return Message("the data set makes its rows anew in each epoch")
+        return Message("the data set makes its rows again in each epoch")
     if assembly.config.shards > 1:
         return Message("each batch is computed in shards")
     if len(assembly.train.rows) < PROBE_ROWS:
@@ -119,11 +119,11 @@ class _CachedTraining:
         self._bf16 = assembly.config.precision == "bf16"
         self._split = _split(assembly, training=True)
         self._piece_rows = assembly.config.batch if assembly.config.accumulate > 1 else None
-        like = list(self._split.features)
+        examples = list(self._split.features)
         self._keeps_targets = bool(assembly.train.augment)  # an augmentation may change targets, as mixup does
         if self._keeps_targets:
-            like.append(next(iter(assembly.train.epoch(0))).y)
-        self._store = FeatureStore(assembly.train.rows, versions, like)
+            examples.append(next(iter(assembly.train.epoch(0))).y)
+        self._store = FeatureStore(assembly.train.rows, versions, examples)
         self._kept_batches = [0] * versions
         values = {name.name: getattr(assembly.train, name.name) for name in fields(assembly.train)}
         self.batches: Batches = _CachedBatches(**values, read=self.read_epoch)

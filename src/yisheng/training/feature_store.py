@@ -41,7 +41,7 @@ class FeatureStore:
     Args:
         rows: the row numbers ``(n,)``.
         versions: of each row.
-        like: tensors ``(B, ...)`` of the shapes, types and memory orders to keep.
+        examples: tensors ``(B, ...)`` of the shapes, types and memory orders to keep.
 
     Raises:
         StoreError: they take more than `MAX_FILE_BYTES`, or the disk is too full.
@@ -53,21 +53,23 @@ class FeatureStore:
             [5.0000, 5.5000]]),)
     """
 
-    def __init__(self, rows: torch.Tensor, versions: int, like: Sequence[torch.Tensor]) -> None:
+    def __init__(self, rows: torch.Tensor, versions: int, examples: Sequence[torch.Tensor]) -> None:
         self._rows = rows.cpu().sort().values
-        self._orders = [_find_memory_order(tensor) for tensor in like]
-        shapes = [[tensor.shape[axis] for axis in order[1:]] for tensor, order in zip(like, self._orders, strict=True)]
+        self._orders = [_find_memory_order(tensor) for tensor in examples]
+        shapes = [
+            [tensor.shape[axis] for axis in order[1:]] for tensor, order in zip(examples, self._orders, strict=True)
+        ]
         count = versions * len(rows)
-        self.nbytes = count * sum(tensor[:1].nbytes for tensor in like)
+        self.nbytes = count * sum(tensor[:1].nbytes for tensor in examples)
         in_memory = self.nbytes <= MAX_MEMORY_BYTES
-        device = like[0].device if in_memory else torch.device("cpu")
+        device = examples[0].device if in_memory else torch.device("cpu")
         self._blocks = [
             torch.empty(count, *shape, dtype=tensor.dtype, device=device)
             if in_memory
             else _map_file(count * tensor[:1].nbytes).view(tensor.dtype).view(count, *shape)
-            for tensor, shape in zip(like, shapes, strict=True)
+            for tensor, shape in zip(examples, shapes, strict=True)
         ]
-        self._device = like[0].device
+        self._device = examples[0].device
 
     def add(self, version: int, index: torch.Tensor, values: Sequence[torch.Tensor]) -> None:
         """Keep the values of some rows.
@@ -82,11 +84,11 @@ class FeatureStore:
 
     def take(self, version: int, index: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return copies of the values of some rows."""
-        taken = []
+        results = []
         for block, order in zip(self._blocks, self._orders, strict=True):
             values = block.index_select(0, self._find(version, index, block)).to(self._device)
-            taken.append(values.permute([order.index(axis) for axis in range(len(order))]))
-        return tuple(taken)
+            results.append(values.permute([order.index(axis) for axis in range(len(order))]))
+        return tuple(results)
 
     def _find(self, version: int, index: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
         return (torch.searchsorted(self._rows, index.cpu()) + version * len(self._rows)).to(block.device)

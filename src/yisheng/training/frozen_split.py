@@ -82,11 +82,11 @@ def split_frozen(model: nn.Module, x: Inputs, *, bf16: bool = False) -> FrozenSp
         expected = nested.call(model, x)
         generators.restore()
         features = nested.call(body, x)
-        kept = tuple(feature.clone() for feature in features)
+        copies = tuple(feature.clone() for feature in features)
         actual = tail(*features)  # it may change its inputs in place
     if not isinstance(expected, torch.Tensor) or not torch.equal(expected, actual):
         raise SplitError(Message("its parts compute something else than the complete network"))
-    return FrozenSplit(body, tail, kept)
+    return FrozenSplit(body, tail, copies)
 
 
 def compute_features(split: FrozenSplit, x: Inputs, *, bf16: bool) -> tuple[torch.Tensor, ...]:
