@@ -22,8 +22,15 @@ SPECS = {
     "three": Spec("classification", (4,), classes=("a", "b", "c")),
     "number": Spec("regression", (4,)),
 }
-SMALL = {"embed_dim": 8, "col_num_blocks": 1, "col_nhead": 2, "col_num_inds": 4, "row_num_blocks": 1, "row_nhead": 2}
-SMALL |= {"row_num_cls": 2, "icl_num_blocks": 1, "icl_nhead": 2, "zero_init": False}
+NETWORK_OPTIONS = {
+    "embed_dim": 8,
+    "col_num_blocks": 1,
+    "col_nhead": 2,
+    "col_num_inds": 4,
+    "row_num_blocks": 1,
+    "row_nhead": 2,
+}
+NETWORK_OPTIONS |= {"row_num_cls": 2, "icl_num_blocks": 1, "icl_nhead": 2, "zero_init": False}
 
 
 def write_checkpoints(folder):
@@ -33,7 +40,7 @@ def write_checkpoints(folder):
     paths = {}
     options = {"classification": {"max_classes": 5}, "regression": {"max_classes": 0, "num_quantiles": 9}}
     for task, further in options.items():
-        config = {**SMALL, **further}
+        config = {**NETWORK_OPTIONS, **further}
         with torch.random.fork_rng():
             torch.manual_seed(0)
             content = {"config": config, "state_dict": Network(**config).state_dict()}

@@ -125,7 +125,16 @@ def test_every_candidate_is_in_both_orders_and_has_settings():
     for spec in (NUMBERS, CLASSES):
         for name in CANDIDATES:
             config = make_candidate(name, spec, 5000).make_config(Config(seed=3))
-            assert config.model.name in ("boosting", "forest", "ridge", "logistic", "tabm", "embedded-mlp", "neighbors")
+            assert config.model.name in (
+                "boosting",
+                "forest",
+                "ridge",
+                "logistic",
+                "tabm",
+                "embedded-mlp",
+                "tabicl",
+                "neighbors",
+            )
     seeds = {make_candidate(name, CLASSES, 100).make_config(Config(seed=3)).seed for name in CANDIDATES}
     assert len(seeds) == len(CANDIDATES)
 

@@ -252,7 +252,7 @@ class TabICL(FittedModel):
         """Return the SHA-256 of the file of weights.
 
         Raises:
-            DataError: it is missing, or not a plain file of torch's.
+            DataError: it is missing, or not a file that torch wrote.
         """
         if not self.path.is_file():
             raise DataError(
