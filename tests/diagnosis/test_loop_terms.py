@@ -91,7 +91,7 @@ def test_distillation_without_the_squared_temperature(factor, kind):
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)
     with yisheng.doctor(net, optimizer) as dr:
         for _ in range(150):
-            rows, few = torch.randint(0, 600, (32,)), torch.randint(0, 20, (32,))
+            rows, labeled = torch.randint(0, 600, (32,)), torch.randint(0, 20, (32,))
             predicted = (net(x[rows]) / 8).log_softmax(1)
             distilled = (
                 F.kl_div(predicted, soft[rows], reduction="batchmean")
@@ -99,7 +99,7 @@ def test_distillation_without_the_squared_temperature(factor, kind):
                 else -(soft[rows] * predicted).sum(1).mean()
             )
             optimizer.zero_grad()
-            (F.cross_entropy(net(x[few]), y[few]) + factor * distilled).backward()
+            (F.cross_entropy(net(x[labeled]), y[labeled]) + factor * distilled).backward()
             optimizer.step()
     alarms = list_alarms(dr)
     assert ("distillation-temperature" in alarms) == (factor == 1)

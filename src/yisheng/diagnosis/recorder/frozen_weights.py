@@ -54,7 +54,7 @@ class FrozenWeights:
             for name, p in parameters.items()
             if is_partly_frozen and not p.requires_grad and p.ndim == 2 and p.numel() <= MAX_VALUES
         )
-        self._weights = list(itertools.islice((found for found in with_adapters if found[2]), MAX_WEIGHTS))
+        self._weights = list(itertools.islice((entry for entry in with_adapters if entry[2]), MAX_WEIGHTS))
         self._copies = {name: (p._version, p.detach().clone()) for name, p, _ in self._weights}
 
     @torch.no_grad()
@@ -83,12 +83,12 @@ def find_adapters(name: str, weight: torch.Tensor, parameters: dict[str, nn.Para
     layer = name.rpartition(".")[0]
     around = layer.rpartition(".")[0]
     prefix = f"{around}." if around else f"{layer}." if layer else ""
-    near = [
-        (other, p)
-        for other, p in parameters.items()
-        if p.requires_grad and p.ndim == 2 and other.startswith(prefix) and p.numel() < weight.numel()
+    matrices = [
+        (matrix_name, p)
+        for matrix_name, p in parameters.items()
+        if p.requires_grad and p.ndim == 2 and matrix_name.startswith(prefix) and p.numel() < weight.numel()
     ][:MAX_MATRICES]
-    pairs = itertools.permutations(near, 2)
+    pairs = itertools.permutations(matrices, 2)
     return [(up, down) for up, down in pairs if _fits(up[1], down[1], weight)]
 
 

@@ -106,14 +106,14 @@ class NetworkCopies:
             is_untrained: whether the network has its random initial weights.
         """
         shapes = {name: p.shape for name, p in self._model.named_parameters()}
-        own = {id(module) for module in self._model.modules()} | {id(copy.model) for copy in self.copies}
+        known_ids = {id(module) for module in self._model.modules()} | {id(copy.model) for copy in self.copies}
         try:
             values = list(find_values(user_frames()))
             for value in values:
-                if isinstance(value, nn.Module) and id(value) not in own and len(self.copies) < MAX_COPIES:
-                    copy = _find_copy(value, shapes, own)
+                if isinstance(value, nn.Module) and id(value) not in known_ids and len(self.copies) < MAX_COPIES:
+                    copy = _find_copy(value, shapes, known_ids)
                     if copy is not None:
-                        own.add(id(copy))
+                        known_ids.add(id(copy))
                         self._watch(copy, step)
             if is_untrained and not step:
                 self.unloaded = find_unloaded(self._model, values)
@@ -145,15 +145,15 @@ def named_statistics(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 def find_values(frames: Iterator[FrameType]) -> Iterator[Any]:
     """Yield what variables of the nearest callers hold, and the attributes of the objects that methods belong to."""
-    seen: set[int] = set()
+    ids: set[int] = set()
     for frame in itertools.islice(frames, MAX_FRAMES):
         variables = frame.f_locals
         for name, value in itertools.islice(list(variables.items()), MAX_VARIABLES):
             is_owner = name == "self" and not isinstance(value, nn.Module) and hasattr(value, "__dict__")
             candidates = [value, *itertools.islice(vars(value).values(), MAX_VARIABLES)] if is_owner else [value]
             for candidate in candidates:
-                if isinstance(candidate, nn.Module | dict) and id(candidate) not in seen:
-                    seen.add(id(candidate))
+                if isinstance(candidate, nn.Module | dict) and id(candidate) not in ids:
+                    ids.add(id(candidate))
                     yield candidate
 
 
@@ -169,19 +169,19 @@ def find_unloaded(model: nn.Module, values: list[Any]) -> UnloadedWeights | None
     >>> find_unloaded(net, [saved]).names, find_unloaded(net, [net.state_dict()])
     (('module.0.weight', '0.weight'), None)
     """
-    own = [(name, p) for name, p in model.named_parameters() if p.ndim > 1]
-    own_names = {name for name, _ in own}
+    parameters = [(name, p) for name, p in model.named_parameters() if p.ndim > 1]
+    own_names = {name for name, _ in parameters}
     for value in values:
-        if value is model or len(own) < MIN_MATRICES:
+        if value is model or len(parameters) < MIN_MATRICES:
             continue
         weights = dict(value.named_parameters()) if isinstance(value, nn.Module) else value
         matrices = [
             (name, p) for name, p in weights.items() if isinstance(p, torch.Tensor) and p.ndim > 1 and type(name) is str
         ]
         common = [name for name, _ in matrices if name in own_names]
-        pairs = list(zip(matrices, own, strict=False))
+        pairs = list(zip(matrices, parameters, strict=False))
         fits = [(a, b) for a, b in pairs if a[1].shape == b[1].shape]
-        if common or len(fits) < max(MIN_MATRICES, len(own) - 1) or len(matrices) < len(own) - 1:
+        if common or len(fits) < max(MIN_MATRICES, len(parameters) - 1) or len(matrices) < len(parameters) - 1:
             continue
         if not any(torch.equal(a[1], b[1]) for a, b in fits) and _are_trained(fits):
             return UnloadedWeights((fits[0][0][0], fits[0][1][0]), len(fits))
@@ -190,16 +190,16 @@ def find_unloaded(model: nn.Module, values: list[Any]) -> UnloadedWeights | None
 
 def _are_trained(pairs: Sequence[tuple[tuple[str, torch.Tensor], tuple[str, torch.Tensor]]]) -> bool:
     """Return whether the first weights of some pairs have been trained and the second ones have not."""
-    saved, own = ([pair[i][1] for pair in pairs] for i in (0, 1))
-    has_changed = all(map(is_freshly_initialized, own)) and not any(map(is_freshly_initialized, saved))
+    saved, parameters = ([pair[i][1] for pair in pairs] for i in (0, 1))
+    has_changed = all(map(is_freshly_initialized, parameters)) and not any(map(is_freshly_initialized, saved))
     return has_changed or have_structure(saved)
 
 
-def _find_copy(value: nn.Module, shapes: Mapping[str, torch.Size], own: set[int]) -> nn.Module | None:
+def _find_copy(value: nn.Module, shapes: Mapping[str, torch.Size], known_ids: set[int]) -> nn.Module | None:
     """Return the part of a network that has these parameters, or None: the network, or what an average holds."""
     candidates = [value, *(module for name, module in value.named_children() if name == "module")]
     for module in candidates:
-        contains_trained = any(id(part) in own for part in module.modules())
+        contains_trained = any(id(part) in known_ids for part in module.modules())
         if not contains_trained and {name: p.shape for name, p in module.named_parameters()} == shapes:
             return module
     return None

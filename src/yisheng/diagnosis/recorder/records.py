@@ -131,7 +131,7 @@ class StepRecord:
         gradients: gradients of layers that ran in float16, from the last to the first.
         terms: what the loss is the sum of; empty if it is one term.
         rows: the first rows of the network's inputs, if the loop is the user's own and they are small.
-        random_states: hashes of the state of torch's generator when the step began, before the first forward pass and
+        random_states: hashes of what the random generator holds when the step began, before the first forward pass and
             before the update.
     """
 

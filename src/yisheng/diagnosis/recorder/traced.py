@@ -58,12 +58,12 @@ class Broadcast:
 
     Args:
         output: shape of the output, or of what was computed from it: ``(N,)`` or ``(N, 1)``.
-        other: shape of the other tensor: ``(N, 1)`` or ``(N,)``.
+        operand: shape of the other tensor: ``(N, 1)`` or ``(N,)``.
         source: file and line.
     """
 
     output: tuple[int, ...]
-    other: tuple[int, ...]
+    operand: tuple[int, ...]
     source: str
 
 
@@ -144,8 +144,8 @@ def _note_broadcast(args: Sequence[Any], result: Any) -> None:
     shapes = {tuple(first.shape), tuple(second.shape)}
     if count < MIN_BROADCAST or shapes != {(count,), (count, 1)} or len(_local.broadcasts) >= MAX_BROADCASTS:
         return
-    output, other = (first, second) if type(first) is TracedTensor else (second, first)
-    _local.broadcasts.append(Broadcast(tuple(output.shape), tuple(other.shape), find_source()))
+    output, operand = (first, second) if type(first) is TracedTensor else (second, first)
+    _local.broadcasts.append(Broadcast(tuple(output.shape), tuple(operand.shape), find_source()))
 
 
 def trace_evaluation(output: Any) -> None:

@@ -38,12 +38,12 @@ def broadcast_loss(case: Case) -> Iterator[Finding]:
     yield Finding(
         "broadcast-loss",
         "error",
-        {"output": list(first.output), "other": list(first.other), "times": len(case.broadcasts)},
+        {"output": list(first.output), "other": list(first.operand), "times": len(case.broadcasts)},
         Message(
             "values of the output of shape {output} are combined with numbers of shape {other}: the result has the "
             "shape {result}, each row with the number of every other row",
             output=first.output,
-            other=first.other,
+            other=first.operand,
             result=(first.output[0], first.output[0]),
         ),
         Message("give both the same shape: squeeze(1) or view_as before they are combined"),

@@ -101,8 +101,8 @@ def _is_white(noise: torch.Tensor) -> bool:
 
 def _is_part(x: torch.Tensor, noise: torch.Tensor) -> bool:
     """Return whether each target is a part of the input at its place, and of no other."""
-    same, other = _correlate(x, noise), _correlate(x.roll(1, 1), noise)
-    return MIN_CORRELATION < same < MAX_CORRELATION and abs(other) < MAX_CROSS * same
+    at_its_place, elsewhere = _correlate(x, noise), _correlate(x.roll(1, 1), noise)
+    return MIN_CORRELATION < at_its_place < MAX_CORRELATION and abs(elsewhere) < MAX_CROSS * at_its_place
 
 
 def _correlate(a: torch.Tensor, b: torch.Tensor) -> float:

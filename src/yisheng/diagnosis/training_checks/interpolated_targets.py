@@ -58,13 +58,17 @@ def interpolated_targets(case: Case) -> Iterator[Finding]:
     if masks.ndim > 2:
         lines.append(np.swapaxes(masks, 1, 2).reshape(-1, masks.shape[1]))
     counts = np.sum([_count_borders(part[:MAX_ROWS]) for part in lines if part.shape[1] >= MIN_LENGTH], 0)
-    thin, wide, direct, outside = (int(count) for count in counts)
-    if thin < MIN_LINES or thin < MIN_THIN_FRACTION * (thin + wide) or thin < MIN_FRACTION * (thin + direct + outside):
+    thin, wide_lines, direct, outside = (int(count) for count in counts)
+    if (
+        thin < MIN_LINES
+        or thin < MIN_THIN_FRACTION * (thin + wide_lines)
+        or thin < MIN_FRACTION * (thin + direct + outside)
+    ):
         return
     yield Finding(
         "interpolated-targets",
         "error",
-        {"thin lines between": thin, "wide ones": wide, "direct borders": direct, "thin lines outside": outside},
+        {"thin lines between": thin, "wide ones": wide_lines, "direct borders": direct, "thin lines outside": outside},
         Message(
             "of the borders between classes whose numbers are two or more apart, {fraction} have a thin line of a "
             "class in between: class numbers were interpolated, and the line is labeled as what it is not",
@@ -108,10 +112,10 @@ def _count_borders(rows: np.ndarray) -> np.ndarray:
     widths = np.diff(np.append(row * length + column, count * length))
     is_same_row = row[1:] == row[:-1]
     direct = int((is_same_row & (np.abs(np.diff(values)) > 1) & (widths[1:] > limit) & (widths[:-1] > limit)).sum())
-    before, line, after = values[:-2], values[1:-1], values[2:]
+    first_class, line, last_class = values[:-2], values[1:-1], values[2:]
     is_same_row = row[2:] == row[:-2]
-    is_monotone = is_same_row & ((line - before) * (after - line) > 0)
-    is_between = is_monotone & (np.abs(after - before) > 1) & (widths[2:] > limit) & (widths[:-2] > limit)
+    is_monotone = is_same_row & ((line - first_class) * (last_class - line) > 0)
+    is_between = is_monotone & (np.abs(last_class - first_class) > 1) & (widths[2:] > limit) & (widths[:-2] > limit)
     is_thin = widths[1:-1] <= limit
-    outside = is_same_row & ~is_monotone & is_thin & (np.abs(line - before) > 1)
+    outside = is_same_row & ~is_monotone & is_thin & (np.abs(line - first_class) > 1)
     return np.array([(is_between & is_thin).sum(), (is_between & ~is_thin).sum(), direct, outside.sum()])

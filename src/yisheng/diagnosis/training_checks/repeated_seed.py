@@ -39,7 +39,7 @@ def repeated_seed(case: Case) -> Iterator[Finding]:
     Dropout then drops the same units in every step, and noise, masks and augmentation are always the same.
 
     Args:
-        case: the state of torch's generator in its recorded steps.
+        case: what the random generator holds in its recorded steps.
 
     Source: PyTorch documentation, "Reproducibility" (torch.manual_seed, once at the beginning).
     """

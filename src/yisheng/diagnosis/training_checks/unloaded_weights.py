@@ -33,17 +33,17 @@ def unloaded_weights(case: Case) -> Iterator[Finding]:
     Source: PyTorch documentation, torch.nn.Module.load_state_dict (missing_keys, unexpected_keys).
     """
     assert case.unloaded is not None  # ensured by needs
-    saved, own = case.unloaded.names
+    saved, network_name = case.unloaded.names
     yield Finding(
         "unloaded-weights",
         "error",
-        {"weights": case.unloaded.count, "saved name": saved, "name in the network": own},
+        {"weights": case.unloaded.count, "saved name": saved, "name in the network": network_name},
         Message(
             "the program holds {count} trained weights of the shapes of this network under other names ({saved} "
             "instead of {own}), and the network has its random initial weights: they were not loaded",
             count=case.unloaded.count,
             saved=saved,
-            own=own,
+            own=network_name,
         ),
         Message(
             "rename the keys, and call load_state_dict without strict=False; or print what it returns (missing_keys)"
