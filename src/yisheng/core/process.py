@@ -164,8 +164,8 @@ def end_after_signals(seconds: float) -> None:
             pass
         caught.append(number)
         time.sleep(seconds)
-        ended = Message("ended {seconds} seconds after {name}", seconds=seconds, name=signal.Signals(number).name)
-        print(f"yisheng: {translate(ended)}", file=sys.stderr, flush=True)
+        message = Message("ended {seconds} seconds after {name}", seconds=seconds, name=signal.Signals(number).name)
+        print(f"yisheng: {translate(message)}", file=sys.stderr, flush=True)
         os._exit(128 + number)
 
     atexit.register(end)
