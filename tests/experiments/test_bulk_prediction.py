@@ -397,13 +397,15 @@ def test_a_damaged_row_leaves_no_part(runs, tmp_path, small_chunks):
 
 def test_a_signal_stops_between_two_chunks(runs, tmp_path, small_chunks):
     table, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
-    compute = Predictor.compute_outputs_and_ood_scores
+    compute, signals = Predictor.compute_outputs_and_ood_scores, [signal.SIGTERM]
+
+    def stop_and_compute(self, x):
+        if signals:  # once: chunks are predicted ahead, and a second signal ends the process
+            os.kill(os.getpid(), signals.pop())
+        return compute(self, x)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            Predictor,
-            "compute_outputs_and_ood_scores",
-            lambda self, x: os.kill(os.getpid(), signal.SIGTERM) or compute(self, x),
-        )
+        patch.setattr(Predictor, "compute_outputs_and_ood_scores", stop_and_compute)
         with pytest.raises(StoppedError, match="stopped by SIGTERM after 4 predictions") as caught:
             submit(runs["table"], [table], out)
     assert caught.value.code == 143
