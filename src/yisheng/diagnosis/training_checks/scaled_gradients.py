@@ -9,7 +9,7 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
-MIN_UPDATES = 3
+MIN_UPDATES = 2
 """Recorded updates; a single one may be an exception."""
 
 
