@@ -44,10 +44,10 @@ def test_the_slowest_of_many_processes_is_waited_for():
 
 def test_trials_are_bound_by_the_cores_or_by_the_command():
     assert simulate_trials(TrialCosts(0.0, 5.0), 12, 4, 2.0) == pytest.approx(5 + 3 * 2)
-    many = simulate_trials(TrialCosts(0.01, 0.0), 10_000, 1024, 1.0)
-    assert many == pytest.approx(10_000 * 0.01, rel=0.1), "10 ms for each task, one after the other"
-    short = simulate_trials(TrialCosts(0.01, 0.0), 10_000, 16, 0.01)
-    assert short < 10_000 * 0.01 / 5, "short trials share a task"
+    seconds = simulate_trials(TrialCosts(0.01, 0.0), 10_000, 1024, 1.0)
+    assert seconds == pytest.approx(10_000 * 0.01, rel=0.1), "10 ms for each task, one after the other"
+    shared = simulate_trials(TrialCosts(0.01, 0.0), 10_000, 16, 0.01)
+    assert shared < 10_000 * 0.01 / 5, "short trials share a task"
 
 
 def test_a_simulation_that_is_wrong_extrapolates_nothing():

@@ -51,7 +51,7 @@ class _ChunkTask:
 
 
 def predict_on_cluster(
-    cluster: Cluster, folder: Path, writer: ChunkWriter, source: Source, tally: Tally, early: KeptChunks, threads: int
+    cluster: Cluster, folder: Path, writer: ChunkWriter, source: Source, tally: Tally, waiting: KeptChunks, threads: int
 ) -> Iterator[tuple[Chunk, PredictedChunk]]:
     """Predict the inputs after the first ``tally.rows`` on a cluster.
 
@@ -61,7 +61,7 @@ def predict_on_cluster(
         writer: what its predictions look like.
         source: the inputs.
         tally: the position.
-        early: chunks that ended before an earlier one, of this call and of earlier ones.
+        waiting: chunks that ended before an earlier one, of this call and of earlier ones.
         threads: of each task; another number rounds differently.
 
     Returns:
@@ -74,7 +74,7 @@ def predict_on_cluster(
         UsageError: a machine has other versions or code.
     """
     files = {name: path.read_bytes() for name, path in list_model_files(folder).items()}
-    queue = _Queue(source.encoded_chunks(tally), tally.rows, early)
+    queue = _Queue(source.encoded_chunks(tally), tally.rows, waiting)
     for first_row, predicted in cluster.run(_predict, _Model(uuid.uuid4().hex, files, writer, threads), queue.take):
         queue.end(first_row, predicted)
         yield from queue.pop_ended()
@@ -88,12 +88,12 @@ class _Queue:
     Args:
         source: the chunks that were not begun.
         next_row: the number of inputs before the next one of them.
-        early: the files of those that have ended.
+        waiting: the files of those that have ended.
     """
 
     source: Iterator[EncodedChunk]
     next_row: int
-    early: KeptChunks
+    waiting: KeptChunks
     _pending: dict[int, EncodedChunk] = field(default_factory=dict)
     _predicted: dict[int, PredictedChunk] = field(default_factory=dict)
     _sent: set[int] = field(default_factory=set)
@@ -107,7 +107,7 @@ class _Queue:
             row = self.next_row
             self.next_row += len(chunk.names)
             self._pending[row] = chunk
-            if (predicted := self.early.find(row)) is None:
+            if (predicted := self.waiting.find(row)) is None:
                 self._sent.add(row)
                 return _ChunkTask(row, chunk)
             self._predicted[row] = predicted
@@ -117,7 +117,7 @@ class _Queue:
         """Keep the predictions of a chunk."""
         self._predicted[row] = predicted
         if row != min(self._pending):
-            self.early.keep(row, predicted)
+            self.waiting.keep(row, predicted)
 
     def pop_ended(self) -> Iterator[tuple[Chunk, PredictedChunk]]:
         """Yield the chunks whose turn it is."""

@@ -74,8 +74,8 @@ def compute_p_values(dataset: Dataset, rows: np.ndarray, positions: list[int]) -
     fraction = counts / n
     varies = (fraction > 0) & (fraction < 1)
     scale = np.where(varies, fraction * (1 - fraction), 1)[:, None]
-    spread = targets.mean(axis=0) if is_classes else np.where(deviation.any(axis=0), (deviation**2).mean(axis=0), 1)
-    statistics = n * (products / n) ** 2 / (scale * spread)
+    variance = targets.mean(axis=0) if is_classes else np.where(deviation.any(axis=0), (deviation**2).mean(axis=0), 1)
+    statistics = n * (products / n) ** 2 / (scale * variance)
     if is_classes:
         p_values = chi2.sf(statistics.sum(axis=1), max(1, targets.shape[1] - 1))
     else:

@@ -66,8 +66,8 @@ def check(path: Path, file: HubFile, *, pin_of: Path | None = None, reread: bool
         return CheckResult("unverified", Message("no published checksum"))
     if path.is_file() and not file.accepts_size(size := path.stat().st_size):
         expected = f"{file.size or file.max_size:,}"
-        found = f"{size:,}"
-        detail = Message("it has {size} bytes, expected {expected}", size=found, expected=expected)
+        actual = f"{size:,}"
+        detail = Message("it has {size} bytes, expected {expected}", size=actual, expected=expected)
         return CheckResult("damaged", _add_hint(detail, path))
     digests: dict[Scope, dict[Algorithm, str]] = {}
     for checksum in sums:
