@@ -65,7 +65,9 @@ HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
 FITTED_MODELS = [
     entry.name
     for entry in registry.entries("models")
-    if entry.meta.get("fitted") and not entry.meta.get("composite") and (entry.name != "lightgbm" or HAS_LIGHTGBM)
+    if entry.meta.get("fitted")
+    and not entry.meta.get("composite")
+    and (entry.name != "lightgbm" or HAS_LIGHTGBM)
     and entry.name != "tabicl"  # it is a package and training rows, which no graph can hold
 ]
 

@@ -21,7 +21,8 @@ def dead_process():
 
 def rename_to(path, process, machine=None):
     """Rename a temporary path as if another process had created it."""
-    name = path.name.replace(f"{temporary.identify_machine()}-{os.getpid()}.", f"{machine or temporary.identify_machine()}-{process}.")
+    present = temporary.identify_machine()
+    name = path.name.replace(f"{present}-{os.getpid()}.", f"{machine or present}-{process}.")
     assert name != path.name
     return path.rename(path.with_name(name))
 

@@ -27,8 +27,8 @@ WEIGHTS_FILES = {
 }
 MAX_CPU_ROWS, MAX_CPU_VALUES = 3000, 100_000
 """Training rows, and values of them, that a processor bears: each prediction reads them all again. With random weights
-of the published size and 10 columns, one of 8 estimators took 5.8 s of a core to predict 500 rows from 2,000, and 16.5 s
-for 1,000 from 4,000."""
+of the published size and 10 columns, one of 8 estimators took 5.8 s of a core to predict 500 rows from 2,000, and
+16.5 s for 1,000 from 4,000."""
 MAX_ROWS = 100_000
 """Training rows that it was published for."""
 MIN_PROBABILITY = 1e-7

@@ -10,7 +10,7 @@ The steps, file by file:
 - ``reading_options``: the user's choices; ``encodings``, ``decoded_text``: the text in UTF-8.
 - ``separators``, ``headers``, ``sniff``: lines above the table, separator and header, from the first lines.
 - ``scan``: check of all rows.
-- ``delimited``, ``column_builder``, ``mapped_memory``: parsing of text; ``workbook``: Excel; ``files``: the other formats.
+- ``delimited``, ``column_builder``, ``mapped_memory``: parsing of text; ``workbook``: Excel; ``files``: other formats.
 - ``number_form``: decimal points or commas, decided by all columns together.
 - ``column_kinds``, ``literals``, ``dates``: the kind of each column; ``inferred_column``: the features of each kind;
   ``text_findings``: texts that may be numbers or dates; ``text_proposals``, ``text_parts``: the words of texts and the
