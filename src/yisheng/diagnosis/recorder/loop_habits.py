@@ -54,7 +54,7 @@ class LoopHabits:
         self._optimizer = optimizer
         self._last: weakref.ref[torch.optim.Optimizer] | None = None
         self._handle: Any = None
-        self._backwards_in_step = 0
+        self._backwards_in_step, self._is_updating = 0, False
         self._scaled: tuple[torch.Tensor, torch.Tensor, float] | None = None
 
     def begin(self) -> None:
@@ -70,7 +70,7 @@ class LoopHabits:
 
     def begin_step(self) -> None:
         """Note that an update has ended."""
-        self._backwards_in_step, self._scaled = 0, None
+        self._backwards_in_step, self._scaled, self._is_updating = 0, None, False
 
     def note_loss(self, place: Hashable, source: str, result: Any) -> None:
         """Note a loss that was computed, and whether it is propagated later."""
@@ -85,6 +85,8 @@ class LoopHabits:
         Args:
             parameter: of the optimizer, which losses reach; None if it is unknown.
         """
+        if self._is_updating:  # an optimizer that evaluates the loss itself clears the gradients on purpose
+            return
         if parameter is not None and self._backwards_in_step:
             self.repeated_backwards += 1
             self.cleared_backwards += parameter.grad is None or not bool(parameter.grad.any())
@@ -105,6 +107,7 @@ class LoopHabits:
 
     def before_update(self) -> None:
         """Note whether the factor was taken out of the gradients."""
+        self._is_updating = True
         if self._scaled is not None:
             gradient, values, factor = self._scaled
             if bool(values.any()) and torch.equal(_take_values(gradient), values):
