@@ -58,7 +58,7 @@ def read_terms(loss: Loss) -> tuple[LossTerm, ...]:
     >>> policy, reward = torch.distributions.Categorical(logits=logits), torch.tensor([1.0, 0, 1, 0])
     >>> loss = -policy.log_prob(torch.tensor([0, 1, 2, 0])) * reward - 0.5 * policy.entropy()
     >>> [(term.kind, term.factor) for term in read_terms(loss.mean())]
-    [('weighted', -1.0), ('entropy', 0.5)]
+    [('weighted', 1.0), ('entropy', 0.5)]
     """
     nodes = list(_split(loss.grad_fn, 1.0, 0))
     return tuple(_describe(node, factor) for node, factor in nodes) if 1 < len(nodes) <= MAX_TERMS else ()

@@ -26,6 +26,7 @@ from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.core.types import Spec
+from yisheng.data.hub.model_files import fetch_hub_files
 from yisheng.inference.model_files import INTERVAL_FILES, PROGRAM_FILES, format_checksums, verify_checksums
 from yisheng.inference.ood import OODDetector, parse_ood_detector
 from yisheng.inference.own_network import (
@@ -37,7 +38,6 @@ from yisheng.inference.own_network import (
     require_own_entry,
 )
 from yisheng.inference.program_data import Program
-from yisheng.training.hub_files import fetch_hub_files
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.batches import Batches, make_batches
+from yisheng.data.hub.model_files import fetch_hub_files
 from yisheng.data.prefetch import make_prefetcher
 from yisheng.models import weights as trained
 from yisheng.models._fitted_model import FittedModel
@@ -30,7 +31,6 @@ from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
 from yisheng.training.distributed import Peers
 from yisheng.training.fitted import choose_for_fitting, make_fit_step
-from yisheng.training.hub_files import fetch_hub_files
 from yisheng.training.loop import Loss, Schedule, Step
 from yisheng.training.network import build_network, check_loss, read_probe, require_channels_last
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision

@@ -29,7 +29,7 @@ def test_missing_files_are_an_error_with_a_remedy(name, monkeypatch, tmp_path):
 
 
 def test_every_image_set_of_the_catalog_is_registered():
-    files_only = {"adult", "weights", "d2l"}  # a table without a reader; weights of networks; a book's archives
+    files_only = {"adult", "weights", "tabicl", "d2l"}  # a table without a reader; weights; a book's archives
     assert set(catalog.names()) - set(registry.names("data.datasets")) <= files_only
 
 

@@ -93,7 +93,7 @@ def make_label(address: str) -> str:
     """Return a name for a local folder that belongs to an address; different addresses have different names.
 
     >>> make_label("s3://bucket/runs")
-    's3-bucket-runs-b8c4bda4f3ad'
+    's3-bucket-runs-0863ef5cf26d'
     """
     readable = re.sub(r"[^A-Za-z0-9_.]+", "-", address).strip("-.")[-MAX_LABEL:].strip("-.")
     return f"{readable}-{hashlib.sha256(address.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"

@@ -164,8 +164,8 @@ def find_unloaded(model: nn.Module, values: list[Any]) -> UnloadedWeights | None
         model: the network, untrained.
         values: networks, and dicts of tensors.
 
-    >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    >>> saved = {f"module.{name}": value + 1 for name, value in net.state_dict().items()}
+    >>> net = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    >>> saved = {f"module.{name}": value**3 for name, value in net.state_dict().items()}
     >>> find_unloaded(net, [saved]).names, find_unloaded(net, [net.state_dict()])
     (('module.0.weight', '0.weight'), None)
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import torch
 from torch import nn
 
 from yisheng.core.messages import Message
@@ -108,7 +109,12 @@ def no_gradient(case: Case) -> Iterator[Finding]:
 
 
 def _find_unused_outputs(case: Case, updates: Sequence[StepRecord], zero: set[str]) -> list[str]:
-    """Return weights whose outputs no loss depends on: their gradient is zero, and not because of a dead relu."""
+    """Return weights whose outputs no loss depends on: their gradient is zero, and not because of a dead relu.
+
+    Of a layer whose inputs are zero the bias has a gradient, and the inputs of the network show it, too.
+    """
+    if case.example is not None and isinstance(case.example[0], torch.Tensor) and not bool(case.example[0].any()):
+        return []
     activations = [unit for record in updates for unit in record.activations if unit.zero_fraction is not None]
     if any(bool((unit.zero_fraction == 1).all()) for unit in activations if unit.zero_fraction is not None):
         return []
@@ -122,6 +128,7 @@ def _find_unused_outputs(case: Case, updates: Sequence[StepRecord], zero: set[st
         and parameters[name].ndim > 1
         and id(parameters[name]) in case.optimizer_ids
         and (owner := name.rpartition(".")[0]) in called
+        and not any(other.rpartition(".")[0] == owner and other not in zero for other in parameters)
         and not isinstance(modules.get(owner), EMBEDDINGS)
         and bool((parameters[name] != 0).any())
     ]
