@@ -138,7 +138,7 @@ def test_texts_with_nothing_in_common_are_left_out():
     rows = {row["column"]: row for row in tables.describe(frame, target="y")}
     assert rows["key"]["becomes"].startswith("left out: a different text in every row")
     assert rows["code"]["kind"] == "identifier"
-    assert rows["note"]["becomes"].startswith("length, words, ")
+    assert rows["note"]["becomes"].startswith("length, number of words, ")
     summary = next(f for f in tables.from_frame(frame, target="y").findings if f.check == "columns")
     assert "of texts: note (length, words, " in summary.cause
 

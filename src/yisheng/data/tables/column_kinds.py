@@ -70,11 +70,11 @@ def infer_column(raw: RawColumn, requested_kind: str = "", *, is_only_column: bo
             suggest(requested_kind, REQUESTABLE_KINDS),
         )
     if raw.missing.all():
-        return leave_out(raw, "empty", "", "no value in any row")
+        return leave_out(raw, "empty", "", Message("no value in any row"))
     if requested_kind:
         return _as_requested(raw, requested_kind)
     if raw.is_free_text:
-        return leave_out(raw, "text", "very many different texts", "a different text in most rows")
+        return leave_out(raw, "text", Message("very many different texts"), Message("a different text in most rows"))
     return _infer_from_numbers(raw, is_only_column) if raw.numbers is not None else _infer_from_texts(raw)
 
 
@@ -89,11 +89,11 @@ def _infer_from_numbers(raw: RawColumn, is_only_column: bool) -> InferredColumn:
         if low == 0 and high == 1:
             return make_yes_no(raw, ("0", "1"))
         if is_id_name(raw.name) and not raw.missing.any() and len(np.unique(values)) == len(values):
-            return make_identifier(raw, "a different number in every row", "number")
+            return make_identifier(raw, Message("a different number in every row"), "number")
         counts_rows = low in (0, 1) and np.isfinite(high) and bool((np.diff(values) == 1).all())
         is_long = len(values) > FEW_DISTINCT_VALUES or raw.name == UNNAMED_INDEX
         if not is_only_column and has_integer_dtype and is_long and counts_rows:
-            return make_identifier(raw, "it counts the rows", "number")
+            return make_identifier(raw, Message("it counts the rows"), "number")
         if _DATE_NAME.search(raw.name) and low >= 1_000_01_01 and high <= 9999_12_31:
             texts = raw.as_text()
             if not np.isnan(dates.parse_dates(texts.categories, dates.COMPACT_FORMAT)).any():
@@ -200,9 +200,13 @@ def _category_or_text(raw: RawColumn, present: int) -> InferredColumn:
         if column is not None:
             return column
     if is_identifier:
-        return leave_out(raw, "identifier", examples, "a different text in every row", "category")
-    reason = f"{len(categories):,} different texts in {present:,} rows"
-    return leave_out(raw, "text", examples, f"{reason}, which have nothing in common", "category")
+        return leave_out(raw, "identifier", examples, Message("a different text in every row"), "category")
+    reason = Message(
+        "{count} different texts in {rows} rows, which have nothing in common",
+        count=f"{len(categories):,}",
+        rows=f"{present:,}",
+    )
+    return leave_out(raw, "text", examples, reason, "category")
 
 
 def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
@@ -218,7 +222,7 @@ def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
             Message("use {kind}, or date:{date_format}", kind=kind, date_format=date_format),
         )
     if kind in ("identifier", "constant"):
-        return leave_out(raw, kind, "", "as kinds= says")
+        return leave_out(raw, kind, "", Message("as kinds= says"))
     if raw.is_free_text:
         raise DataError(
             Message("column {name} has too many different texts to be of kind {kind}", name=raw.name, kind=kind),
@@ -230,7 +234,7 @@ def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
         texts = raw.as_text()
         values = f"{len(texts.categories):,} different: {list_texts(texts.categories[:3])}"
         text_column = make_text(texts, values, is_text=True)
-        return text_column or leave_out(texts, kind, values, "its texts have nothing in common")
+        return text_column or leave_out(texts, kind, values, Message("its texts have nothing in common"))
     if kind == "number":
         if raw.numbers is not None:
             return make_number(raw, raw.number_format)

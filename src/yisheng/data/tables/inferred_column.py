@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.messages import Message, message_of
+from yisheng.core.messages import Message, join_messages, message_of
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.types import Column, Finding
 from yisheng.data.tables import dates
@@ -193,7 +193,7 @@ def make_date(raw: RawColumn, date_format: str, stray_texts: Sequence[str] = ())
     )
     findings = check_dates(raw, date_format, stray_texts)
     first, last = (np.datetime64(int(np.floor(day)), "D") for day in (present.min(), present.max()))
-    becomes = f"numbers: {', '.join(varying)}" if varying else "left out: one date only"
+    becomes = Message("numbers: {parts}", parts=", ".join(varying)) if varying else Message("left out: one date only")
     missing = int(np.isnan(days).sum())
     return InferredColumn(raw.name, "date", missing, f"{first} to {last}", becomes, columns, findings)
 
@@ -230,19 +230,19 @@ def make_category(raw: RawColumn, *, with_parts: bool = False) -> InferredColumn
     column = Column(raw.name, "category", tuple(categories), source=raw.name)
     listed = list_texts(categories[:6])
     values = f"{len(categories):,} categories: {listed}" if len(categories) > 1 else f"{listed} or missing"
-    becomes = f"a category of {len(categories):,}"
+    becomes: str = Message("a category of {count}", count=f"{len(categories):,}")
     parts: tuple[Column, ...] = ()
     if with_parts and len(categories) > FEW_DISTINCT_VALUES:
         parts = propose_parts(raw, repeats=True, is_text=False)
     if parts:
-        becomes += f"; {describe_parts(parts)}"
+        becomes = join_messages([becomes, describe_parts(parts)])
     return InferredColumn(raw.name, "category", int(raw.missing.sum()), values, becomes, (column, *parts))
 
 
 def make_yes_no(raw: RawColumn, words: Sequence[str]) -> InferredColumn:
     """Return a column of two words, the first of which is 0."""
     column = Column(raw.name, "yes/no", tuple(words), source=raw.name)
-    becomes = f"0 for {words[0]}, 1 for {words[1]}"
+    becomes = Message("0 for {first}, 1 for {second}", first=words[0], second=words[1])
     return InferredColumn(raw.name, "yes/no", int(raw.missing.sum()), " or ".join(words), becomes, (column,))
 
 
@@ -250,7 +250,7 @@ def make_single_value(raw: RawColumn) -> InferredColumn:
     """Return a category if other rows have no value, which may be informative, else a constant."""
     if raw.missing.any():
         return make_category(raw)
-    return leave_out(raw, "constant", list_texts(raw.categories), "the same value in every row")
+    return leave_out(raw, "constant", list_texts(raw.categories), Message("the same value in every row"))
 
 
 def make_identifier(raw: RawColumn, reason: str, alternative: str) -> InferredColumn:
@@ -270,8 +270,12 @@ def leave_out(raw: RawColumn, kind: str, values: str, reason: str, alternative: 
         reason: why it has no features.
         alternative: kind by which the user can keep it, or empty.
     """
-    hint = f"; kinds={raw.name}:{alternative} keeps it" if alternative else ""
-    return InferredColumn(raw.name, kind, int(raw.missing.sum()), values, f"left out: {reason}{hint}")
+    becomes = Message("left out: {reason}", reason=reason)
+    if alternative:
+        becomes = Message(
+            "left out: {reason}; kinds={name}:{kind} keeps it", reason=reason, name=raw.name, kind=alternative
+        )
+    return InferredColumn(raw.name, kind, int(raw.missing.sum()), values, becomes)
 
 
 def sort_categories(raw: RawColumn) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def build_dataset(name: str, table: Table, roles: Roles, test: TestTable | None 
         for feature in column.features
     )
     if not columns:
-        reasons = "; ".join(f"{column.name} ({column.becomes})" for column in inferred[:10])
+        reasons = _list_columns(inferred, 10)
         raise DataError(
             Message(
                 "{name} has no column left to predict {target} from: {reasons}",
@@ -221,9 +221,9 @@ def _keep_repeating_parts(column: InferredColumn, *, dropped: bool) -> InferredC
     """Return the time column with its recurring features (weekday, ...) only: the year of a test row is always new."""
     features = tuple(f for f in column.features if f.date_part and f.date_part not in dates.TREND_PARTS)
     if dropped or not features:
-        return replace(column, becomes="the order of time", features=())
+        return replace(column, becomes=Message("the order of time"), features=())
     parts = ", ".join(feature.date_part for feature in features)
-    return replace(column, becomes=f"the order of time; numbers: {parts}", features=features)
+    return replace(column, becomes=Message("the order of time; numbers: {parts}", parts=parts), features=features)
 
 
 def _find_usable(
@@ -383,8 +383,7 @@ def _summarize(columns: list[InferredColumn]) -> Finding:
     cause = plural_message(len(used), "{count} column to learn from", "{count} columns to learn from", count=len(used))
     texts = [column for column in used if any(feature.text_part for feature in column.features)]
     if texts:
-        described = "; ".join(f"{column.name} ({column.becomes})" for column in texts[:4]) + "; ..." * (len(texts) > 4)
-        cause = Message("{columns}; of texts: {described}", columns=cause, described=described)
+        cause = Message("{columns}; of texts: {described}", columns=cause, described=_list_columns(texts, 4))
     if left_out:
         cause = Message("{columns}; left out: {listed}", columns=cause, listed=listed)
     remedy = Message(
@@ -392,6 +391,14 @@ def _summarize(columns: list[InferredColumn]) -> Finding:
         name=(left_out + used)[0].name,
     )
     return Finding("columns", "note", {"columns": _describe(columns)}, cause, remedy)
+
+
+def _list_columns(columns: list[InferredColumn], limit: int) -> str:
+    """Return the first columns with what becomes of them."""
+    described = [
+        Message("{name} ({description})", name=column.name, description=column.becomes) for column in columns[:limit]
+    ]
+    return join_messages([*described, *["..."] * (len(columns) > limit)])
 
 
 def _describe(columns: list[InferredColumn]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from yisheng.core.messages import Message, join_messages
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.types import Column
 from yisheng.core.word_limits import MAX_FRACTION, WORD_PART, min_word_rows
@@ -157,12 +158,23 @@ def describe_parts(columns: Sequence[Column]) -> str:
     """Return the features that are made of a column of texts, for people to read.
 
     >>> describe_parts([Column("a.length", text_part="length"), Column("a has mr", text_part="word:mr")])
-    'length, and whether it has the word: mr'
+    'length, whether it has the word: mr'
     """
     words = [column.text_part.removeprefix(WORD_PART) for column in columns if column.text_part.startswith(WORD_PART)]
     parts = [column.text_part for column in columns if column.text_part and not column.text_part.startswith(WORD_PART)]
-    if not words:
-        return ", ".join(parts)
-    listed = ", ".join(words[:10]) + ", ..." * (len(words) > 10)
-    count = f"up to {len(words)} words" if len(words) > 1 else "the word"
-    return ", ".join(parts) + ", and " * bool(parts) + f"whether it has {count}: {listed}"
+    names = {
+        LENGTH: Message("length"),
+        WORDS: Message("number of words"),
+        BEGINNING: Message("beginning"),
+        NUMBER: Message("number"),
+        ENDING: Message("ending"),
+    }
+    described: list[str] = [names[part] for part in parts]
+    if words:
+        listed = ", ".join(words[:10]) + ", ..." * (len(words) > 10)
+        described.append(
+            Message("whether it has the word: {word}", word=listed)
+            if len(words) == 1
+            else Message("whether it has up to {count} words: {words}", count=len(words), words=listed)
+        )
+    return join_messages(described)
