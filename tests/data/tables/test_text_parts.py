@@ -140,7 +140,7 @@ def test_texts_with_nothing_in_common_are_left_out():
     assert rows["code"]["kind"] == "identifier"
     assert rows["note"]["becomes"].startswith("length, number of words, ")
     summary = next(f for f in tables.from_frame(frame, target="y").findings if f.check == "columns")
-    assert "of texts: note (length, words, " in summary.cause
+    assert "of texts: note (length, number of words, " in summary.cause
 
 
 def test_texts_are_read_alike_from_every_source(tmp_path):
