@@ -128,7 +128,7 @@ def _find_unused_outputs(case: Case, updates: Sequence[StepRecord], zero: set[st
         and parameters[name].ndim > 1
         and id(parameters[name]) in case.optimizer_ids
         and (owner := name.rpartition(".")[0]) in called
-        and not any(other.rpartition(".")[0] == owner and other not in zero for other in parameters)
+        and not any(sibling.rpartition(".")[0] == owner and sibling not in zero for sibling in parameters)
         and not isinstance(modules.get(owner), EMBEDDINGS)
         and bool((parameters[name] != 0).any())
     ]
