@@ -86,9 +86,9 @@ def shards(
             Message("use a pattern for the files: data='rows/*.parquet'"),
         )
     roles = Roles.parse(
-        (target if isinstance(target, str) else str(target) if isinstance(target, int) else target) or (),
-        time=time or "",
-        group=group or "",
+        target,
+        time=time,
+        group=group,
         drop=drop,
         kinds=kinds,
         task=None if task == "auto" else task,

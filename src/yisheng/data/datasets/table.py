@@ -82,7 +82,7 @@ def table(
         raise UsageError(Message("the data set table needs a file"), Message("use data=train.csv, or path=train.csv"))
     return from_file(
         path,
-        target=(target if isinstance(target, str) else str(target) if isinstance(target, int) else target) or (),
+        target=target,
         test=test,
         id=id or "",
         drop=drop,
