@@ -26,7 +26,7 @@ from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.core.types import Spec
-from yisheng.data.hub.model_files import fetch_hub_files
+from yisheng.data import hub
 from yisheng.inference.model_files import INTERVAL_FILES, PROGRAM_FILES, format_checksums, verify_checksums
 from yisheng.inference.ood import OODDetector, parse_ood_detector
 from yisheng.inference.own_network import (
@@ -38,6 +38,7 @@ from yisheng.inference.own_network import (
     require_own_entry,
 )
 from yisheng.inference.program_data import Program
+from yisheng.models._fitted_model import list_hub_files
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,8 @@ def _build_model(choice: Mapping[str, Any], inner: Spec, weights: Mapping[str, t
         with isolated_generators():  # the initial weights are random, and replaced
             model: nn.Module = build()
     model.load_state_dict(weights)
-    fetch_hub_files(model)
+    for file in list_hub_files(model):
+        hub.fetch_file(*file)
     return model
 
 

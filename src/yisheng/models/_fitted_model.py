@@ -149,6 +149,16 @@ class FittedModel(nn.Module):
         return result
 
 
+def list_hub_files(model: nn.Module) -> list[tuple[str, str]]:
+    """Return the set and file of the hub of each part of a model that reads one.
+
+    >>> list_hub_files(nn.Linear(2, 1))
+    []
+    """
+    fitted = [module for module in model.modules() if isinstance(module, FittedModel)]
+    return [module.hub_file for module in fitted if module.hub_file is not None]
+
+
 class FittedLinear(FittedModel):
     """A linear model whose weights are fitted by a method of its own: x W^T + b.
 

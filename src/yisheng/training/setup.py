@@ -20,11 +20,11 @@ from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec, Split
+from yisheng.data import hub
 from yisheng.data.batches import Batches, make_batches
-from yisheng.data.hub.model_files import fetch_hub_files
 from yisheng.data.prefetch import make_prefetcher
 from yisheng.models import weights as trained
-from yisheng.models._fitted_model import FittedModel
+from yisheng.models._fitted_model import FittedModel, list_hub_files
 from yisheng.models.head import find_head
 from yisheng.optim._custom import rebuild
 from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
@@ -514,7 +514,8 @@ def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device, 
     if isinstance(model, FittedModel):
         model.require_packages()
         model.require_size(config.batch, device)
-        fetch_hub_files(model)
+        for file in list_hub_files(model):
+            hub.fetch_file(*file)
         return make_fit_step(config.seed, config.loss.options.get("quantile"))
     micro_batch = -(-config.batch // config.shards) if config.accumulate > 1 else None
     sharding = Sharding(config.shards, micro_batch, config.seed, peers, config.exact) if config.shards > 1 else None
