@@ -172,7 +172,10 @@ def test_training_from_a_file_is_that_in_memory(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_memory_is_that_of_a_file_and_the_sample(tmp_path, monkeypatch):
-    """Thirty files of 0.8 MB each: the peak of NumPy's memory is measured."""
+    """Thirty files of 0.8 MB each: the peak of NumPy's memory is measured, the least of three.
+
+    What an earlier training of this process still imports in its thread is counted, too.
+    """
     random = np.random.default_rng(0)
     folder = tmp_path / "rows"
     folder.mkdir()
@@ -185,10 +188,13 @@ def test_memory_is_that_of_a_file_and_the_sample(tmp_path, monkeypatch):
     peaks = []
     for limit in (1 << 20, 1 << 30):
         monkeypatch.setattr(_blocks, "MAX_BYTES_IN_MEMORY", limit)
-        tracemalloc.start()
-        data = read(folder, target="y")
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+        measured = []
+        for _ in range(3):
+            tracemalloc.start()
+            data = read(folder, target="y")
+            measured.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        peaks.append(min(measured))
     assert data.x.nbytes == 300_000 * 10 * 4
     assert peaks[0] < data.x.nbytes < peaks[1]
 
