@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from yisheng.diagnosis.recorder.input_samples import EvaluatedSamples
 from yisheng.diagnosis.recorder.records import InputRecord
 from yisheng.diagnosis.recorder.statistics import describe_inputs
 
@@ -38,11 +39,13 @@ class EvaluatedRows:
     Attributes:
         inputs: statistics of the inputs of the first batches after an update.
         passes: batches that were evaluated after an update.
+        samples: rows of the inputs of the first evaluation.
     """
 
     def __init__(self) -> None:
         self.inputs: list[InputRecord] = []
         self.passes = 0
+        self.samples = EvaluatedSamples()
         self._confusion: Confusion | None = None
 
     @property
@@ -63,6 +66,8 @@ class EvaluatedRows:
         x = arguments[0] if arguments else None
         if len(self.inputs) < MAX_BATCHES and isinstance(x, torch.Tensor) and x.numel():
             self.inputs.append(describe_inputs(x))
+        if isinstance(x, torch.Tensor):
+            self.samples.add(step, x)
 
     @torch.no_grad()
     def add_outputs(self, step: int, function: str, output: Any, target: Any) -> None:

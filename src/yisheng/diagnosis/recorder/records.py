@@ -131,6 +131,7 @@ class StepRecord:
         gradients: gradients of layers that ran in float16, from the last to the first.
         terms: what the loss is the sum of; empty if it is one term.
         rows: the first rows of the network's inputs, if the loop is the user's own and they are small.
+        sample: some rows of its first input, evenly distributed over the batch, if the loop is the user's own.
         random_states: hashes of what the random generator holds when the step began, before the first forward pass and
             before the update.
     """
@@ -150,6 +151,7 @@ class StepRecord:
     gradients: list[GradientRecord] = field(default_factory=list)
     terms: tuple[LossTerm, ...] = ()
     rows: tuple[torch.Tensor, ...] | None = None
+    sample: torch.Tensor | None = None
     random_states: tuple[int, ...] = ()
 
 

@@ -13,6 +13,7 @@ from yisheng.diagnosis.loss_graph import Loss, find_activations, graph_nodes, le
 from yisheng.diagnosis.loss_terms import read_terms
 from yisheng.diagnosis.pairing import read_pairing
 from yisheng.diagnosis.recorder.carried_gradients import CarriedGradients
+from yisheng.diagnosis.recorder.input_samples import sample_batch
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.recorder.small_tensors import is_small
 from yisheng.diagnosis.recorder.statistics import (
@@ -198,6 +199,8 @@ class StepObserver:
         if self._keeps_rows and self.example is not None:
             is_small_enough = sum(x.numel() for x in self.example) <= MAX_ROW_VALUES
             record.rows = self.example if is_small_enough else None
+        if self._keeps_rows and self.last_input is not None and self.last_input.ndim > 1:
+            record.sample = sample_batch(self.last_input)
 
     def _note_random_state(self) -> None:
         if self._keeps_rows and self.record is not None:

@@ -6,6 +6,8 @@ import itertools
 import math
 from collections.abc import Iterator
 
+import torch
+
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
@@ -17,10 +19,16 @@ MIN_RECORDS = 6
 MIN_RATIO, MIN_SHIFT = 20.0, 10.0
 """Last standard deviation over the first, or the reverse, and shift of the mean in the first standard deviation: states
 that an agent reaches later are larger by less, and batches of one epoch differ by a few percent."""
+MIN_COLUMN_SHRINKAGE = 8.0
+"""First standard deviation over the last one of the median column of a table: the columns of rows that are standardized
+again and again shrink each to its own constant, which leaves the deviation of all values as it was. Growth must reach
+`MIN_RATIO`, since states of an agent that begins at rest grow."""
 MIN_LEVELS = 2
 """Changes of a tenth or more, all in one direction: rows that are scaled again in every epoch."""
 MIN_CHANGE = 0.1
 """A change of the scale that counts."""
+
+REMEDY = Message("scale into a new tensor, x = (x - mean) / std, instead of x.sub_(mean).div_(std) or x -= mean")
 
 
 def explain_skip(case: Case) -> str:
@@ -70,6 +78,7 @@ def drifting_inputs(case: Case) -> Iterator[Finding]:
     is_scaled = (ratio > MIN_RATIO or ratio < 1 / MIN_RATIO) and _changes_in_one_direction([x.std for x in inputs])
     is_moved = shift > MIN_SHIFT and _changes_in_one_direction([x.mean for x in inputs])
     if not is_scaled and not is_moved:
+        yield from _find_drifting_columns(inputs, case.sources.get("forward", ""))
         return
     yield Finding(
         "drifting-inputs",
@@ -83,8 +92,36 @@ def drifting_inputs(case: Case) -> Iterator[Finding]:
             mean_2=f"{last.mean:.3g}",
             std_2=f"{last.std:.3g}",
         ),
-        Message("scale into a new tensor, x = (x - mean) / std, instead of x.sub_(mean).div_(std) or x -= mean"),
+        REMEDY,
         source=case.sources.get("forward", ""),
+    )
+
+
+def _find_drifting_columns(inputs: list[InputRecord], source: str) -> Iterator[Finding]:
+    """Yield that the columns of a table shrink or grow by the same factor, in the median."""
+    stds = [x.column_std.cpu() for x in inputs if x.column_std is not None]
+    if len(stds) < len(inputs):
+        return
+    varies = stds[0] > 0
+    if not bool(varies.any()):
+        return
+    logarithms = torch.stack([std[varies].clamp(min=1e-30).log() - stds[0][varies].log() for std in stds])
+    relative = [math.exp(value) for value in logarithms.median(1).values.tolist()]
+    is_drifting = relative[-1] < 1 / MIN_COLUMN_SHRINKAGE or relative[-1] > MIN_RATIO
+    if not is_drifting or not _changes_in_one_direction(relative):
+        return
+    yield Finding(
+        "drifting-inputs",
+        "error",
+        {"columns": int(varies.sum()), "std at the end relative to the first": relative[-1]},
+        Message(
+            "the standard deviations of the {count} input columns change to {ratio} of the first ones (median), step "
+            "by step: the rows themselves are changed in every epoch",
+            count=int(varies.sum()),
+            ratio=f"{relative[-1]:.3g}",
+        ),
+        REMEDY,
+        source=source,
     )
 
 

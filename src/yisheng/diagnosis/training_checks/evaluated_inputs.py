@@ -1,4 +1,4 @@
-"""Inputs of evaluation that are scaled otherwise than those of training."""
+"""Inputs of evaluation that are scaled, ordered or sampled otherwise than those of training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.input_comparison import find_changed_inputs
 from yisheng.diagnosis.recorder.records import InputRecord
 
 MAX_RATIO = 3.0
@@ -39,12 +40,25 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="during",
     cause="data",
-    explains=("inputs", "high-learning-rate", "low-learning-rate", "plateau", "memorization", "overfitting"),
+    explains=(
+        "inputs",
+        "high-learning-rate",
+        "low-learning-rate",
+        "plateau",
+        "memorization",
+        "overfitting",
+        "underfitting",
+        "permuted-classes",
+        "missed-classes",
+        "label-noise",
+        "shifted-rows",
+    ),
 )
 def evaluated_inputs(case: Case) -> Iterator[Finding]:
     """Find inputs of evaluation with another scale than those of training: scaled twice or not at all, or strong noise.
 
-    One column is enough if it is nearly constant in training and enormous in evaluation.
+    One column is enough if it is nearly constant in training and enormous in evaluation. Otherwise rows of both are
+    compared: channels or columns in another order, another layout, inverted values, another sampling rate.
 
     Args:
         case: the inputs of the recorded steps and of the first evaluations.
@@ -53,20 +67,27 @@ def evaluated_inputs(case: Case) -> Iterator[Finding]:
     """
     training = [record.inputs for record in case.records if record.inputs is not None]
     evaluated = list(case.evaluated.inputs)
-    if not training or min(_count_rows(training), _count_rows(evaluated)) < MIN_ROWS:
-        return
+    finding = None
+    if training and min(_count_rows(training), _count_rows(evaluated)) >= MIN_ROWS:
+        finding = _find_other_scale(case, training, evaluated)
+    if finding is not None:
+        yield finding
+    else:
+        yield from find_changed_inputs(case)
+
+
+def _find_other_scale(case: Case, training: Sequence[InputRecord], evaluated: Sequence[InputRecord]) -> Finding | None:
     if {len(record.shape) for record in (*training, *evaluated)} != {len(training[0].shape)}:
-        return
+        return None
     if case.example is not None and not case.example[0].is_floating_point():
-        return
+        return None
     column = _find_enormous_column(training, evaluated)
     if column is not None:
-        yield _explain_column(*column)
-        return
+        return _explain_column(*column)
     (mean, std), (other_mean, other_std) = (_summarize(records) for records in (training, evaluated))
     if not _differ(training, evaluated):
-        return
-    yield Finding(
+        return None
+    return Finding(
         "evaluated-inputs",
         "warning",
         {"mean in training": mean, "std in training": std, "mean in evaluation": other_mean, "std": other_std},
