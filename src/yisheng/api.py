@@ -82,7 +82,7 @@ def train(
         processes: number of processes on this machine for one training, to the same weights as one process with the
             same ``shards``; a script must start its work below ``if __name__ == "__main__":``. By default those that
             ``torchrun`` started, or this one alone. See docs/scaling.md.
-        cluster: a cluster of Ray that trains the models of ``folds=``, as for `tune`.
+        cluster: a cluster of Ray that trains the models of ``folds=`` or the candidates of an ensemble, as for `tune`.
         **settings: any key of the config or option of its choices (``model="mlp"``, ``hidden=[64]``,
             ``lr=0.1``), or a mapping with ``name`` and options for a choice. Where a name goes, an object of your own
             does too: ``model`` takes an ``nn.Module``, its class or a function, ``loss``, ``optimizer``, ``schedule``,
@@ -524,7 +524,7 @@ def resume(
         options: options of the data that are no plain values, as ``{"sample_weight": array}``.
         callbacks: as for `train`.
         processes: as for `train`; the number may differ from that of the beginning.
-        cluster: for a search or a cross-validation, as for `tune`.
+        cluster: for a search, a cross-validation or an ensemble, as for `tune`.
         quiet: show no messages and no progress.
         **components: components of your own.
 

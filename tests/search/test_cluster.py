@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.datasets import load_wine
 
 import yisheng
@@ -116,6 +117,7 @@ def test_a_cluster_that_the_program_has_joined(tmp_path, two_nodes, alone, monke
     try:
         _require_equal_outcomes(two_nodes.address)
         _require_equal_folds(tmp_path / "folds", two_nodes.address)
+        _require_equal_ensembles(tmp_path / "ensembles", two_nodes.address)
         with monkeypatch.context() as patch:
             patch.setattr(clusters, "MAX_SENT_BYTES", 100)
             shared = yisheng.tune(**SEARCH, cluster="auto", out=tmp_path / "large", quiet=True)
@@ -170,6 +172,21 @@ def _require_equal_folds(folder, place):
     assert read_weights(alone.path) == read_weights(shared.path)
     assert alone.scores["validation"] == shared.scores["validation"]
     assert not list(shared.path.glob(".*.part"))
+
+
+def _require_equal_ensembles(folder, place):
+    """Train the candidates of an ensemble within a time here and there, to the same models."""
+    settings = {"data": "wine", "model": "ensemble", "candidates": ["linear", "neighbors"], "bag_folds": 2}
+    settings |= {"budget": 600, "boosting": False, "ood": False, "quiet": True}
+    tensors = []
+    for name, cluster in (("alone", None), ("shared", place)):
+        run = yisheng.train(**settings, out=folder / name, cluster=cluster)
+        tensors.append(load_file(run.path / "model.safetensors"))
+        tensors[-1].pop("description")  # with seconds
+    assert len(tensors[0]) > 1
+    assert {name: value.tolist() for name, value in tensors[0].items()} == {
+        name: value.tolist() for name, value in tensors[1].items()
+    }
 
 
 def read_weights(folder):

@@ -4,9 +4,9 @@ usage: yisheng resume RUN [epochs=N] [force=true] [processes=N] [cluster=local:4
                       [model=FILE.py:CLASS ...] [--json] [--quiet]
 
 epochs= may make the run longer. force=true continues although the data or the versions changed. processes= may
-differ from that of the beginning. cluster= is for a search or folds, as in `yisheng tune`. Components of your own are
-named again (model=net.py:Net, also loss, optimizer, schedule, metrics, augment, init): code is imported only when you
-name it.
+differ from that of the beginning. cluster= is for a search, folds or an ensemble, as in `yisheng tune`. Components of
+your own are named again (model=net.py:Net, also loss, optimizer, schedule, metrics, augment, init): code is imported
+only when you name it.
 """
 
 from __future__ import annotations

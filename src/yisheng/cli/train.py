@@ -8,8 +8,8 @@ The last line printed is the path of the run folder. With fail_on= a finished ru
 worse ends in exit code 6. With fix=true the doctor's first remedy is applied, the run is trained again, and both are
 compared. With watch=true a page in the browser follows the run. With processes=2 two processes
 of this machine compute the shards of each batch: the same weights as one process with shards=2. `torchrun ... -m
-yisheng train ...` does so on several machines. cluster= trains the models of folds= on a cluster of Ray, as in `yisheng
-tune`.
+yisheng train ...` does so on several machines. cluster= trains the models of folds=, or the candidates of a table's
+budget=, on a cluster of Ray, as in `yisheng tune`.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ def train(
     event_callbacks: Sequence[EventCallback] = (),
     on_begin: Callable[[RunFolder], None] | None = None,
     peers: Peers | None = None,
+    cluster: str | None = None,
 ) -> Path:
     """Train one model by a config without ``folds``; with ``scratch=true`` also the library's run. Return the folder.
 
@@ -37,6 +38,7 @@ def train(
         event_callbacks: see there.
         on_begin: called with the run's folder before the training.
         peers: see there.
+        cluster: see there.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
@@ -54,6 +56,7 @@ def train(
         callbacks=CALLBACKS,
         finish=not config.scratch,
         peers=peers,
+        cluster=cluster,
     )
     if config.scratch:
         compare_with_library(result, force=False)
@@ -68,6 +71,7 @@ def resume(
     data: Dataset | None = None,
     event_callbacks: Sequence[EventCallback] = (),
     peers: Peers | None = None,
+    cluster: str | None = None,
 ) -> Path:
     """Continue a run, and the library's run of a run with ``scratch=true``; return the folder.
 
@@ -78,6 +82,7 @@ def resume(
         data: the data set, if the config cannot name it.
         event_callbacks: see `yisheng.experiments.run.resume`.
         peers: see there.
+        cluster: see there.
 
     Raises:
         DataError: this is not a run folder, or the data changed.
@@ -94,6 +99,7 @@ def resume(
         callbacks=CALLBACKS,
         finish=not scratch,
         peers=peers,
+        cluster=cluster,
     )
     if result is not None and scratch:
         compare_with_library(result, force=force)

@@ -31,6 +31,7 @@ from yisheng.experiments.search import run_search
 from yisheng.reporting import run_page, search_page
 from yisheng.search.executors.serial import require_importable
 from yisheng.training.distributed import Peers
+from yisheng.training.portfolio.plan import ENSEMBLE
 from yisheng.training.shardable import choose_shards
 
 
@@ -56,7 +57,8 @@ def train(
         event_callbacks: the user's own callbacks; see `yisheng.training.callbacks`.
         processes: number of processes of one training; None for those that a launcher started. See
             `yisheng.experiments.processes`.
-        cluster: where the models of ``folds`` are trained; see `yisheng.search.executors.cluster.require_cluster`.
+        cluster: where the models of ``folds`` or the candidates of an ensemble are trained; see
+            `yisheng.search.executors.cluster.require_cluster`.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
@@ -73,11 +75,9 @@ def train(
             Message("callbacks are for one training, folds={folds} trains several", folds=config.folds),
             Message("use fold=1/{folds} for one of the folds, or leave callbacks out", folds=config.folds),
         )
-    if cluster is not None and (fix or config.folds is None):
-        raise UsageError(
-            Message("cluster= is for many trainings: folds= or a search"), Message("add folds=5, or leave cluster= out")
-        )
     count = count_processes(processes)
+    if cluster is not None:
+        _require_many_trainings(config, cluster, count, fix=fix)
     if count > 1:
         config = _choose_for_processes(config, count, fix=fix, event_callbacks=event_callbacks)
     with supply_components(**config.own_components()):
@@ -87,9 +87,32 @@ def train(
             return cross_validate.train(config, data=data, out=out, cluster=cluster)
         follow = functools.partial(_follow_training, config, data, out)
         with join_processes(count, follow) as peers:
-            path = complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks, peers=peers)
+            path = complete_run.train(
+                config, data=data, out=out, event_callbacks=event_callbacks, peers=peers, cluster=cluster
+            )
             _wait_for_first(peers)
             return path
+
+
+def _require_many_trainings(config: Config, cluster: str, processes: int, *, fix: bool) -> None:
+    """Refuse a cluster for what is known to train one model before the data is read."""
+    if fix:
+        raise UsageError(
+            Message("cluster= is for many trainings, fix=true trains one model after the other"),
+            Message("leave one of them out"),
+        )
+    if processes > 1:
+        raise UsageError(
+            Message(
+                "{name}={value} and cluster={cluster} contradict: the cluster trains each job by itself",
+                name="processes",
+                value=processes,
+                cluster=cluster,
+            ),
+            Message("leave one of them out"),
+        )
+    if config.folds is None and config.budget is None:
+        run.require_many_trainings(config)
 
 
 def _choose_for_processes(
@@ -154,7 +177,7 @@ def resume(
         data: the data set, if the config cannot name it.
         event_callbacks: the user's own callbacks, for a run.
         processes: for a run, as in `train`; the number may differ from that of the beginning.
-        cluster: for a search or a cross-validation, as in `train`.
+        cluster: for a search, a cross-validation or an ensemble, as in `train`.
 
     Raises:
         DataError: this is not such a folder, or the data changed.
@@ -172,15 +195,23 @@ def resume(
         return run_search.resume(folder, epochs=epochs, force=force, data=data, cluster=cluster)
     if kind.is_cross_validation:
         return cross_validate.resume(folder, epochs=epochs, force=force, data=data, cluster=cluster)
-    if cluster is not None:
+    if cluster is not None and kind.config.model.name != ENSEMBLE:
         raise UsageError(Message("cluster= is for many trainings, this folder has one"), Message("leave cluster= out"))
+    if cluster is not None and count > 1:
+        _require_many_trainings(kind.config, cluster, count, fix=False)
     follow = None
     if count > 1:
         config = _choose_for_processes(kind.config, count, fix=False, event_callbacks=event_callbacks)
         follow = functools.partial(_follow_resumed, folder.absolute(), list_references(config), data)
     with join_processes(count, follow) as peers:
         path = complete_run.resume(
-            folder, epochs=epochs, force=force, data=data, event_callbacks=event_callbacks, peers=peers
+            folder,
+            epochs=epochs,
+            force=force,
+            data=data,
+            event_callbacks=event_callbacks,
+            peers=peers,
+            cluster=cluster,
         )
         _wait_for_first(peers)
         return path

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from yisheng.core import machine
+from yisheng.core.components import is_custom
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import log_findings, logger
@@ -20,6 +21,7 @@ from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments.calibrate import require_calibration
 from yisheng.experiments.groups import require_groups
 from yisheng.experiments.load_data import load_dataset, split_dataset
+from yisheng.experiments.portfolio_tasks import open_fold_pool
 from yisheng.experiments.run_training import EventCallback, RunCallback, RunResult, RunTraining
 from yisheng.experiments.shared_run import (
     assemble_together,
@@ -30,10 +32,11 @@ from yisheng.experiments.shared_run import (
 from yisheng.loggers.tensorboard import hparams
 from yisheng.loggers.trackers.load_adapter import load_adapter
 from yisheng.models._fitted_model import FittedModel
+from yisheng.search.executors.cluster import open_if_given, require_cluster
 from yisheng.training import checkpoint
 from yisheng.training.budget import plan_budget
 from yisheng.training.distributed import Peers, describe_sharing
-from yisheng.training.portfolio.plan import plan_ensemble
+from yisheng.training.portfolio.plan import ENSEMBLE, plan_ensemble
 from yisheng.training.pretrained import load_pretrained
 from yisheng.training.setup import Assembly, assemble
 from yisheng.training.shardable import choose_shards
@@ -52,6 +55,7 @@ def train(
     callbacks: Sequence[RunCallback] = (),
     finish: bool = True,
     peers: Peers | None = None,
+    cluster: str | None = None,
 ) -> RunResult:
     """Train one model by a config in a new run folder.
 
@@ -68,11 +72,13 @@ def train(
         finish: record the run as finished; False if more is to be trained in its folder.
         peers: the processes of the training, or None for this one alone. Only the first one writes and shows; the
             others return when they have trained.
+        cluster: where the folds of an ensemble's candidates are trained, with one thread each; see
+            `yisheng.search.executors.cluster.require_cluster`. None for this process.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
         NonFiniteError: a loss or gradient became NaN or infinite.
-        ProcessError: another process ended; a checkpoint was written.
+        ProcessError: another process ended; a checkpoint was written. Or the cluster cannot be reached.
         StorageError: there is too little space on the disk, or it became full.
     """
     if config.tensorboard:
@@ -82,6 +88,9 @@ def train(
     config = choose_shards(config, 1 if peers is None else peers.size)
     data = load_dataset(config) if data is None else data
     config, ensemble_notes = plan_ensemble(config, data.spec)
+    if cluster is not None:
+        require_many_trainings(config)
+        require_cluster(cluster)
     split = split_dataset(config, data)
     device = machine.select_device(config.device)
     config, weights = load_pretrained(config)
@@ -99,12 +108,15 @@ def train(
         if not peers.is_first:
             return _follow(assembly, data, peers)
     require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
-    if threads is None:
+    if cluster is not None:
+        threads = 1
+    elif threads is None:
         threads, note = count_free_threads(assembly)
         notes += [note] if note else []
     with contextlib.ExitStack() as stack:
         stack.enter_context(machine.use_threads(threads))
         environment = describe_environment(assembly.config, data, fingerprint(data), device)
+        opened = stack.enter_context(open_if_given(cluster))
 
         def begin(run: RunFolder) -> None:
             run.begin(assembly.config, environment)
@@ -126,9 +138,23 @@ def train(
             logger.info(note)
         if peers is not None:
             _lead(run, threads, peers)
+        pool = stack.enter_context(open_fold_pool(assembly, run, opened))
         return RunTraining(
-            run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish, peers
+            run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish, peers, pool
         ).complete()
+
+
+def require_many_trainings(config: Config) -> None:
+    """Refuse a cluster for a config that trains one model.
+
+    Raises:
+        UsageError: it does.
+    """
+    if config.model.name != ENSEMBLE or is_custom(config.model):
+        raise UsageError(
+            Message("cluster= is for many trainings: folds=, budget= on a table, or a search"),
+            Message("add folds=5 or budget=1m, or leave cluster= out"),
+        )
 
 
 def _lead(run: RunFolder, threads: int, peers: Peers) -> None:
@@ -153,6 +179,7 @@ def resume(
     callbacks: Sequence[RunCallback] = (),
     finish: bool = True,
     peers: Peers | None = None,
+    cluster: str | None = None,
 ) -> RunResult | None:
     """Continue a run from its newest intact checkpoint; on a CPU to the same bits as if it had never stopped.
 
@@ -165,6 +192,7 @@ def resume(
         callbacks: called in this order when the run has ended or broken off.
         finish: record the run as finished; False if more is to be trained in its folder.
         peers: see `train`; their number may differ from that of the beginning.
+        cluster: see `train`; the run may have begun without one.
 
     Returns:
         The ended run, or None if it was finished before.
@@ -209,6 +237,9 @@ def resume(
         data = load_dataset(previous) if data is None else data
         if not force:
             run.require_unchanged(fingerprint(data), previous)
+        if cluster is not None:
+            require_many_trainings(previous)
+            require_cluster(cluster)
         config = previous.model_copy(update={"epochs": epochs}) if is_longer else previous
         split = split_dataset(config, data)
         if peers is not None:
@@ -225,9 +256,15 @@ def resume(
         if peers is not None:
             share_state(assembly.state, peers)
             _lead(run, threads, peers)
-        with machine.use_threads(threads):
+        with (
+            machine.use_threads(threads),
+            open_if_given(cluster) as opened,
+            open_fold_pool(assembly, run, opened) as pool,
+        ):
+            if force and pool is not None:
+                pool.discard()
             return RunTraining(
-                run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish, peers
+                run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish, peers, pool
             ).complete()
 
 

@@ -37,6 +37,7 @@ from yisheng.training.distributed import Peers
 from yisheng.training.event_log import EventLog, log_events
 from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training.network import read_probe
+from yisheng.training.portfolio.fold_pool import FoldPool
 from yisheng.training.progress import show_assembly_progress
 from yisheng.training.setup import Assembly
 
@@ -79,6 +80,7 @@ class RunTraining:
         callbacks: called at the end.
         finish: whether the run is finished afterwards.
         peers: the processes that share the training, or None.
+        pool: for an ensemble, folds that other processes train or have trained.
     """
 
     run: RunFolder
@@ -89,6 +91,7 @@ class RunTraining:
     callbacks: tuple[RunCallback, ...]
     finish: bool
     peers: Peers | None = None
+    pool: FoldPool | None = None
 
     def complete(self) -> RunResult:
         """Train, evaluate, diagnose and call the callbacks; these are called for a training that breaks off too."""
@@ -150,6 +153,8 @@ class RunTraining:
                     ),
                     Message("continue with: yisheng resume {path}", path=self.run.path),
                 )
+            if self.pool is not None:
+                self.pool.discard()
             if self.peers is not None:
                 require_equal_weights(state, self.peers)
         return clock()
@@ -188,7 +193,7 @@ class RunTraining:
         """Return the events of the training with everything that the config asks for attached."""
         config, assembly = self.assembly.config, doctor.observe(self.assembly)
         # A cross-validation reports the scores of its folds: they must not choose the epoch they are measured at.
-        events = fit_assembly(assembly, make_scorer, choose_best=config.fold is None)
+        events = fit_assembly(assembly, make_scorer, choose_best=config.fold is None, pool=self.pool)
         events = apply_callbacks(events, assembly.state, self.event_callbacks)
         events = log_events(events, event_log, interval=config.log_every, clock=clock)
         events = attach_loggers(events, self.run.path, assembly)

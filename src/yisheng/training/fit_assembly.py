@@ -16,6 +16,7 @@ from yisheng.models.ensemble import Ensemble
 from yisheng.training import callbacks
 from yisheng.training.cached_features import cache_frozen_layers
 from yisheng.training.loop import Scorer, fit
+from yisheng.training.portfolio.fold_pool import FoldPool
 from yisheng.training.portfolio.step import make_portfolio_step
 from yisheng.training.setup import Assembly
 from yisheng.training.state import Best
@@ -27,7 +28,9 @@ MakeScorer = Callable[..., Scorer]
 """``(spec, loss, metrics, invert=..., bf16=...) -> scorer``; see `yisheng.evaluation.scorer.make_scorer`."""
 
 
-def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bool = True) -> Iterator[Event]:
+def fit_assembly(
+    assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bool = True, pool: FoldPool | None = None
+) -> Iterator[Event]:
     """Train an assembly from its present state to its end, and yield the events.
 
     With ``epochs=0`` nothing is trained: there are no events, and the weights that the network has are the best ones.
@@ -37,6 +40,7 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
         make_scorer: makes the scorer of the validation part.
         choose_best: whether the score chooses the best epoch; otherwise the last epoch is the best, as it always is
             for an ensemble, which has its weights then.
+        pool: for an ensemble, folds that other processes train or have trained.
     """
     config, state, target = assembly.config, assembly.state, assembly.transforms["target"]
     scorer = make_scorer(
@@ -51,7 +55,7 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
     train, step, scorer = cache_frozen_layers(assembly, scorer)
     if isinstance(state.model, Ensemble):
         train = _take_evenly(train)
-        step = make_portfolio_step(assembly, functools.partial(fit_assembly, make_scorer=make_scorer))
+        step = make_portfolio_step(assembly, functools.partial(fit_assembly, make_scorer=make_scorer), pool)
         choose_best = False
     events = fit(
         state,

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -243,14 +243,22 @@ class Cluster:
         return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def run(
-        self, function: Callable[[Any, Any], Any], shared: Any, next_arguments: Callable[[int], Any | None]
-    ) -> Iterator[Any]:
+        self,
+        function: Callable[[Any, Any], Any],
+        shared: Any,
+        next_arguments: Callable[[int], Any | None],
+        *,
+        waiting: int = WAITING_TASKS,
+        count_seconds_left: Callable[[], float] = lambda: math.inf,
+    ) -> Generator[Any]:
         """Call a function in tasks of one thread each.
 
         Args:
             function: of a module; called with ``shared`` and the arguments of a task.
             shared: sent to each machine once.
             next_arguments: returns the arguments of the next task, given the number of cores; None if there is none.
+            waiting: number of tasks that wait on the cluster; with 0 each one begins at once.
+            count_seconds_left: returns how long the tasks that run are waited for.
 
         Returns:
             The results, in the order in which the tasks end. Those that still run end with the iterator.
@@ -265,12 +273,17 @@ class Cluster:
         try:
             while True:
                 cores = self.count_cores()
-                while len(running) < cores + WAITING_TASKS and (arguments := next_arguments(cores)) is not None:
+                while len(running) < cores + waiting and (arguments := next_arguments(cores)) is not None:
                     task = _Task(arguments)
                     running[self._task.remote(origin, function, sent, task.arguments)] = task
                 if not running:
                     return
-                (ready,), _ = self._ray.wait(list(running), num_returns=1)
+                seconds = count_seconds_left()
+                timeout = None if seconds == math.inf else max(0.0, seconds)
+                ended, _ = self._ray.wait(list(running), num_returns=1, timeout=timeout)
+                if not ended:
+                    return
+                (ready,) = ended
                 task = running.pop(ready)
                 try:
                     result = self._ray.get(ready)
@@ -283,7 +296,7 @@ class Cluster:
                     raise result
                 yield result
         finally:
-            for reference in running:
+            for reference in running if self._ray.is_initialized() else ():  # it would start a cluster to ask
                 with contextlib.suppress(self._ray.exceptions.RayError):
                     self._ray.cancel(reference, force=True)
 

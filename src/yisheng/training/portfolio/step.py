@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,21 @@ import torch
 
 from yisheng.core import registry
 from yisheng.core.config import Config
-from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
+from yisheng.core.errors import NonFiniteError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message, translate
-from yisheng.core.seeds import derive, isolated_generators
+from yisheng.core.seeds import isolated_generators
 from yisheng.core.stored_messages import add_messages, restore_messages
-from yisheng.core.types import Batch, Split
+from yisheng.core.types import Batch
 from yisheng.models import lightgbm, tabicl
 from yisheng.models.ensemble import CANDIDATES, Ensemble
 from yisheng.training.loop import Loss, Step
 from yisheng.training.portfolio.candidates import Candidate, make_candidate, order_candidates
 from yisheng.training.portfolio.distill import Distillation, add_student
-from yisheng.training.portfolio.fit_member import Fit, TooSlow, fit_member
-from yisheng.training.portfolio.fold_data import FoldData, draw_rows, make_fold_data
+from yisheng.training.portfolio.fit_fold import DroppedCandidateError, describe_skipped, fit_fold, limit_rows
+from yisheng.training.portfolio.fit_member import Fit, FittedMember
+from yisheng.training.portfolio.fold_data import FoldData, make_fold_data
+from yisheng.training.portfolio.fold_pool import FoldPlan, FoldPool, TrainedFold
 from yisheng.training.portfolio.leaderboard import describe_candidate, score_predictions
 from yisheng.training.portfolio.outcome import Outcome
 from yisheng.training.portfolio.target_encoding import MIN_CATEGORIES, list_encoded_columns
@@ -33,14 +35,15 @@ from yisheng.training.setup import Assembly
 from yisheng.training.state import State
 
 
-def make_portfolio_step(assembly: Assembly, fit: Fit) -> Step:
+def make_portfolio_step(assembly: Assembly, fit: Fit, pool: FoldPool | None = None) -> Step:
     """Make what takes the place of an update in the training of an ensemble.
 
     Args:
         assembly: the training.
         fit: trains an assembly with its validation part.
+        pool: folds that other processes train or have trained.
     """
-    portfolio = Portfolio(assembly, fit)
+    portfolio = Portfolio(assembly, fit, pool)
 
     def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:  # noqa: ARG001  # all updates have one signature
         ensemble = state.model
@@ -60,12 +63,16 @@ class Portfolio:
     Args:
         assembly: the training.
         fit: trains an assembly with its validation part.
+        pool: folds that other processes train or have trained; what it does not offer is trained here, unless it
+            trains itself.
     """
 
     assembly: Assembly
     fit: Fit
+    pool: FoldPool | None = None
     _rows: FoldData | None = field(default=None, init=False)
     _timetable: Timetable | None = field(default=None, init=False)
+    _latest: tuple[tuple[str, int], TrainedFold | None] | None = field(default=None, init=False)
 
     def run_stage(self, ensemble: Ensemble, state: State) -> float:
         """Train the fold of a stage, and at the last stage choose the weights; return the ensemble's loss so far.
@@ -79,6 +86,8 @@ class Portfolio:
                 time.perf_counter() - state.seconds,
                 DISTILLATION_FRACTION if ensemble.distill else 0.0,
             )
+            if self.pool is not None:
+                self.pool.begin(self._plan(ensemble, state.epoch))
         if not ensemble.plain["finished"]:
             number, fold = divmod(state.epoch, ensemble.folds)
             self._train(ensemble, number, fold)
@@ -121,69 +130,122 @@ class Portfolio:
         """Return the names of the candidates without those whose package is not installed."""
         return [name for name in ensemble.names if name != "tabicl" or tabicl.is_installed()]
 
+    def _plan(self, ensemble: Ensemble, stage: int) -> FoldPlan:
+        """Return what is to be trained from a stage on."""
+        number, fold = divmod(stage, ensemble.folds)
+        pending = []
+        for position, name in enumerate(self._order(ensemble)[number:]):
+            candidate = self._make_candidate(name)
+            is_dropped = not position and fold and ensemble.plain["tried"][-1]["status"] != "training"
+            if not is_dropped and not self._explain_exclusion(ensemble, candidate):
+                pending.append((candidate, 0 if position else fold))
+        return FoldPlan(
+            self._config,
+            self.assembly.spec,
+            self.rows,
+            pending,
+            self._required_folds,
+            self.timetable,
+            ensemble.seconds,
+            is_new=not len(ensemble.candidates),
+        )
+
+    def _order(self, ensemble: Ensemble) -> list[str]:
+        return order_candidates(self._list_installed(ensemble), len(self.rows.data))
+
     def _train(self, ensemble: Ensemble, number: int, fold: int) -> None:
-        order = order_candidates(self._list_installed(ensemble), len(self.rows.data))
+        order = self._order(ensemble)
         if number >= len(order):  # more epochs than stages were asked for
             return
         candidate = self._make_candidate(order[number])
         if fold == 0:
             status = self._choose_status(ensemble, candidate)
             tried = {"name": candidate.name, "model": candidate.model, "status": status, "seconds": 0.0}
-            ensemble.describe({**ensemble.plain, "tried": [*ensemble.plain["tried"], add_messages(tried)]})
+            previous = [entry for entry in ensemble.plain["tried"] if entry["name"] != candidate.name]
+            ensemble.describe({**ensemble.plain, "tried": [*previous, add_messages(tried)]})
         entry = ensemble.plain["tried"][-1]
         if entry["status"] != "training" or fold >= len(self.rows.folds):
             return
-        if self._is_trained(entry, fold):
+        if self._is_trained(entry, candidate, fold):
             start = time.perf_counter()
+            trained = self._find(candidate, fold)
             try:
-                self._train_fold(ensemble, candidate, fold)
-            except StoppedError:
-                raise
-            except (TooSlow, YishengError, ValueError) as error:  # scikit-learn's solvers raise ValueErrors
-                reason = error.problem if isinstance(error, YishengError) else " ".join(str(error).split())[:200]
-                reason = error.args[0] if isinstance(error, TooSlow) else reason
-                self._drop(ensemble, _skipped(reason) if isinstance(error, TooSlow) else _failed(reason))
-            seconds = ensemble.plain["tried"][-1]["seconds"] + time.perf_counter() - start
-            self._update_entry(ensemble, seconds=round(seconds, 3))
+                self._train_fold(ensemble, candidate, fold, trained)
+            except DroppedCandidateError as error:
+                self._drop(ensemble, error.status)
+            seconds = time.perf_counter() - start if trained is None else trained.seconds
+            self._update_entry(ensemble, seconds=round(ensemble.plain["tried"][-1]["seconds"] + seconds, 3))
         if fold + 1 == len(self.rows.folds) and ensemble.plain["tried"][-1]["status"] == "training":
             self._complete(ensemble)
 
-    def _is_trained(self, entry: dict[str, Any], fold: int) -> bool:
+    def _find(self, candidate: Candidate, fold: int) -> TrainedFold | None:
+        """Return a fold that another process has trained, or None."""
+        if self.pool is None:
+            return None
+        key = (candidate.name, fold)
+        if self._latest is None or self._latest[0] != key:
+            self._latest = (key, self.pool.find(*key))
+        return self._latest[1]
+
+    def _is_trained(self, entry: dict[str, Any], candidate: Candidate, fold: int) -> bool:
         """Return whether a fold is trained: one that is required, or further ones without a gap while there is time."""
         if fold < self._required_folds:
             return True
-        trained = entry.get("folds", 0)
-        return bool(trained == fold and self.timetable.has_time_for_fold(entry["seconds"] / max(1, fold)))
+        if entry.get("folds", 0) != fold:
+            return False
+        if self._find(candidate, fold) is not None:
+            return True
+        if self.pool is not None and self.pool.trains:
+            return False
+        return self.timetable.has_time_for_fold(entry["seconds"] / max(1, fold))
+
+    def _explain_exclusion(self, ensemble: Ensemble, candidate: Candidate) -> Message | None:
+        """Return why a candidate is not for these data, or None."""
+        if candidate.max_rows is not None and len(self.rows.data) > candidate.max_rows:
+            return describe_skipped(Message("it is for {count} rows or fewer", count=f"{candidate.max_rows:,}"))
+        if candidate.encodes_targets and not list_encoded_columns(self.assembly.spec):
+            return describe_skipped(Message("no column has {count} categories or more", count=MIN_CATEGORIES))
+        entry = registry.find("models", candidate.model)
+        if not entry.meta["fits"](self.assembly.spec):
+            return describe_skipped(Message("it needs {requirement}", requirement=entry.requirement))
+        if candidate.model == "tabicl" and ensemble.names == CANDIDATES and not tabicl.has_weights(self.assembly.spec):
+            return describe_skipped(
+                Message("its weights are not in the cache; `yisheng data fetch tabicl` fetches them")
+            )
+        return None
 
     def _choose_status(self, ensemble: Ensemble, candidate: Candidate) -> str:
         """Return ``training``, or why a candidate is not tried."""
-        if candidate.max_rows is not None and len(self.rows.data) > candidate.max_rows:
-            return _skipped(Message("it is for {count} rows or fewer", count=f"{candidate.max_rows:,}"))
-        if candidate.encodes_targets and not list_encoded_columns(self.assembly.spec):
-            return _skipped(Message("no column has {count} categories or more", count=MIN_CATEGORIES))
-        entry = registry.find("models", candidate.model)
-        if not entry.meta["fits"](self.assembly.spec):
-            return _skipped(Message("it needs {requirement}", requirement=entry.requirement))
-        if candidate.model == "tabicl" and ensemble.names == CANDIDATES and not tabicl.has_weights(self.assembly.spec):
-            return _skipped(Message("its weights are not in the cache; `yisheng data fetch tabicl` fetches them"))
-        may_begin = not len(ensemble.candidates) or self.timetable.may_begin()
-        return "training" if may_begin else _skipped(Message("no time was left"))
+        if reason := self._explain_exclusion(ensemble, candidate):
+            return reason
+        if self._find(candidate, 0) is not None:
+            return "training"
+        trains_here = self.pool is None or not self.pool.trains
+        may_begin = trains_here and (not len(ensemble.candidates) or self.timetable.may_begin())
+        return "training" if may_begin else describe_skipped(Message("no time was left"))
 
-    def _train_fold(self, ensemble: Ensemble, candidate: Candidate, fold: int) -> None:
-        rows, spec = self.rows, self.assembly.spec
-        is_new = fold == 0
-        is_first = not len(ensemble.candidates) or (len(ensemble.candidates) == 1 and not is_new)
+    def _fit_fold(
+        self, ensemble: Ensemble, candidate: Candidate, fold: int, trained: TrainedFold | None
+    ) -> FittedMember:
+        """Return the model of a fold, which another process has trained or this one trains."""
+        if trained is not None:
+            if trained.fitted is None:
+                assert trained.status is not None
+                raise DroppedCandidateError(trained.status)
+            return trained.fitted
+        if self.pool is not None and self.pool.trains:
+            raise DroppedCandidateError(describe_skipped(Message("no time was left")))
+        is_first = not len(ensemble.candidates) or (len(ensemble.candidates) == 1 and fold > 0)
         limits = self.timetable.limit_fold(candidate, fold, self._required_folds, is_first=is_first)
-        fitted = fit_member(
-            candidate.make_config(self._config),
-            rows.data,
-            self._limit_rows(candidate, rows.folds[fold], ensemble.seconds),
-            spec,
-            self.assembly.train.device,
-            self.fit,
-            limits,
-            encodes_targets=candidate.encodes_targets,
+        device = self.assembly.train.device
+        return fit_fold(
+            candidate, self.rows, fold, self._config, self.assembly.spec, device, self.fit, limits, ensemble.seconds
         )
+
+    def _train_fold(self, ensemble: Ensemble, candidate: Candidate, fold: int, trained: TrainedFold | None) -> None:
+        rows, is_new = self.rows, fold == 0
+        self._log_limited_rows(candidate, fold, ensemble.seconds)
+        fitted = self._fit_fold(ensemble, candidate, fold, trained)
         plain = {**ensemble.plain, "candidates": [dict(entry) for entry in ensemble.plain["candidates"]]}
         if is_new:
             plain["candidates"].append({"name": candidate.name, "weight": 0.0, "members": []})
@@ -199,23 +261,18 @@ class Portfolio:
         index = torch.from_numpy(rows.folds[fold].validation)
         models.out_of_fold[index] = fitted.out_of_fold.to(models.out_of_fold.device)
 
-    def _limit_rows(self, candidate: Candidate, fold: Split, seconds: float | None) -> Split:
-        """Return a fold with as many training rows as the candidate can take in the time."""
-        data = self.rows.data
-        count = candidate.count_rows(data.x.shape[1], seconds)
-        if count is None or count >= len(fold.train):
-            return fold
-        classes = data.y if data.spec.task == "classification" else None
-        rows = draw_rows(fold.train, count, derive(self._config.seed, "rows", candidate.name), classes)
-        logger.info(
-            Message(
-                "{candidate}  trains on {count} random rows of {total}: more take too long",
-                candidate=candidate.name,
-                count=f"{count:,}",
-                total=f"{len(fold.train):,}",
+    def _log_limited_rows(self, candidate: Candidate, fold: int, seconds: float | None) -> None:
+        total = len(self.rows.folds[fold].train)
+        limited = limit_rows(candidate, self.rows, fold, self._config.seed, seconds)
+        if len(limited.train) < total:
+            logger.info(
+                Message(
+                    "{candidate}  trains on {count} random rows of {total}: more take too long",
+                    candidate=candidate.name,
+                    count=f"{len(limited.train):,}",
+                    total=f"{total:,}",
+                )
             )
-        )
-        return replace(fold, train=rows)
 
     def _drop(self, ensemble: Ensemble, status: Message) -> None:
         """Remove a candidate that lacks a fold that it needs; one that has enough of them stays."""
@@ -250,7 +307,7 @@ class Portfolio:
     def _finish(self, ensemble: Ensemble) -> None:
         """Choose the final weights, calibrate, and drop what is not needed for prediction."""
         if ensemble.plain["tried"][-1]["status"] == "training":  # fewer epochs than stages were asked for
-            self._drop(ensemble, _skipped(Message("its folds were not all trained")))
+            self._drop(ensemble, describe_skipped(Message("its folds were not all trained")))
         if not len(ensemble.candidates):
             reasons = "; ".join(f"{entry['name']} {translate(entry['status'])}" for entry in ensemble.plain["tried"])
             raise NonFiniteError(
@@ -263,11 +320,3 @@ class Portfolio:
         if ensemble.distill:
             add_student(Distillation(outcome, ensemble, self.fit, self.timetable.last_end))
         outcome.release(ensemble)
-
-
-def _skipped(reason: str) -> Message:
-    return Message("skipped: {reason}", reason=reason)
-
-
-def _failed(reason: str) -> Message:
-    return Message("failed: {reason}", reason=reason)

@@ -16,6 +16,8 @@ DISTILLATION_FRACTION = 0.25
 """Fraction of the time in which an ensemble is distilled, if it is."""
 MIN_START_FRACTION = 0.05
 """A candidate is not begun if less than this fraction of the time is left."""
+COLLECTION_FRACTION = 0.03
+"""After the candidates' end a process waits for those that others train for this fraction of the time."""
 MIN_SHARE = 0.12
 """A candidate may use this fraction of all time, if it is left."""
 MIN_COMMON_ROWS = 500
@@ -54,6 +56,11 @@ class Timetable:
         """Return the clock's value at which the training must have ended."""
         return math.inf if self.seconds is None else self.start + USED_FRACTION * self.seconds
 
+    @property
+    def collection_end(self) -> float:
+        """Return the clock's value after which no other process is waited for."""
+        return math.inf if self.seconds is None else self.end + COLLECTION_FRACTION * self.seconds
+
     def may_begin(self) -> bool:
         """Return whether there is time for another candidate."""
         return self.seconds is None or self.end - self.clock() > MIN_START_FRACTION * self.seconds
@@ -79,6 +86,23 @@ class Timetable:
         deadline = seconds + max(0.0, end - seconds) / folds
         is_bound = fold == 0 and not is_first
         return Limits(deadline, candidate.min_epochs, end if is_bound else math.inf, folds, self.clock)
+
+    def limit_fold_elsewhere(self, candidate: Candidate, folds: int, rounds: int, cores: int) -> float:
+        """Return the seconds that a fold may take in another process, while others are trained in further ones.
+
+        With one core they are those of `limit_fold`; with more, a candidate may use its fraction of all of them.
+
+        Args:
+            candidate: the candidate.
+            folds: number of its folds that share its time.
+            rounds: how often its folds wait for one another before all have ended.
+            cores: number of folds that are trained at once.
+        """
+        if self.seconds is None:
+            return math.inf
+        remaining = max(0.0, self.end - self.clock())
+        allowed = max(candidate.max_fraction * remaining, MIN_SHARE * self.seconds)
+        return min(remaining / rounds, cores * min(remaining, allowed) / folds)
 
     def has_time_for_fold(self, seconds_per_fold: float) -> bool:
         """Return whether a fold that no candidate needs fits into the candidate's time."""
