@@ -44,8 +44,8 @@ def test_invalid_durations_are_refused(text):
         merge_settings([("budget", text, "command line")])
 
 
-@pytest.mark.parametrize("key", [("epochs", 3), ("folds", 5), ("scratch", True)], ids=str)
-def test_budget_contradicts_epochs_folds_and_scratch(key):
+@pytest.mark.parametrize("key", [("epochs", 3), ("scratch", True)], ids=str)
+def test_budget_contradicts_epochs_and_scratch(key):
     with pytest.raises(UsageError, match="contradict"):
         merge_settings([("budget", "1m", "command line"), (*key, "command line")])
 
@@ -124,6 +124,11 @@ def test_more_time_gives_more_epochs_or_a_wider_network(monkeypatch):
 def test_search_refuses_a_budget(tmp_path):
     with pytest.raises(UsageError, match="budget"):
         yisheng.tune(data="iris", lr="0.1,0.2", budget="1m", out=str(tmp_path), quiet=True)
+
+
+def test_folds_of_a_network_refuse_a_budget(tmp_path):
+    with pytest.raises(UsageError, match="several are trained"):
+        yisheng.train(data="iris", model="mlp", budget="1m", folds=2, out=str(tmp_path), quiet=True)
 
 
 def test_run_reports_its_budget(tmp_path, capsys):

@@ -156,17 +156,17 @@ TABLE = Spec("regression", (1,), columns=(Column("a", source="a"),))
     ids=str,
 )
 def test_an_ensemble_is_trained_if_nothing_speaks_against_it(settings, model):
-    planned, _ = plan_ensemble(Config(**settings), TABLE)
+    planned, _ = plan_ensemble(Config(**settings), TABLE, rows=900)
     assert planned.model.name == model
     if model == "ensemble":
         assert (planned.budget, planned.model.options["seconds"], planned.validation) == (None, 60.0, 0)
     else:
-        assert planned == Config(**settings)
+        assert planned == Config(**{"budget": None, **settings})
 
 
 def test_images_are_not_for_an_ensemble():
     spec = Spec("classification", (1, 28, 28), classes=("a", "b"))
-    assert plan_ensemble(Config(budget=60), spec)[0].model.name == "auto"
+    assert plan_ensemble(Config(budget=60), spec, rows=900)[0].model.name == "auto"
 
 
 @pytest.mark.parametrize(("epochs", "folds", "is_refused"), [(4, 5, True), (2, 3, True), (5, 5, False), (3, 2, False)])

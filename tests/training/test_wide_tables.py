@@ -56,7 +56,7 @@ def test_a_table_of_60_rows_and_20_000_columns_ends_in_time(tmp_path):
     frame["y"] = x[:, 0] + 0.1 * generator.normal(size=60)
     frame.to_csv(tmp_path / "wide.csv", index=False)
     start = time.perf_counter()
-    run = yisheng.train(data=tmp_path / "wide.csv", target="y", out=tmp_path, quiet=True)
+    run = yisheng.train(data=tmp_path / "wide.csv", target="y", model="tabm", out=tmp_path, quiet=True)
     assert time.perf_counter() - start < 300  # about a minute on two idle cores
     assert run.config["model"]["embeddings"] == "none"
     assert len(run.predict(frame.drop(columns="y").head(2))) == 2

@@ -144,8 +144,10 @@ class Config(BaseModel):
     epochs: Epochs | Auto = Field(
         AUTO, description="passes over the training part; 0: train nothing, score the weights that the network has"
     )
-    budget: Seconds | None = Field(
-        None, description="time for training, as 90s, 5m or 1h; values that you leave out are chosen to fit it"
+    budget: Seconds | Auto | None = Field(
+        AUTO,
+        description="time for training, as 90s, 5m or 1h; values that you leave out are chosen to fit it (auto: up to "
+        "1m for a table of yours if nothing says which model to train or how; none: one training, of any length)",
     )
     batch: Count | Auto = Field(AUTO, description="samples per forward pass")
     accumulate: Count = Field(1, description="forward passes per update: one update sees batch x accumulate samples")
@@ -271,6 +273,7 @@ class Config(BaseModel):
         changes |= {"batch": self._resolve_batch(rows), "score": self._resolve_score(spec, loss)}
         changes["epochs"] = self._resolve_epochs(rows, changes["batch"])
         changes["shards"] = 1 if self.shards == AUTO else self.shards
+        changes["budget"] = None if self.budget == AUTO else self.budget
         if self.boosting == AUTO:
             changes["boosting"] = self.epochs != 0 and spec.is_row and any(column.source for column in spec.columns)
         elif self.boosting and not spec.is_row:
@@ -431,6 +434,7 @@ class ResolvedConfig(Config):
     """
 
     epochs: Epochs
+    budget: Seconds | None = None
     batch: Count
     shards: Shards
     shuffle: Literal["rows", "blocks"]

@@ -25,6 +25,16 @@ def format_duration(seconds: float) -> str:
     return Message("{hours} h {minutes} min", hours=f"{total // 3600:,}", minutes=total % 3600 // 60)
 
 
+def format_budget(seconds: float) -> str:
+    """Return a duration as ``budget=`` takes it, in the largest unit of which it is a whole number.
+
+    >>> format_budget(60), format_budget(90), format_budget(7200), format_budget(2.4)
+    ('1m', '90s', '2h', '2.4s')
+    """
+    unit, name = next(((unit, name) for unit, name in ((3600, "h"), (60, "m")) if seconds % unit == 0), (1, "s"))
+    return f"{seconds / unit:g}{name}"
+
+
 def format_remaining(seconds: float) -> str:
     """Return an estimate of the remaining time as text, not more exact than it is.
 

@@ -183,7 +183,8 @@ if TYPE_CHECKING:
         epochs: int | Literal["auto"]
         """Passes over the training part; 0: train nothing, score the weights that the network has."""
         budget: float | str | None
-        """Time for training, as 90s, 5m or 1h; values that you leave out are chosen to fit it."""
+        """Time for training, as 90s, 5m or 1h; values that you leave out are chosen to fit it (auto: up to 1m for a
+        table of yours if nothing says which model to train or how; none: one training, of any length)."""
         batch: int | Literal["auto"]
         """Samples per forward pass."""
         accumulate: int

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from yisheng.core import registry
 from yisheng.core.components import CustomEntry, find_component, is_custom
 from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice, Config, kind_of, plain_value
+from yisheng.core.default_budget import names_training
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.files import read_bytes
 from yisheng.core.messages import Message
@@ -138,6 +139,7 @@ def merge_settings(settings: Iterable[Setting], *, import_code: bool = True) -> 
         for key, value in group:
             if not _is_choice(key):
                 merger.set_value(key, value, origin)
+    merger.choose_budget()
     _require_consistent(merger.plain)
     return MergedSettings(merger.build_config(), merger.origins)
 
@@ -187,6 +189,14 @@ class _Merger:
         self.choices[owner] = choice.model_copy(update={"options": {**choice.options, option: value}})
         self.origins[f"{owner}.{option}"] = origin
 
+    def choose_budget(self) -> None:
+        """Leave no budget to be chosen if a setting says which model is trained, or how."""
+        augment = self.choices.get(f"{AUGMENT}.{AUTO}")
+        if "budget" not in self.plain and names_training(
+            self.origins, {**self.choices, AUGMENT: augment, **self.plain}
+        ):
+            self.plain["budget"] = None
+
     def build_config(self) -> Config:
         """Return the config."""
         choices = {key: self.choices[key] for key in KINDS}
@@ -212,8 +222,8 @@ def _require_consistent(plain: Mapping[str, Any]) -> None:
             Message("feature_cache={plain} is for frozen layers", plain=plain["feature_cache"]),
             Message("use finetune=head too, or leave it out"),
         )
-    if plain.get("budget") is not None:
-        for name in ("epochs", "folds", "scratch"):
+    if plain.get("budget") not in (None, AUTO):
+        for name in ("epochs", "scratch"):
             if plain.get(name) not in (None, AUTO, False):
                 raise UsageError(
                     Message(

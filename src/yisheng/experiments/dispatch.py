@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from yisheng.core.components import supply_components
-from yisheng.core.config import Config
+from yisheng.core.config import AUTO, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.launch import find_launch
 from yisheng.core.logging import logger
@@ -78,6 +78,8 @@ def train(
     count = count_processes(processes)
     if cluster is not None:
         _require_many_trainings(config, cluster, count, fix=fix)
+    if config.budget == AUTO and (fix or event_callbacks or count > 1):  # they are for one training
+        config = config.model_copy(update={"budget": None})
     if count > 1:
         config = _choose_for_processes(config, count, fix=fix, event_callbacks=event_callbacks)
     with supply_components(**config.own_components()):

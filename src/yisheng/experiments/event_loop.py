@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from yisheng.core import machine
-from yisheng.core.config import Config, ResolvedConfig
+from yisheng.core.config import AUTO, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.generator_states import GeneratorStates
 from yisheng.core.messages import Message
@@ -49,7 +49,7 @@ class Fit:
 
     def __init__(self, config: Config, data: Dataset | None = None) -> None:
         for key in ("folds", "budget"):
-            if getattr(config, key) is not None:
+            if getattr(config, key) not in (None, AUTO):
                 raise UsageError(
                     Message("{key} trains more than one model, fit gives the events of one", key=key),
                     Message("leave {key} out", key=key),

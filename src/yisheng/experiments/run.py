@@ -87,14 +87,14 @@ def train(
         load_adapter(config.tracker)
     config = choose_shards(config, 1 if peers is None else peers.size)
     data = load_dataset(config) if data is None else data
-    config, ensemble_notes = plan_ensemble(config, data.spec)
+    config, ensemble_notes = plan_ensemble(config, data.spec, len(data))
     if cluster is not None:
         require_many_trainings(config)
         require_cluster(cluster)
     split = split_dataset(config, data)
     device = machine.select_device(config.device)
     config, weights = load_pretrained(config)
-    notes = list(ensemble_notes)
+    notes: list[str] = []
     if config.budget is not None and (peers is None or peers.is_first):
         config, note = plan_budget(config, data, split, device, weights)
         notes.append(note)
@@ -130,6 +130,8 @@ def train(
             begin(run)
         if on_begin is not None:
             on_begin(run)
+        for note in ensemble_notes:
+            logger.info(note)
         logger.info(_describe(assembly, data, split))
         if peers is not None:
             logger.info(describe_sharing(assembly.config.shards, peers.size))

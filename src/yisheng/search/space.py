@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yisheng.core.config import KINDS, Choice, Config
+from yisheng.core.config import AUTO, KINDS, Choice, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.settings import Setting, merge_settings
@@ -40,7 +40,8 @@ class Space:
             epochs: number of epochs instead of the config's, if given.
         """
         config = merge_with_axes(self.fixed, [(axis.name, setting[axis.name]) for axis in self.axes])
-        return config if epochs is None else config.model_copy(update={"epochs": epochs})
+        budget = None if config.budget == AUTO else config.budget  # a search compares settings of one model
+        return config.model_copy(update={"budget": budget} if epochs is None else {"budget": budget, "epochs": epochs})
 
     @property
     def size(self) -> int | None:

@@ -80,7 +80,7 @@ def plan_budget(
         UsageError: a choice does not fit the data.
     """
     budget, finetune = config.budget, config.finetune
-    assert budget is not None
+    assert isinstance(budget, float)
     if is_fitted(config):
         raise UsageError(
             Message("model={name} has no gradient steps that budget= could plan", name=config.model.name),

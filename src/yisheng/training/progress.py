@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ def show_assembly_progress(
         score=assembly.score_key,
         stream=stream,
         display=detect_display(stream),
+        time_limit=getattr(assembly.state.model, "seconds", None) or math.inf,
     )
 
 
@@ -68,6 +70,7 @@ def show_progress(
     score: str,
     stream: TextIO,
     display: Display,
+    time_limit: float = math.inf,
 ) -> Iterator[Event]:
     """Show the progress of a training, at most a few times a second.
 
@@ -79,12 +82,13 @@ def show_progress(
         score: the validation score to show.
         stream: where a bar or lines are written.
         display: the kind of display.
+        time_limit: seconds that the training takes at most, as an ensemble does: no line reports more to be left.
     """
     if display == "terminal":
         return _show_bar(events, state, epochs, steps_per_epoch, score, stream)
     if display == "notebook":
         return _show_plot(events, epochs, steps_per_epoch, score)
-    return _print_lines(events, state, epochs, steps_per_epoch, score, stream)
+    return _print_lines(events, state, epochs, steps_per_epoch, score, stream, time_limit)
 
 
 def describe_epoch(event: EpochEnd, state: State, epochs: int, score: str) -> str:
@@ -137,16 +141,24 @@ def _describe_briefly(event: EpochEnd, epochs: int, score: str) -> str:
 
 
 def _print_lines(
-    events: Iterator[Event], state: State, epochs: int, steps_per_epoch: int, score: str, stream: TextIO
+    events: Iterator[Event],
+    state: State,
+    epochs: int,
+    steps_per_epoch: int,
+    score: str,
+    stream: TextIO,
+    time_limit: float,
 ) -> Iterator[Event]:
     """Print a line every few seconds at most, later less often: short epochs do not fill a log with lines."""
     start, first_step, total = time.monotonic(), state.step, epochs * steps_per_epoch
+    end = start + time_limit - state.seconds
     printed_at, line, pending = start, "", False
 
     def describe_position(step: int) -> str:
         position = f"{step:,}/{total:,}" if total else f"{step:,}"
         steps = translate(Message("step {position}", position=position))
-        seconds = (time.monotonic() - start) * (total - step) / max(1, step - first_step)
+        elapsed = time.monotonic() - start
+        seconds = min(elapsed * (total - step) / max(1, step - first_step), max(0.0, end - start - elapsed))
         return f"{steps}  {translate(format_remaining(seconds))}" if step < total else steps
 
     for event in events:

@@ -263,7 +263,7 @@ def _build(kind: str, choice: Choice, *args: Any) -> Any:
 
 def _require_assemblable(config: Config, device: torch.device) -> None:
     """Check what can be checked before anything is built."""
-    if config.budget is not None:
+    if config.budget not in (None, AUTO):
         raise UsageError(
             Message(
                 "budget={budget} (seconds) is for one training: here several are trained, or parts of one",

@@ -38,6 +38,7 @@ from yisheng.experiments.load_data import load_dataset
 from yisheng.inference import ensemble
 from yisheng.reporting import run_page
 from yisheng.search.executors.cluster import Cluster, Loader, open_if_given, require_cluster
+from yisheng.training.portfolio.plan import plan_ensemble
 from yisheng.training.pretrained import load_pretrained
 from yisheng.training.progress import detect_display
 from yisheng.training.setup import Assembly, assemble
@@ -76,6 +77,9 @@ def train(config: Config, *, data: Dataset | None = None, out: Path, cluster: st
     data = load_dataset(config) if data is None else data
     require_groups(config, data.spec)
     folds = plan_folds(config, data)
+    config, ensemble_notes = plan_ensemble(config, data.spec, len(data), len(folds))
+    for note in ensemble_notes:
+        logger.info(note)
     device = machine.select_device(config.device)
     named_config, weights = load_pretrained(config)
     first = assemble(
