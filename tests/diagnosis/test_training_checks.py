@@ -55,12 +55,13 @@ LOOP_CHECKS = {
     "strong-smoothing",
     "swapped-arguments",
     "unbounded-loss",
+    "unconnected-nodes",
     "undetached-targets",
     "unloaded-weights",
     "unused-class",
 }
 """Checks of a loop: see test_loop_targets.py, test_loop_faults.py, test_loop_settings.py, test_loop_copies.py,
-test_loop_terms.py, test_loop_habits.py and test_loss_forms.py."""
+test_loop_terms.py, test_loop_habits.py, test_loss_forms.py and test_selected_weights.py."""
 PROGRAMS = {}
 """By check: functions ``f(fixed, steps) -> doctor`` that train with or without the fault, and their steps."""
 
@@ -545,6 +546,7 @@ def test_skipped_checks_give_a_reason():
         "target-outliers",
         "target-range",
         "target-scale",
+        "unconnected-nodes",
         "undetached-targets",
         "unloaded-weights",
         "vanishing-gradients",

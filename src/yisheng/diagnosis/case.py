@@ -17,16 +17,19 @@ from yisheng.core.messages import Message
 from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.probe import Probe, probe_network
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
+from yisheng.diagnosis.recorder.constant_terms import ConstantTerm
 from yisheng.diagnosis.recorder.course import Course
 from yisheng.diagnosis.recorder.evaluated import EvaluatedRows
 from yisheng.diagnosis.recorder.frozen_weights import Merge
+from yisheng.diagnosis.recorder.graph_batches import GraphBatch
 from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_calls import LossCall
+from yisheng.diagnosis.recorder.loss_features import LossFeature
 from yisheng.diagnosis.recorder.network_copies import NetworkCopy, UnloadedWeights
 from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
-from yisheng.diagnosis.recorder.traced import Broadcast, list_broadcasts
+from yisheng.diagnosis.recorder.traced import Broadcast, list_broadcasts, list_constant_terms
 
 MIN_LOSSES_TO_JUDGE = 50
 """Losses before a check says that nothing is learned."""
@@ -70,12 +73,16 @@ class Case:
         evaluated: inputs and predicted classes of evaluations.
         rate_vanished_at: the first update at a thousandth of the highest learning rate, or None.
         rates: the course of the learning rate of a loop that is not ours.
+        is_restored: whether the weights were changed after the last update.
         foreign_writes: numbers of losses before which the weights were changed between two updates.
         merges: adapters that were added to frozen weights and are still next to them.
         habits: what the loop does with its losses and gradients; None for a training by a config.
         broadcasts: rows that were combined with all rows on the way to the loss.
         copies: copies of the network that the program holds in other variables.
         unloaded: trained weights of the program that fit the network by shape, but not by name; None without any.
+        features: what the recorded losses show of their form.
+        graph_batches: batches of graphs, and which of them have edges.
+        constant_terms: sums with derivatives that have no graph.
         is_finished: whether the training is over.
         began_trained: whether the weights had been trained before.
         example: rows of the inputs to probe the network with; None while it is being trained, or if they are unknown.
@@ -102,6 +109,7 @@ class Case:
     data_rows: int | None = None
     ran_in_bfloat16: bool = False
     evaluated: EvaluatedRows = field(default_factory=EvaluatedRows)
+    is_restored: bool = False
     foreign_writes: Sequence[int] = ()
     merges: Sequence[Merge] = ()
     habits: LoopHabits | None = None
@@ -110,6 +118,9 @@ class Case:
     unloaded: UnloadedWeights | None = None
     rate_vanished_at: int | None = None
     rates: RateWatch | None = None
+    features: Sequence[LossFeature] = ()
+    graph_batches: Sequence[GraphBatch] = ()
+    constant_terms: Sequence[ConstantTerm] = ()
     is_finished: bool = False
     began_trained: bool = False
     example: tuple[torch.Tensor, ...] | None = None
@@ -141,6 +152,7 @@ class Case:
             recorder.loss_observer.batch_order,
             ran_in_bfloat16=recorder.ran_in_bfloat16,
             evaluated=recorder.evaluations.rows,
+            is_restored=recorder.is_finished and recorder.foreign_writes.at_end,
             foreign_writes=tuple(recorder.foreign_writes.at),
             merges=tuple(recorder.frozen_weights.merges),
             habits=None if from_config else recorder.habits,
@@ -149,6 +161,9 @@ class Case:
             unloaded=recorder.other_networks.unloaded,
             rate_vanished_at=recorder.rate_watch.vanished_at,
             rates=copy.copy(recorder.rate_watch),
+            features=tuple(recorder.loss_observer.features.entries),
+            graph_batches=tuple(recorder.graph_batches.entries),
+            constant_terms=() if from_config else tuple(list_constant_terms()),
             is_finished=recorder.is_finished,
             began_trained=recorder.began_trained,
             example=recorder.step_observer.example if recorder.is_finished else None,

@@ -19,12 +19,15 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.course_findings import CHECKS, find_in_course
 from yisheng.diagnosis.loop_error import LoopError, explain_loop_error
 from yisheng.diagnosis.ranking import Diagnosis, add_findings, diagnose
+from yisheng.diagnosis.recomputed_scores import CHECK as CHECK_OF_SCORES
+from yisheng.diagnosis.recomputed_scores import find_wrong_score
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.source_lines import find_source_of_error
 from yisheng.diagnosis.regularized_line import find_overfitted_line
 from yisheng.diagnosis.restart import Beginning, copy_beginning
 from yisheng.diagnosis.row_checks import RowResults, examine_rows
 from yisheng.diagnosis.row_findings_of_loops import select_for_loop
+from yisheng.diagnosis.selected_weights import find_reversed_selection
 from yisheng.diagnosis.trailing_network import find_trailing_network
 from yisheng.diagnosis.trained_network import find_label_noise
 from yisheng.diagnosis.transformed_rows import find_unmoved_masks
@@ -172,7 +175,8 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         missing = ["validation"] if course_reason == "not given" else []
         examined = ["training", *([] if course_reason else ["validation"])]
         unchecked = dict.fromkeys(CHECKS, course_reason) if course_reason and not missing else {}
-        findings = [*explain_loop_error(self._error, case, diagnosis), *course]
+        selection = list(find_reversed_selection(case, self._validation))
+        findings = [*explain_loop_error(self._error, case, diagnosis), *course, *selection]
         if rows is None:
             missing.append("data")
         else:
@@ -182,7 +186,9 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             if case.is_finished and has_learned:
                 findings += find_label_noise(self._recorder.model, rows, self._validation)
             if case.is_finished and not any(finding.severity == "error" for finding in diagnosis.findings):
-                findings += find_unused_rows(case, self._data, self._validation)
+                if not any(finding.check == CHECK_OF_SCORES for finding in diagnosis.findings):
+                    findings += find_wrong_score(case, self._validation)
+                findings += [] if selection else find_unused_rows(case, self._data, self._validation)
                 findings += find_unmoved_masks(case, self._data)
             causes = {finding.check for finding in (*diagnosis.findings, *findings) if finding.severity != "note"}
             if case.is_finished and causes <= set(CHECKS):

@@ -20,6 +20,7 @@ class ForeignWrites:
         weight: the weight; None if there is none.
         version: of the weight after the last update; None before the first.
         at: the number, from 1, of the first loss after each change.
+        at_end: whether the weight has changed after the last update.
 
     >>> net = nn.Linear(2, 2)
     >>> writes = ForeignWrites(net)
@@ -35,6 +36,11 @@ class ForeignWrites:
         self.weight = next((p for p in model.parameters() if p.ndim > 1 and p.requires_grad), None)
         self.version: int | None = None
         self.at: list[int] = []
+        self.at_end = False
+
+    def end(self) -> None:
+        """Note whether the weight has changed since the last update, which was the last one."""
+        self.at_end = self.weight is not None and self.version not in (None, self.weight._version)
 
     def look(self, number: int) -> None:
         """Note whether the weight has changed since the last update.

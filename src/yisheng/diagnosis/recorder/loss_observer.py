@@ -19,6 +19,7 @@ from yisheng.diagnosis.recorder.batch_order import BatchOrder
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.gradient_hooks import GradientHooks
 from yisheng.diagnosis.recorder.loop_habits import LoopHabits
+from yisheng.diagnosis.recorder.loss_features import LossFeatures
 from yisheng.diagnosis.recorder.loss_log import LossLog
 from yisheng.diagnosis.recorder.loss_path import LossPath
 from yisheng.diagnosis.recorder.nonfinite import explain_by_graph, explain_by_variables
@@ -51,6 +52,7 @@ class LossObserver:
         has_other_losses: whether losses were seen that do not reach the network.
         unknown: parameters that the loss depends on and neither network nor optimizer holds.
         batch_order: the order of the batches.
+        features: what the recorded losses show of their form.
         probe: a parameter that losses reach, whose gradient shows whether a backward pass did.
         arguments: of the network in a light step.
     """
@@ -69,6 +71,7 @@ class LossObserver:
         self.has_other_losses = False
         self.unknown = UnknownParameters()
         self.batch_order = BatchOrder()
+        self.features = LossFeatures()
         self.probe: torch.Tensor | None = None
         self.arguments: tuple[Any, ...] = ()
         self._model, self._step, self._writes, self._notes = model, step, writes, notes
@@ -247,6 +250,9 @@ class LossObserver:
         if not is_recorded:
             return None
         reached, unheld = self._step.add_loss(loss, accepts_unreached=self.probe is None)
+        record = self._step.record
+        if reached and record is not None and record.pairing is not None:
+            self.features.add(loss, value, steps, record, self._step.last_input)
         self.unknown.add_leaves([p for p in unheld if id(p) not in self._step.names], steps)
         if reached and self.probe is None:
             self.probe = reached[0]

@@ -21,6 +21,7 @@ from yisheng.diagnosis.recorder import traced
 from yisheng.diagnosis.recorder.evaluations import Evaluations
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.frozen_weights import FrozenWeights
+from yisheng.diagnosis.recorder.graph_batches import GraphBatches
 from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_observer import LossObserver
 from yisheng.diagnosis.recorder.network_copies import SCAN_STEPS, NetworkCopies
@@ -91,6 +92,8 @@ class Recorder:
         self.foreign_writes, self.frozen_weights = ForeignWrites(model), FrozenWeights(model)
         self.habits = LoopHabits(optimizer)
         self.loss_observer = LossObserver(model, self.step_observer, self.foreign_writes, self.notes, self.habits)
+        self.loss_observer.features.reads_program = traces
+        self.graph_batches = GraphBatches()
         self.other_networks = NetworkCopies(model)
         self.evaluations = Evaluations(model)
         self.rate_watch = RateWatch()
@@ -132,6 +135,7 @@ class Recorder:
         self._hooks = []
         self.other_networks.stop()
         self.habits.end()
+        self.foreign_writes.end()
         self.notes.end(error, trace, self.step_observer.last_input)
         traced.end_evaluation()
         self._end_record()
@@ -269,6 +273,7 @@ class Recorder:
             self.frozen_weights.look(len(losses.log) + 1)
             if self.step_observer.record is not None:
                 self.notes.note_source("forward", find_source)
+                self.graph_batches.add(arguments)
             traced.end_evaluation()
             traced.trace(output)
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from yisheng.diagnosis.recorder.constant_terms import ConstantTerm, ConstantTerms
 from yisheng.diagnosis.recorder.loss_calls import LOSS_FUNCTIONS
 from yisheng.diagnosis.recorder.source_lines import find_source
 
@@ -76,6 +77,7 @@ class _Local(threading.local):
         self.inside = False
         self.evaluating = False
         self.broadcasts: list[Broadcast] = []
+        self.constants = ConstantTerms()
 
 
 _local = _Local()
@@ -84,7 +86,7 @@ _local = _Local()
 def add_listener(listener: Listener) -> None:
     """Have a recorder called around the backward passes of this thread."""
     if not _local.listeners:
-        _local.broadcasts = []
+        _local.broadcasts, _local.constants = [], ConstantTerms()
     _local.listeners.append(listener)
 
 
@@ -123,6 +125,10 @@ class TracedTensor(torch.Tensor):
             for listener in _local.listeners:
                 listener.note_cut()
         result = torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
+        if name == "grad" and func is torch.autograd.grad:
+            _local.constants.note_derivative(args, kwargs, result)
+        elif _local.constants.is_active:
+            _local.constants.follow(name, args, result, find_source)
         if name in ELEMENTWISE:
             _note_broadcast(args, result)
         return trace(result) if _local.evaluating or torch.is_grad_enabled() else result
@@ -131,6 +137,11 @@ class TracedTensor(torch.Tensor):
 def list_broadcasts() -> list[Broadcast]:
     """Return the broadcasts that were seen in this thread since the first present recorder came."""
     return _local.broadcasts
+
+
+def list_constant_terms() -> list[ConstantTerm]:
+    """Return the sums with derivatives without a graph that were seen since the first present recorder came."""
+    return _local.constants.terms
 
 
 def _note_broadcast(args: Sequence[Any], result: Any) -> None:
@@ -194,6 +205,7 @@ def untrace_all() -> None:
     for reference in _local.traced:
         untrace(reference())
     _local.traced.clear()
+    _local.constants.forget()
 
 
 def _call_loss(func: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

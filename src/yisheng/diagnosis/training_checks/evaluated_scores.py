@@ -32,7 +32,9 @@ def explain_skip(case: Case) -> str:
     return Message("it needs at least {required} reported losses and scores", required=MIN_EVALUATIONS)
 
 
-@register(needs=explain_skip, when="during", cause="structure", explains=("overfitting", "underfitting"))
+@register(
+    needs=explain_skip, when="during", cause="structure", explains=("overfitting", "underfitting", "opposed-score")
+)
 def evaluated_scores(case: Case) -> Iterator[Finding]:
     """Find a score that does not follow the predictions: the same in every report, or lower than the loss allows.
 

@@ -11,6 +11,7 @@ from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
+from yisheng.diagnosis.loss_problems import find_form_problems, has_known_form
 from yisheng.diagnosis.pairing import Pairing
 
 MAX_LEARNED_FRACTION = 0.3
@@ -34,7 +35,7 @@ def explain_skip(case: Case) -> str:
     if case.pairing is None:
         return NO_LOSS
     is_known = case.pairing.loss or any(call.function in ("kl_div", "poisson_nll_loss") for call in case.loss_calls)
-    return "" if is_known else Message("the kind of loss is unknown")
+    return "" if is_known or has_known_form(case) else Message("the kind of loss is unknown")
 
 
 @register(
@@ -56,6 +57,8 @@ def explain_skip(case: Case) -> str:
         "plateau",
         "half-precision",
         "bounded-scores",
+        "opposed-score",
+        "unbounded-loss",
     ),
 )
 def loss_pairing(case: Case) -> Iterator[Finding]:
@@ -86,6 +89,7 @@ def _problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
     yield from _label_problems(pairing, case)
     yield from _divergence_problems(case)
     yield from _rate_problems(pairing, case)
+    yield from find_form_problems(case)
     if pairing.is_only_term and _has_wrong_sign(pairing, case):
         yield (
             {"loss at the end": case.final_loss},
@@ -210,7 +214,8 @@ def _has_wrong_sign(pairing: Pairing, case: Case) -> bool:
     operations = pairing.operations
     is_log_softmax = operations[:1] == ("log_softmax",) or operations[:2] == ("log", "softmax")
     is_cross_entropy = pairing.loss == "nll" and is_log_softmax and not pairing.is_weighted
-    cannot_be_negative = pairing.loss in NONNEGATIVE_LOSSES or is_cross_entropy
+    is_policy = any(feature.is_policy for feature in case.features)
+    cannot_be_negative = (pairing.loss in NONNEGATIVE_LOSSES or is_cross_entropy) and not is_policy
     return cannot_be_negative and len(case.losses) >= 3 and max(case.losses) < 0
 
 

@@ -40,7 +40,7 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="during",
     cause="structure",
-    explains=("overfitting", "underfitting", "memorization", "evaluated-scores", "plateau"),
+    explains=("overfitting", "underfitting", "memorization", "plateau"),
 )
 def opposed_score(case: Case) -> Iterator[Finding]:
     """Find a reported score that falls from the first report on, although training does what its loss demands.
