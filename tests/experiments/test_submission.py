@@ -127,7 +127,10 @@ def test_wrong_arguments_are_refused_and_nothing_is_written(files, tmp_path, cap
     table = str(files[1])
     for words, message in [
         ([table, f"out={out}/a.xlsx"], "predictions are written to .csv"),
-        ([table, table, f"out={out}/a.csv"], "the rows of one table, got 2"),
+        ([f"out={out}/a.csv"], "the rows of one table, got 0"),
+        ([table, table, f"out={out}/a.csv"], "is given twice"),
+        ([f"{out}/*.csv", f"out={out}/a.csv"], "no table file matches"),
+        ([f"data={files[1].parent}/*.csv"], "use out=predictions.csv too"),
         ([table, f"out={out}/a.csv", "format=odds"], f"format must be one of {', '.join(FORMATS)}"),
         ([table, f"out={out}/a.csv", "format=probability"], "probabilit"),
         (["rows=1,2", f"out={out}/a.csv"], "out= needs a table"),

@@ -6,6 +6,7 @@ usage: yisheng predict RUN photo.png [more.png ...] [top=3] [model=FILE.py:CLASS
        yisheng predict RUN rows.csv interval=0.9 [out=...] [--json]             with bounds for each number
        yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=prediction|probability] [force=true]
        yisheng predict RUN FOLDER|photo.png ... out=predictions.csv [format=...] [strict=true] [force=true]
+       yisheng predict RUN data='rows/*.parquet' out=predictions.csv            several files of one table
        yisheng predict RUN test.csv|FOLDER out=predictions.csv cluster=local:4|auto|HOST:PORT
 
 RUN may also be a published model, as hf:user/name (see push). Images may have any size and mode. The transforms that
@@ -48,20 +49,21 @@ def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     arguments.require_inputs(1, 10**9, Message("a run folder and at least one input"))
     top, rows, out = arguments.number("top", 3), arguments.take("rows"), arguments.path("out")
-    model, interval = arguments.take("model"), arguments.take("interval")
+    model, interval, data = arguments.take("model"), arguments.take("interval"), arguments.take("data")
     options: dict[str, Any] = {
         key: value for key in ("id", "format", "cluster") if (value := arguments.take(key)) is not None
     }
     options |= {key: True for key in ("strict", "force", "excel_safe") if arguments.flag(key)}
     reading = {key: value for key in READING_KEYS if (value := arguments.take(key)) is not None}
-    arguments.require_no_more("top", "rows", "out", "model", "interval", *FILE_KEYS, *READING_KEYS)
+    arguments.require_no_more("data", "top", "rows", "out", "model", "interval", *FILE_KEYS, *READING_KEYS)
 
     from yisheng.core.errors import UsageError
     from yisheng.experiments.model_hub.find_model import find_model
     from yisheng.experiments.own_model import supply_model
     from yisheng.experiments.predict import predict
 
-    inputs = [parse_path(word, "an input") for word in arguments.inputs[1:]]
+    words = [*arguments.inputs[1:], *([] if data is None else [data])]
+    inputs = [parse_path(word, "an input") for word in words]
     folder = find_model(arguments.inputs[0], "the run folder")
     if out is not None:
         if rows is not None:

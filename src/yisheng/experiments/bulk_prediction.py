@@ -104,12 +104,13 @@ def predict_to_file(
         if writer.partial.can_resume and not force:
             writer.resume()
         try:
-            try:
-                writer.write(caught)
-            except OtherColumnsError:
-                writer.partial.discard()
-                writer = make_writer()
-                writer.write(caught)
+            while True:
+                try:
+                    writer.write(caught)
+                    break
+                except OtherColumnsError:  # once for each file: its source has learned the columns
+                    writer.partial.discard()
+                    writer = make_writer()
         except DataError:  # the user will change the inputs, so this part cannot be continued
             writer.partial.discard()
             raise

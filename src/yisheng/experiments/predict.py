@@ -10,6 +10,7 @@ from typing import Any
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.data.tables.reading_options import ReadingOptions
+from yisheng.data.tables.shards import has_glob, list_shards
 from yisheng.inference import rows as typed_rows
 from yisheng.inference.prediction import PredictionList
 from yisheng.inference.predictor import Predictor
@@ -37,6 +38,11 @@ def predict(
     """
     predictor = Predictor(folder)
     spec = predictor.spec
+    if spec.is_row and any(has_glob(path) or list_shards(path) for path in inputs):
+        raise UsageError(
+            Message("predictions for several files of a table are written to a file"),
+            Message("use out=predictions.csv too"),
+        )
     if reading:
         return predictor.predict_files([] if rows is not None else inputs, ReadingOptions.parse(reading), interval)
     if rows is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,10 +19,12 @@ from yisheng.core.types import Spec
 from yisheng.data import tables
 from yisheng.data.tables import files as table_files
 from yisheng.data.tables.reading_options import AUTOMATIC, TEXT_KEYS, ReadingOptions
+from yisheng.data.tables.shards import SHARD_SUFFIXES, has_glob, list_shards
 from yisheng.data.tables.sniff import sniff_layout
 from yisheng.experiments.bulk_prediction import SUFFIXES, TEXT_TABLE_SUFFIXES, PredictionFile, predict_to_file
 from yisheng.inference.bulk.chunk import Source
 from yisheng.inference.bulk.images import ImageFiles
+from yisheng.inference.bulk.shard_rows import ShardRows
 from yisheng.inference.prediction_file import FORMATS
 from yisheng.inference.predictor import Predictor
 from yisheng.search.executors.cluster import open_cluster, require_cluster
@@ -42,13 +46,13 @@ def submit(
 ) -> PredictionFile:
     """Write predictions into a file, piece by piece; see `yisheng.experiments.bulk_prediction.predict_to_file`.
 
-    A model of rows takes one table, and writes the names of its rows and the target under the names of their columns.
-    A model of images takes files and folders, and writes their paths and why one could not be read. JSON lines hold
-    everything that a prediction holds.
+    A model of rows takes a table in one file or several (names, patterns, or a folder of them), and writes the names of
+    its rows and the target under the names of their columns. A model of images takes files and folders, and writes
+    their paths and why one could not be read. JSON lines hold everything that a prediction holds.
 
     Args:
         folder: of a run, a cross-validation, or a search.
-        inputs: the table, or images and folders of them.
+        inputs: the files of the table, in order, or images and folders of them.
         out: a file that ends in .csv, .tsv, .jsonl or .parquet.
         id: the column with the names of the rows; by default that of the training data, or one found by its name.
         format: one of `FORMATS`: the predicted value, or its probability (of the second class of two, or of each
@@ -68,7 +72,9 @@ def submit(
         StorageError: the file cannot be written.
         StoppedError: a signal came; the same call continues.
     """
-    _require_output(out, inputs, format)
+    paths = [parse_path(path, "an input") for path in inputs]
+    tables_of = [list_shards(path) for path in paths]
+    _require_output(out, [*inputs, *itertools.chain(*tables_of)], format)
     if excel_safe and not out.name.lower().endswith(TEXT_TABLE_SUFFIXES):
         raise UsageError(
             Message("excel_safe=true is for .csv and .tsv, got out={out}", out=out), Message("leave it out")
@@ -77,8 +83,9 @@ def submit(
         require_cluster(cluster)
     run = RunFolder(folder).model_folder
     predictor = Predictor(run.path)
-    paths, options = [parse_path(path, "an input") for path in inputs], ReadingOptions.parse(reading or {})
-    source = _open_source(run, predictor.spec, paths, id, options, strict=strict)
+    if predictor.spec.is_row:
+        paths = _list_tables(paths, tables_of)
+    source = _open_source(run, predictor.spec, paths, id, ReadingOptions.parse(reading or {}), strict=strict)
     options_of_file: dict[str, Any] = {"format": format, "force": force, "excel_safe": excel_safe, "interval": interval}
     if cluster is None:
         return predict_to_file(predictor, source, out, **options_of_file)
@@ -125,13 +132,43 @@ def _open_source(
             Message("out= is for images and tables, the model takes {description}", description=spec.description),
             Message("predict in Python"),
         )
-    if len(inputs) != 1:
-        raise UsageError(
-            Message("out= takes the rows of one table, got {count} files", count=len(inputs)), Message("give one table")
-        )
     from yisheng.inference.bulk.rows import open_table  # imports pandas, and every training imports this module
 
-    return open_table(inputs[0], spec, _id_column(run) if id is None else id, options)
+    id = _id_column(run) if id is None else id
+    if len(inputs) == 1:
+        return open_table(inputs[0], spec, id, options)
+    text = "" if options == AUTOMATIC else str(options)
+    return ShardRows(inputs, lambda path, id_name: open_table(path, spec, id_name, options), id, text)
+
+
+def _list_tables(paths: Sequence[Path], tables_of: Sequence[list[Path]]) -> list[Path]:
+    """Return the files of tables, with those of folders and patterns in their place.
+
+    Raises:
+        UsageError: there is no file, a pattern matches no table, or a file comes twice.
+    """
+    if not paths:
+        raise UsageError(
+            Message("out= takes the rows of one table, got {count} files", count=0), Message("give one table")
+        )
+    listed: list[Path] = []
+    for path, tables_there in zip(paths, tables_of, strict=True):
+        if has_glob(path) and not tables_there:
+            raise UsageError(
+                Message("no table file matches {pattern}", pattern=path),
+                Message(
+                    "put the pattern in quotes, and name files that end in {suffixes}",
+                    suffixes=", ".join(SHARD_SUFFIXES),
+                ),
+            )
+        listed += tables_there or [path]
+    path, count = collections.Counter(listed).most_common(1)[0]
+    if count > 1:
+        raise UsageError(
+            Message("{path} is given twice: its rows would be predicted twice", path=path),
+            Message("leave one of them out"),
+        )
+    return listed
 
 
 def predict_test_table(run: RunFolder, config: Config) -> Path | None:
