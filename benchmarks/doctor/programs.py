@@ -49,6 +49,12 @@ MODULE_NAMES = (
     "recent.faulty_networks",
     "recent.healthy_losses",
     "recent.healthy_networks",
+    "further.faulty_rows",
+    "further.faulty_sequences",
+    "further.faulty_objectives",
+    "further.faulty_networks",
+    "further.healthy_courses",
+    "further.healthy_updates",
 )
 MODULES = tuple(importlib.import_module(f"benchmarks.doctor.{name}") for name in MODULE_NAMES)
 __all__ = ["FAULTY", "HEALTHY", "MODULES"]
