@@ -76,6 +76,21 @@ def test_tables_without_many_categories_have_no_mean_targets(tmp_path):
     assert "no column has 10 categories or more" in status["boosting-encoded"]
 
 
+def test_an_ensemble_tries_trees_without_the_features_of_texts(tmp_path):
+    candidates = ("boosting-without-texts", "lasso", "kernel")
+    settings = {"model": "ensemble", "candidates": candidates, "bag_folds": 2}
+    frame = make_frame()
+    run = yisheng.train(data=frame, target="y", out=tmp_path, quiet=True, **settings)
+    board = json.loads((run.path / "leaderboard.json").read_text())["candidates"]
+    scores = {entry["name"]: entry["value"] for entry in board}
+    assert scores["lasso"] < 0.5 * frame["y"].std() < 0.9 * frame["y"].std() < scores["boosting-without-texts"]
+    assert yisheng.load(run.path).predict(frame[:20]) == run.predict(frame[:20])
+    plain = frame[["size", "y"]]
+    run = yisheng.train(data=plain, target="y", out=tmp_path, quiet=True, **settings)
+    board = json.loads((run.path / "leaderboard.json").read_text())["candidates"]
+    assert "no features of texts" in {entry["name"]: entry["status"] for entry in board}["boosting-without-texts"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["categories", "texts"])
 def test_nothing_is_learned_from_categories_and_texts_of_shuffled_targets(tmp_path, kind):

@@ -134,6 +134,8 @@ def test_every_candidate_is_in_both_orders_and_has_settings():
                 "embedded-mlp",
                 "tabicl",
                 "neighbors",
+                "lasso",
+                "kernel",
             )
     seeds = {make_candidate(name, CLASSES, 100).make_config(Config(seed=3)).seed for name in CANDIDATES}
     assert len(seeds) == len(CANDIDATES)

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
         "ensemble",
         "forest",
         "googlenet",
+        "kernel",
+        "lasso",
         "lenet",
         "lightgbm",
         "linear",
@@ -282,9 +284,9 @@ if TYPE_CHECKING:
         """After each hidden layer (model=embedded-mlp, model=mlp)."""
         ahead: int
         """Trading days to predict ahead (data=ohlc)."""
-        alpha: float
-        """Fraction of the mean square that a step keeps; 0.9, the lecture's, averages over about 10 steps
-        (optimizer=rmsprop, augment=mixup)."""
+        alpha: float | None
+        """The penalty α, in the target's scale; if not given, it is chosen for each target by the squared error in five
+        random folds of the training rows (model=lasso, optimizer=rmsprop, augment=mixup)."""
         arch: Literal["tabm", "tabm-mini"]
         """tabm has scales of each member in every layer; tabm-mini only at the input, which is about as good and faster
         (model=tabm)."""
@@ -323,6 +325,9 @@ if TYPE_CHECKING:
                 "tabm-2",
                 "boosting-encoded",
                 "tabicl",
+                "lasso",
+                "kernel",
+                "boosting-without-texts",
             ]
         ]
         """What is tried; all by default, in an order that depends on the number of rows (model=ensemble)."""
@@ -341,7 +346,8 @@ if TYPE_CHECKING:
         """gray or rgb; auto is gray if all images are (data=folder, data=labels)."""
         column_fraction: float | None
         """Fraction of the columns, drawn again at each split, that may be split; a third if not given, and at least
-        three columns (model=boosting, model=forest, model=lightgbm)."""
+        three columns. Columns whose values are all equal do not count (model=boosting, model=forest,
+        model=lightgbm)."""
         columns: Sequence[str]
         """The columns or keys to learn from; all others by default (data=in-memory)."""
         contrast: Sequence[float]
@@ -404,6 +410,9 @@ if TYPE_CHECKING:
         gain: float
         """Compensates the activation's effect on the variance: 1 for the identity, 5/3 for tanh, √2 for relu
         (init=xavier-normal, init=xavier-uniform)."""
+        gamma: float | None
+        """The inverse squared width γ of the kernel; if not given, 0.3 divided by the number of columns and by the
+        variance of their values (model=kernel)."""
         group: str | Any | None
         """A column whose equal values must stay in the same part and fold; it is not a feature (data=shards,
         data=table, data=in-memory)."""
@@ -436,7 +445,7 @@ if TYPE_CHECKING:
         kinds: Mapping[str, str] | Sequence[str]
         """Kinds of the columns of rows, as for a table (data=arrays, data=shards, data=table and 1 others)."""
         l2: float | None
-        """Penalty λ/2 |value|² of the leaves (model=boosting, model=lightgbm, model=logistic and 1 others)."""
+        """Penalty λ/2 |value|² of the leaves (model=boosting, model=lightgbm, model=kernel and 2 others)."""
         labels: Sequence[str] | Literal["fine", "coarse", "breed", "species"]
         """Forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
         casefold, blanks, separators, unquote, nfkc; or old:new to rename one (data=cifar100, data=folder, data=labels
@@ -559,6 +568,9 @@ if TYPE_CHECKING:
         task: Literal["auto", "classification", "multilabel", "regression"]
         """What to learn; auto depends on the target: texts and few different integers are classes (data=arrays,
         data=folder, data=labels and 3 others)."""
+        texts: bool
+        """Whether the features of texts are used. Without them the trees of a table with few strong columns and many
+        words see the strong ones more often (scale=codes, target_scale=codes)."""
         thousands: str
         """The mark between groups of three digits: point, comma, space, apostrophe or none (data=labels, data=shards,
         data=table)."""
@@ -681,7 +693,7 @@ if TYPE_CHECKING:
             ]
         ]
         ahead: Varied[int]
-        alpha: Varied[float]
+        alpha: Varied[float | None]
         arch: Varied[Literal["tabm", "tabm-mini"]]
         area: Varied[Sequence[float]]
         aux_lr: Varied[float]
@@ -707,6 +719,9 @@ if TYPE_CHECKING:
                     "tabm-2",
                     "boosting-encoded",
                     "tabicl",
+                    "lasso",
+                    "kernel",
+                    "boosting-without-texts",
                 ]
             ]
         ]
@@ -740,6 +755,7 @@ if TYPE_CHECKING:
         format: Varied[Literal["auto", "csv", "parquet", "npz"]]
         frequency: Varied[float | None]
         gain: Varied[float]
+        gamma: Varied[float | None]
         group: Varied[str | Any | None]
         header: Varied[bool | Literal["auto"]]
         hidden: Varied[int | Sequence[int]]
@@ -800,6 +816,7 @@ if TYPE_CHECKING:
         style: Varied[Literal["auto", "published", "small", "textbook", "modern", "classic"]]
         target: Varied[str | Sequence[str] | int | None]
         task: Varied[Literal["auto", "classification", "multilabel", "regression"]]
+        texts: Varied[bool]
         thousands: Varied[str]
         time: Varied[str | Any | None]
         trees: Varied[int]
@@ -938,6 +955,7 @@ COMMON_SETTINGS: Final = (
     "format",
     "frequency",
     "gain",
+    "gamma",
     "group",
     "header",
     "hidden",
@@ -996,6 +1014,7 @@ COMMON_SETTINGS: Final = (
     "style",
     "target",
     "task",
+    "texts",
     "thousands",
     "time",
     "trees",
@@ -1114,6 +1133,7 @@ if TYPE_CHECKING:
         format: Any = ...,
         frequency: Any = ...,
         gain: Any = ...,
+        gamma: Any = ...,
         group: Any = ...,
         header: Any = ...,
         hidden: Any = ...,
@@ -1172,6 +1192,7 @@ if TYPE_CHECKING:
         style: Any = ...,
         target: Any = ...,
         task: Any = ...,
+        texts: Any = ...,
         thousands: Any = ...,
         time: Any = ...,
         trees: Any = ...,
@@ -1295,6 +1316,7 @@ SETTINGS: Final = (
     "format",
     "frequency",
     "gain",
+    "gamma",
     "group",
     "header",
     "hidden",
@@ -1356,6 +1378,7 @@ SETTINGS: Final = (
     "style",
     "target",
     "task",
+    "texts",
     "thousands",
     "time",
     "trees",
@@ -1475,6 +1498,7 @@ if TYPE_CHECKING:
         format: Any = ...,
         frequency: Any = ...,
         gain: Any = ...,
+        gamma: Any = ...,
         group: Any = ...,
         header: Any = ...,
         hidden: Any = ...,
@@ -1536,6 +1560,7 @@ if TYPE_CHECKING:
         style: Any = ...,
         target: Any = ...,
         task: Any = ...,
+        texts: Any = ...,
         thousands: Any = ...,
         time: Any = ...,
         trees: Any = ...,
@@ -1658,6 +1683,7 @@ SEARCH_SETTINGS: Final = (
     "format",
     "frequency",
     "gain",
+    "gamma",
     "group",
     "header",
     "hidden",
@@ -1718,6 +1744,7 @@ SEARCH_SETTINGS: Final = (
     "style",
     "target",
     "task",
+    "texts",
     "thousands",
     "time",
     "trees",
@@ -1836,6 +1863,7 @@ if TYPE_CHECKING:
         format: Any = ...,
         frequency: Any = ...,
         gain: Any = ...,
+        gamma: Any = ...,
         group: Any = ...,
         header: Any = ...,
         hidden: Any = ...,
@@ -1896,6 +1924,7 @@ if TYPE_CHECKING:
         style: Any = ...,
         target: Any = ...,
         task: Any = ...,
+        texts: Any = ...,
         thousands: Any = ...,
         time: Any = ...,
         trees: Any = ...,

@@ -54,7 +54,7 @@ def boosting(
         depth: largest number of splits on the way to a leaf; no limit if not given.
         leaf_rows: fewest training rows in a leaf.
         column_fraction: fraction of the columns, drawn again at each split, that may be split; a third if not given,
-            and at least three columns.
+            and at least three columns. Columns whose values are all equal do not count.
         l2: penalty λ/2 |value|² of the leaves.
         monotone: columns of numbers that the prediction may only rise or only fall with, as in area:up,age:down; of two
             classes it is the probability of the second one.
@@ -77,7 +77,7 @@ def boosting(
         "max_leaf_nodes": leaves,
         "max_depth": depth,
         "min_samples_leaf": leaf_rows,
-        "max_features": column_fraction or max(0.3, min(1.0, 3 / spec.shape[0])),
+        "max_features": column_fraction,
         "l2_regularization": l2,
         "monotonic_cst": parse_monotone(monotone, spec),
     }
@@ -103,11 +103,8 @@ class Boosting(FittedModel):
         self.trees = Trees(spec.outputs)
         self.register_buffer("base", torch.zeros(spec.outputs, dtype=torch.float64))
         self._estimators: list[Any] = []
-        categories = [
-            i for i, c in enumerate(spec.columns) if c.kind == "category" and len(c.categories) <= MAX_CATEGORIES
-        ]
-        self._categorical = categories
-        self._order = [*categories, *(i for i in range(spec.shape[0]) if i not in set(categories))]
+        self._categorical: list[int] = []
+        self._order: list[int] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map scaled rows ``(B, D)`` to outputs ``(B, O)``."""
@@ -121,6 +118,8 @@ class Boosting(FittedModel):
 
     def fit_stage(self, stage: int, rows: FitRows) -> None:
         """Fit the next rounds: as many as there are rounds for each stage."""
+        if not self._estimators:
+            self._choose_columns(rows.x)
         codes = self._densify_categories(rows.x)
         x = self._order_columns(rows.x, codes)
         if not self._estimators:
@@ -157,6 +156,7 @@ class Boosting(FittedModel):
         options = {
             **self.options,
             "max_leaf_nodes": leaves,
+            "max_features": self.options["max_features"] or max(0.3, min(1.0, 3 / len(self._order))),
             "monotonic_cst": None if constraints is None else constraints[self._order],
         }
         if rows.quantile is not None:
@@ -175,6 +175,22 @@ class Boosting(FittedModel):
             return [y]
         columns = y.reshape(len(y), -1).T
         return [column.astype(np.int64 if self._is_classifier else np.float64) for column in columns]
+
+    def _choose_columns(self, x: np.ndarray) -> None:
+        """Choose the columns that vary, the categories first; the others, such as unused words, are no candidates.
+
+        A split draws a fraction of the columns, and would often draw none that tells something.
+        """
+        varies = np.array([bool((column[1:] != column[:1]).any()) and not np.isnan(column).all() for column in x.T])
+        used = np.flatnonzero(varies).tolist() or [0]
+        self._categorical = [
+            i
+            for i in used
+            if self.spec.columns
+            and self.spec.columns[i].kind == "category"
+            and len(self.spec.columns[i].categories) <= MAX_CATEGORIES
+        ]
+        self._order = [*self._categorical, *(i for i in used if i not in set(self._categorical))]
 
     def _densify_categories(self, x: np.ndarray) -> list[np.ndarray]:
         """Return the codes of each column of categories that occur in the rows, ascending."""

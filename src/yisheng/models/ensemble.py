@@ -35,6 +35,9 @@ Name = Literal[
     "tabm-2",
     "boosting-encoded",
     "tabicl",
+    "lasso",
+    "kernel",
+    "boosting-without-texts",
 ]
 CANDIDATES: tuple[Name, ...] = get_args(Name)
 """Names of the settings that are tried; `yisheng.training.portfolio.candidates` says what they are."""
@@ -59,10 +62,10 @@ def ensemble(
 ) -> FittedModel:
     """Build an ensemble: f(x) = Σ_m w_m mean_k f_mk(x), with models m that are trained without fold k of the rows.
 
-    Boosted trees with several settings, a linear model, forests, networks, nearest neighbors and, where it is
-    installed, TabICL are tried one after the other. Each row is predicted by models that were not trained on it; from
-    these predictions follow the weights w, for classes the temperature of the logits, and for accuracy and F1 the
-    classes' offsets. ``budget=1m`` is the usual way to train one.
+    Boosted trees with several settings, linear models, a kernel machine, forests, networks, nearest neighbors and,
+    where it is installed, TabICL are tried one after the other. Each row is predicted by models that were not trained
+    on it; from these predictions follow the weights w, for classes the temperature of the logits, and for accuracy and
+    F1 the classes' offsets. ``budget=1m`` is the usual way to train one.
 
     Args:
         candidates: what is tried; all by default, in an order that depends on the number of rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -32,7 +32,9 @@ class codes:  # noqa: N801  # its name is the registered name
         category_counts: number of categories of each column, 0 for numbers and yes/no.
         shift: mean of each column in the training part; 0 for categories.
         scale: its standard deviation, above 0; 1 for categories.
-        unused: positions of the words that are left out: they become 0.
+        unused: positions of the words, or features of texts, that are left out: they become 0.
+        texts: whether the features of texts are used. Without them the trees of a table with few strong columns and
+            many words see the strong ones more often.
 
     Raises:
         DataError: the fields contradict one another.
@@ -50,6 +52,7 @@ class codes:  # noqa: N801  # its name is the registered name
     shift: tuple[float, ...]
     scale: tuple[float, ...]
     unused: tuple[int, ...] = ()
+    texts: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         lengths = {len(self.category_counts), len(self.shift), len(self.scale)}
@@ -65,16 +68,24 @@ class codes:  # noqa: N801  # its name is the registered name
         return list(self.unused) == sorted(set(self.unused)) and all(0 <= i < len(self.shift) for i in self.unused)
 
     @classmethod
-    def fit(cls, x: np.ndarray | RowSubset, *, columns: Sequence[Column] = (), unused: Sequence[int] = ()) -> codes:
+    def fit(
+        cls,
+        x: np.ndarray | RowSubset,
+        *,
+        columns: Sequence[Column] = (),
+        unused: Sequence[int] = (),
+        texts: bool = True,
+    ) -> codes:
         """Fit means and standard deviations to the training part.
 
         Args:
             x: rows ``(N, D)``: numbers, NaN where missing; yes/no as 0 and 1; the codes of categories.
             columns: their kinds and categories; without them all are numbers.
             unused: positions of words that are not to be used, in addition to those that are rare.
+            texts: see the class.
 
         Raises:
-            DataError: there are no rows.
+            DataError: there are no rows, or there are only features of texts and they are not to be used.
         """
         table = tuple(columns) or tuple(Column(f"x{i + 1}") for i in range(count_columns(x)))
         counts = tuple(len(column.categories) if column.kind == "category" else 0 for column in table)
@@ -82,8 +93,14 @@ class codes:  # noqa: N801  # its name is the registered name
         is_number = np.array([column.kind == "number" for column in table])
         shift = np.where(is_number, statistics.mean, 0.0)
         scale = np.where(is_number, statistics.std, 1.0)
-        unused = tuple(sorted({*unused, *find_unused_words(table, statistics.mean, len(x))}))
-        return cls(counts, tuple(shift.tolist()), tuple(scale.tolist()), unused)
+        text_features = () if texts else [i for i, column in enumerate(table) if column.text_part]
+        if len(text_features) == len(table):
+            raise DataError(
+                Message("texts=false leaves no column: all {count} are features of texts", count=len(table)),
+                Message("leave texts=false out"),
+            )
+        unused = tuple(sorted({*unused, *text_features, *find_unused_words(table, statistics.mean, len(x))}))
+        return cls(counts, tuple(shift.tolist()), tuple(scale.tolist()), unused, texts=texts)
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
         """Return the rows ``(..., D)``, float32 (float64 for float64).

@@ -12,6 +12,9 @@ from yisheng.core.types import Spec
 from yisheng.models.tabicl import MAX_ROWS
 
 MAX_NEIGHBOR_ROWS = 20_000
+MAX_KERNEL_ROWS = 6000
+MIN_CHOICE_ROWS = 250
+"""With fewer rows, a fold of them is too small to choose among the penalties of a kernel machine."""
 MAX_FOREST_ROWS = 100_000
 MAX_FOREST_NODES = 400_000
 """Nodes of the trees of a fold's forest at most: with many rows the leaves become larger."""
@@ -28,12 +31,14 @@ STAGE_FRACTION = 0.03
 MIN_ROWS = 1000
 """A candidate is trained on at least so many rows, however short the time."""
 ORDER_OF_FEW = (
-    *("boosting", "linear", "boosting-encoded", "boosting-extra", "tabm", "boosting-small", "extra-trees"),
-    *("embedded-mlp", "tabicl", "random-forest", "boosting-deep", "tabm-2", "neighbors"),
+    *("boosting", "linear", "lasso", "kernel", "boosting-encoded", "boosting-without-texts", "boosting-extra", "tabm"),
+    *("boosting-small", "extra-trees", "embedded-mlp", "tabicl", "random-forest", "boosting-deep", "tabm-2"),
+    "neighbors",
 )
 ORDER_OF_MANY = (
-    *("boosting", "linear", "boosting-encoded", "boosting-extra", "boosting-deep", "tabm", "extra-trees"),
-    *("embedded-mlp", "tabicl", "random-forest", "boosting-small", "tabm-2", "neighbors"),
+    *("boosting", "linear", "lasso", "boosting-encoded", "boosting-without-texts", "boosting-extra", "boosting-deep"),
+    *("kernel", "tabm", "extra-trees", "embedded-mlp", "tabicl", "random-forest", "boosting-small", "tabm-2"),
+    "neighbors",
 )
 
 
@@ -52,6 +57,7 @@ class Candidate:
         values_per_second: values of the rows that an epoch can take in a second on a slow machine: of more it is
             trained on a random part.
         encodes_targets: whether it gets the mean targets of categories, out of fold; see `encode_targets`.
+        needs_texts: whether it is only for tables that have features of texts, and other columns.
     """
 
     name: str
@@ -63,6 +69,7 @@ class Candidate:
     max_fraction: float = 0.4
     values_per_second: float = 3e6
     encodes_targets: bool = False
+    needs_texts: bool = False
 
     def make_config(self, base: Config) -> Config:
         """Return the config of its trainings.
@@ -74,6 +81,7 @@ class Candidate:
             data=base.data,
             model=Choice(name=self.model, options=dict(self.options)),
             loss=base.loss,
+            budget=None,
             device=base.device,
             seed=derive(base.seed, "candidate", self.name) % 2**31,
             score="loss",
@@ -94,6 +102,17 @@ class Candidate:
         if seconds is None:
             return None
         return max(MIN_ROWS, round(STAGE_FRACTION * seconds * self.values_per_second / max(1, columns)))
+
+
+def has_texts_and_columns(spec: Spec) -> bool:
+    """Return whether a table has features of texts, and columns that are none.
+
+    >>> from yisheng.core.types import Column
+    >>> note, size = Column("note: length", source="note", text_part="length"), Column("size")
+    >>> has_texts_and_columns(Spec("regression", (2,), columns=(note, size)))
+    True
+    """
+    return 0 < sum(bool(column.text_part) for column in spec.columns) < len(spec.columns)
 
 
 def order_candidates(names: Sequence[str], rows: int) -> list[str]:
@@ -121,6 +140,11 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
     if name.endswith("-encoded"):
         candidate = make_candidate(name.removesuffix("-encoded"), spec, rows, lightgbm=lightgbm)
         return replace(candidate, name=name, encodes_targets=True)
+    if name == "boosting-without-texts":
+        # With few leaves: what the features of texts crowd out are the few strong columns.
+        candidate = make_candidate("boosting-small", spec, rows, lightgbm=lightgbm)
+        settings = {**candidate.settings, "scale": Choice(name="codes", options={"texts": False})}
+        return replace(candidate, name=name, settings=settings, needs_texts=True)
     kind = name.removesuffix("-2")
     if kind.startswith("boosting"):
         return _make_lightgbm(name) if lightgbm else _make_boosting(name)
@@ -129,6 +153,14 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
         rate = 5e6 if model == "ridge" else 5e5
         # The strongest penalties come first.
         return Candidate(name, model, settings={"patience": 3}, min_epochs=9, max_fraction=0.15, values_per_second=rate)
+    if kind == "lasso":
+        # Few of many columns matter to it, and skewed ones matter more after a power.
+        settings = {"scale": Choice(name="columns", options={"numbers": "power"})}
+        return Candidate(name, "lasso", settings=settings, max_fraction=0.15, values_per_second=2e6)
+    if kind == "kernel":
+        settings = {"patience": 2}
+        options = {} if rows >= MIN_CHOICE_ROWS else {"l2": 0.1}
+        return Candidate(name, "kernel", options, settings=settings, max_rows=MAX_KERNEL_ROWS, max_fraction=0.2)
     if kind in ("extra-trees", "random-forest"):
         return _make_forest(name, rows)
     if kind == "neighbors":

@@ -21,7 +21,12 @@ from yisheng.core.types import Batch
 from yisheng.models import lightgbm, tabicl
 from yisheng.models.ensemble import CANDIDATES, Ensemble
 from yisheng.training.loop import Loss, Step
-from yisheng.training.portfolio.candidates import Candidate, make_candidate, order_candidates
+from yisheng.training.portfolio.candidates import (
+    Candidate,
+    has_texts_and_columns,
+    make_candidate,
+    order_candidates,
+)
 from yisheng.training.portfolio.distill import Distillation, add_student
 from yisheng.training.portfolio.fit_fold import DroppedCandidateError, describe_skipped, fit_fold, limit_rows
 from yisheng.training.portfolio.fit_member import Fit, FittedMember
@@ -203,6 +208,8 @@ class Portfolio:
         """Return why a candidate is not for these data, or None."""
         if candidate.max_rows is not None and len(self.rows.data) > candidate.max_rows:
             return describe_skipped(Message("it is for {count} rows or fewer", count=f"{candidate.max_rows:,}"))
+        if candidate.needs_texts and not has_texts_and_columns(self.assembly.spec):
+            return describe_skipped(Message("the table has no features of texts next to other columns"))
         if candidate.encodes_targets and not list_encoded_columns(self.assembly.spec):
             return describe_skipped(Message("no column has {count} categories or more", count=MIN_CATEGORIES))
         entry = registry.find("models", candidate.model)
