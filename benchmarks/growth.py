@@ -1,12 +1,16 @@
 """Measure how processor time and memory grow with rows, columns, classes, images, runs, epochs and requests.
 
-    python benchmarks/growth.py [part=rows,columns,...] [max=N] [results=FILE] [table=true]
+    python benchmarks/growth.py [sizes=full] [part=rows,columns,...] [max=N] [results=FILE] [table=true]
 
 Each size is measured in a process of its own, after the same work on a tiny size, so that imports do not count:
 seconds of processor time, and MiB of resident memory above those before. An exponent k of ``cost = c n^k`` is fitted
-through the sizes within a hundredth of the largest one, by least squares of the logarithms, with its 95% interval. What
-was measured is kept in the file of results (growth.json), and only what is missing there is measured, so that the parts
-can be run one after another; `max=` leaves larger sizes out, `table=true` only prints.
+through the sizes within a hundredth of the largest one, by least squares of the logarithms, with its 95% interval; next
+to it is the exponent between the last two sizes alone, from which a fixed cost takes less. What was measured is kept in
+the file of results (growth.json), and only what is missing there is measured, so that the parts can be run one after
+another; `max=` leaves larger sizes out, `table=true` only prints.
+
+By default each part has five sizes, all parts together take about ten minutes of processor time; `sizes=full` adds
+larger ones, up to 10,000,000 rows, 20,000 columns, 10,000 classes and 1,000,000 images, which take hours.
 """
 
 from __future__ import annotations
@@ -46,14 +50,20 @@ class Part:
     Args:
         unit: what is counted.
         sizes: in rising order.
+        larger: further sizes, for ``sizes=full``.
         prepare: prepares a size.
         tiny: the size that is done before.
     """
 
     unit: str
     sizes: Sequence[int]
+    larger: Sequence[int]
     prepare: Prepare
     tiny: int = 60
+
+    def list_sizes(self, *, full: bool) -> list[int]:
+        """Return the sizes to measure, in rising order."""
+        return [*self.sizes, *(self.larger if full else ())]
 
 
 def run_command(*words: str) -> None:
@@ -192,20 +202,27 @@ def prepare_requests(folder: Path, size: int) -> Work:
 
 PARTS = {
     "rows": Part(
-        "rows", (10**3, 10**4, 10**5, 10**6, 10**7), prepare_training("model=mlp", "batch=1024", *QUICK, rows=0)
+        "rows",
+        (10**4, 3 * 10**4, 10**5, 3 * 10**5, 10**6),
+        (3 * 10**6, 10**7),
+        prepare_training("model=mlp", "batch=1024", *QUICK, rows=0),
     ),
-    "rows with all defaults": Part("rows", (10**3, 3 * 10**3, 10**4, 3 * 10**4, 10**5), prepare_training(rows=0)),
-    "predictions": Part("rows", (10**3, 10**4, 10**5, 10**6, 10**7), prepare_predictions),
-    "scores and intervals": Part("rows", (10**3, 10**4, 10**5, 10**6), prepare_scores),
-    "columns": Part("columns", (10, 100, 1000, 5000, 20_000), prepare_training(columns=0)),
-    "classes": Part("classes", (2, 10, 100, 1000, 3000, 10_000), prepare_training("model=mlp", *QUICK, classes=0)),
-    "images": Part("images", (10**2, 10**3, 10**4, 10**5), prepare_images(*QUICK)),
-    "images with all defaults": Part("images", (10**2, 10**3, 10**4, 3 * 10**4), prepare_images("epochs=1")),
-    "runs": Part("runs", (1, 10, 100, 1000), prepare_runs("runs"), tiny=1),
-    "compare": Part("runs", (2, 10, 100, 1000), prepare_runs("compare"), tiny=2),
-    "trials": Part("trials", (2, 10, 100, 1000), prepare_search, tiny=2),
-    "epochs": Part("epochs", (10, 100, 1000, 10_000), prepare_epochs, tiny=2),
-    "requests": Part("requests", (10, 100, 1000, 10_000), prepare_requests, tiny=2),
+    "rows with all defaults": Part(
+        "rows", (100, 300, 10**3, 3 * 10**3, 10**4), (3 * 10**4, 10**5), prepare_training(rows=0)
+    ),
+    "predictions": Part("rows", (3 * 10**3, 10**4, 3 * 10**4, 10**5, 3 * 10**5), (10**6, 10**7), prepare_predictions),
+    "scores and intervals": Part("rows", (10**4, 3 * 10**4, 10**5, 3 * 10**5, 10**6), (10**7,), prepare_scores),
+    "columns": Part("columns", (30, 100, 300, 1000, 3000), (10**4, 2 * 10**4), prepare_training(columns=0)),
+    "classes": Part("classes", (30, 100, 300, 1000, 3000), (10**4,), prepare_training("model=mlp", *QUICK, classes=0)),
+    "images": Part("images", (10**2, 300, 10**3, 3 * 10**3, 10**4), (3 * 10**4, 10**5, 10**6), prepare_images(*QUICK)),
+    "images with all defaults": Part(
+        "images", (10**2, 300, 10**3, 3 * 10**3, 10**4), (3 * 10**4, 10**5), prepare_images("epochs=1")
+    ),
+    "runs": Part("runs", (10, 30, 100, 300, 1000), (3000,), prepare_runs("runs"), tiny=1),
+    "compare": Part("runs", (10, 30, 100, 300, 1000), (3000,), prepare_runs("compare"), tiny=2),
+    "trials": Part("trials", (3, 10, 30, 100, 300), (1000,), prepare_search, tiny=2),
+    "epochs": Part("epochs", (30, 100, 300, 1000, 3000), (10**4,), prepare_epochs, tiny=2),
+    "requests": Part("requests", (100, 300, 1000, 3000, 10**4), (10**5,), prepare_requests, tiny=2),
 }
 
 
@@ -264,6 +281,19 @@ def fit_exponent(points: Sequence[tuple[int, float]], minimum: float) -> tuple[f
     return float(result.slope), float(result.slope) - half, float(result.slope) + half
 
 
+def compute_last_exponent(points: Sequence[tuple[int, float]], minimum: float) -> float | None:
+    """Return k of ``cost = c n^k`` between the two largest sizes, or None if their costs are not above the noise.
+
+    >>> round(compute_last_exponent([(10, 1.0), (100, 10.0), (1000, 1000.0)], 0.1), 2)
+    2.0
+    """
+    usable = sorted(point for point in points if point[1] > minimum)[-2:]
+    if len(usable) < 2:
+        return None
+    (size, cost), (next_size, next_cost) = usable
+    return math.log(next_cost / cost) / math.log(next_size / size)
+
+
 def format_row(name: str, costs: dict[str, dict[str, float]]) -> str:
     """Return a row of the table in Markdown."""
     sizes = sorted(map(int, costs))
@@ -272,8 +302,9 @@ def format_row(name: str, costs: dict[str, dict[str, float]]) -> str:
         return ", ".join(f"{costs[str(size)][key]:.{digits}f}" for size in sizes)
 
     def format_exponent(key: str, minimum: float) -> str:
-        fitted = fit_exponent([(size, costs[str(size)][key]) for size in sizes], minimum)
-        return "" if fitted is None else "{:.2f} ({:.2f} to {:.2f})".format(*fitted)
+        points = [(size, costs[str(size)][key]) for size in sizes]
+        fitted, last = fit_exponent(points, minimum), compute_last_exponent(points, minimum)
+        return "" if fitted is None or last is None else "{:.2f} ({:.2f} to {:.2f}), {:.2f}".format(*fitted, last)
 
     shown = ", ".join(f"10^{round(math.log10(size))}" if math.log10(size) % 1 == 0 else f"{size:,}" for size in sizes)
     seconds, memory = format_exponent("seconds", MIN_SECONDS), format_exponent("mib", MIN_MIB)
@@ -286,8 +317,9 @@ def main(words: list[str]) -> None:
     file = Path(options.get("results", "growth.json"))
     results: dict[str, dict[str, dict[str, float]]] = json.loads(file.read_text()) if file.is_file() else {}
     names = options["part"].split(",") if "part" in options else list(PARTS)
+    is_full = options.get("sizes") == "full"
     for name in names:
-        for size in PARTS[name].sizes:
+        for size in PARTS[name].list_sizes(full=is_full):
             is_measured = str(size) in results.get(name, {})
             if is_measured or size > float(options.get("max", "inf")) or options.get("table") == "true":
                 continue
@@ -299,7 +331,10 @@ def main(words: list[str]) -> None:
             results.setdefault(name, {})[str(size)] = json.loads(process.stdout.splitlines()[-1])
             file.write_text(json.dumps(results, indent=1) + "\n")
             print(name, size, results[name][str(size)], file=sys.stderr, flush=True)
-    print("| part | sizes | seconds of processor | exponent (95%) | MiB | exponent (95%) |\n|---|---|---|---|---|---|")
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{usage.ru_utime + usage.ru_stime:,.0f} seconds of processor time in all", file=sys.stderr)
+    print("| part | sizes | seconds of processor | exponent (95%), last | MiB | exponent (95%), last |")
+    print("|---" * 6 + "|")
     for name in names:
         if results.get(name):
             print(format_row(name, results[name]))
