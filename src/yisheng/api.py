@@ -69,6 +69,9 @@ def train(
 ) -> TrainedRun:
     """Train by a config file, settings, or both (settings win); return the run.
 
+    For a table (a file, a DataFrame) of which no setting says which model to train, or how, several models are tried
+    for a minute at most; ``model="tabm"`` trains one network. See docs/tables.md.
+
     Args:
         config: a config in TOML.
         data: name or path of a data set, a mapping with ``name`` and options, or an object in memory: ``(x, y)``, a

@@ -6,6 +6,7 @@ import torch
 
 from tests.models.test_fitted_models import PORTS, SPECS, draw_rows
 from yisheng.core import registry
+from yisheng.core.errors import DataError
 from yisheng.core.types import Column, Spec
 from yisheng.models._fitted_model import FitRows
 from yisheng.models._lightgbm_text import parse_trees
@@ -88,3 +89,10 @@ def test_linear_trees_are_refused():
     booster = library.train({"linear_tree": True, "verbosity": -1, "objective": "regression"}, data, 2)
     with pytest.raises(ValueError, match="linear trees"):
         parse_trees(booster.model_to_string(), [0], np.zeros(0, np.int64))
+
+
+def test_rows_that_the_library_refuses_are_an_error_of_the_data():
+    model = registry.build("models", "lightgbm", Spec("regression", (1,)))
+    rows = FitRows(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32), None, 0)
+    with pytest.raises(DataError, match="LightGBM refuses 1 training rows"):
+        model.fit_stage(0, rows)

@@ -17,7 +17,7 @@ from yisheng.training.portfolio.plan import plan_ensemble
 TABLE = Spec("regression", (1,), columns=(Column("a", source="a"),))
 ARRAYS = Spec("regression", (1,))
 FILE = [("data", "table", "command line"), ("path", "a.csv", "command line")]
-SIZES = [(10, 1), (150, 1), (10**6, 1), (900, 5), (900, 15)]
+SIZES = [(20, 1), (150, 1), (10**6, 1), (900, 5), (900, 15)]
 
 
 def merge(words):
@@ -83,6 +83,7 @@ def test_few_rows_and_folds_change_the_time():
     config = merge([])
     seconds = [plan_ensemble(config, TABLE, rows, models)[0].model.options["seconds"] for rows, models in SIZES]
     assert seconds == [15, 20, 60, 12, 10]
+    assert plan_ensemble(config, TABLE, 19)[0] == config.model_copy(update={"budget": None})
     assert "budget=20s" in plan_ensemble(config, TABLE, 150)[1][0]
     assert plan_ensemble(Config(budget=30), TABLE, 150, models=3)[0].model.options["seconds"] == 10
     with pytest.raises(UsageError, match="less than a second"):

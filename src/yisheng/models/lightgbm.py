@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
-from yisheng.core.errors import MissingPartError
+from yisheng.core.errors import DataError, MissingPartError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
@@ -217,7 +217,14 @@ class LightGBM(FittedModel):
             categorical_feature=self._categorical.tolist(),
             params=parameters,
         )
-        return library.Booster(parameters, data)
+        try:
+            return library.Booster(parameters, data)
+        except library.basic.LightGBMError as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                Message("LightGBM refuses {count} training rows: {reason}", count=len(rows.x), reason=reason),
+                Message("use model=boosting, or more rows"),
+            ) from None
 
     def _choose_objective(self, rows: FitRows, classes: int) -> dict[str, Any]:
         if self.spec.task != "regression":

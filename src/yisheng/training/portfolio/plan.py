@@ -19,6 +19,8 @@ DECIDED = {"shards": 1}
 """Values besides the default that say nothing about the model."""
 TABLE = "table"
 """Name of the data set that reads a table from a file."""
+MIN_ROWS = 20
+"""A table with fewer rows gets one network by default: the folds of an ensemble would be a few rows each."""
 MIN_FOLD_SECONDS = 10.0
 """Of a budget that nobody named, each model of a cross-validation gets this time or more."""
 
@@ -82,7 +84,8 @@ def _choose_default(config: Config, spec: Spec, rows: int, models: int) -> Confi
         return config
     is_table = config.data.name in (TABLE, IN_MEMORY) and spec.is_row and any(column.source for column in spec.columns)
     seconds = max(choose_seconds(rows), models * MIN_FOLD_SECONDS)
-    return config.model_copy(update={"budget": seconds if is_table and is_open(config) else None})
+    is_for_ensemble = is_table and is_open(config) and rows >= MIN_ROWS
+    return config.model_copy(update={"budget": seconds if is_for_ensemble else None})
 
 
 def _divide(budget: float, models: int) -> float:
