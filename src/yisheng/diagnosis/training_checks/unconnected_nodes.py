@@ -10,6 +10,7 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
 MIN_BATCHES = 3
+"""Batches of graphs, all of which must show it."""
 MAX_FRACTION = 0.5
 """Fraction of the graphs that have edges, and largest node that an edge names relative to the number of nodes."""
 MIN_EDGES = 2.0
