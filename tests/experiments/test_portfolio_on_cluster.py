@@ -14,10 +14,12 @@ from tests.experiments.conftest import skip_reports
 from yisheng.cli import main
 from yisheng.core.config import Config
 from yisheng.core.errors import ProcessError, UsageError
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments import portfolio_tasks
 from yisheng.experiments import run as run_module
+from yisheng.search.executors import cluster as clusters
 from yisheng.search.executors.cluster import SentData
 from yisheng.training.portfolio import step as portfolio_step
 from yisheng.training.portfolio.candidates import Candidate
@@ -261,6 +263,27 @@ def test_what_is_refused(tmp_path, settings, message, remedy):
         yisheng.train(**{"cluster": "local:2", **settings}, out=tmp_path, quiet=True)
     assert remedy in error.value.remedy
     assert not list(tmp_path.iterdir())
+
+
+def test_two_drivers_in_one_folder_are_refused(tmp_path, use_cluster, monkeypatch):
+    monkeypatch.setattr(portfolio_tasks, "MIN_TASK_SECONDS", 0.0)
+    use_cluster(ClusterInThisProcess(fails_after=0))
+    with pytest.raises(ProcessError):
+        yisheng.train(**SETTINGS, cluster="auto", out=tmp_path)
+    (folder,) = tmp_path.iterdir()
+    with RunFolder(folder).lock(), pytest.raises(UsageError, match="another process is training in"):
+        yisheng.resume(folder, cluster="auto", quiet=True)
+
+
+def test_data_that_cannot_be_sent_is_refused(tmp_path, use_cluster, monkeypatch):
+    """Data of this process alone: no other one could load it."""
+    monkeypatch.setattr(clusters, "MAX_SENT_BYTES", 100)
+    use_cluster(ClusterInThisProcess())
+    draw = np.random.default_rng(0)
+    data = (draw.normal(size=(60, 3)), draw.integers(0, 2, 60))
+    with pytest.raises(UsageError, match="is not sent to a cluster") as error:
+        yisheng.train(**{**SETTINGS, "data": data}, cluster="auto", out=tmp_path)
+    assert "put it into files that all machines reach" in error.value.remedy
 
 
 def test_a_network_of_one_folder_is_not_resumed_on_a_cluster(tmp_path, capsys, monkeypatch):

@@ -62,7 +62,7 @@ def test_windows_and_a_missing_package_are_refused(monkeypatch):
     with pytest.raises(MissingPartError, match="needs Ray"):
         require_cluster("local:2")
     monkeypatch.setattr(sys, "platform", "win32")
-    with pytest.raises(UsageError, match="processes=2"):
+    with pytest.raises(UsageError, match="a search may use processes=2"):
         require_cluster("local:2")
 
 

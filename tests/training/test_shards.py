@@ -143,21 +143,22 @@ def test_sparse_gradients_are_refused(exact):
 
 
 @pytest.mark.parametrize(
-    ("settings", "processes", "message"),
+    ("settings", "processes", "message", "remedy"),
     [
-        ({"shards": 4}, 8, "processes=8 does not divide shards=4"),
-        ({"shards": 1}, 2, "processes=2 does not divide shards=1"),
-        ({}, 3, "not a power of two"),
-        ({"shards": 2, "scratch": True}, 1, "scratch=true"),
-        ({"scratch": True}, 2, "scratch=true"),
-        ({"folds": 5}, 2, "folds=5"),
-        ({"doctor": "full"}, 2, "doctor=full"),
-        ({"epochs": 0}, 2, "epochs=0"),
+        ({"shards": 4}, 8, "processes=8 does not divide shards=4", "use processes=4 or fewer, or shards=8"),
+        ({"shards": 1}, 2, "processes=2 does not divide shards=1", "use processes=1 or fewer, or shards=2"),
+        ({}, 3, "not a power of two", "use processes=2"),
+        ({"shards": 2, "scratch": True}, 1, "scratch=true", "leave shards= and processes= out, or use scratch=false"),
+        ({"scratch": True}, 2, "scratch=true", "leave shards= and processes= out, or use scratch=false"),
+        ({"folds": 5}, 2, "folds=5", "use fold=1/5 for one of the folds, or leave processes= out"),
+        ({"doctor": "full"}, 2, "doctor=full", "use doctor=passive, or leave processes= out"),
+        ({"epochs": 0}, 2, "epochs=0", "leave processes= out"),
     ],
 )
-def test_what_cannot_be_divided_is_refused(settings, processes, message):
-    with pytest.raises(UsageError, match=message):
+def test_what_cannot_be_divided_is_refused(settings, processes, message, remedy):
+    with pytest.raises(UsageError, match=message) as error:
         choose_shards(Config(**settings), processes)
+    assert error.value.remedy == remedy
 
 
 def test_one_process_has_one_shard_by_default():

@@ -79,7 +79,8 @@ def require_cluster(place: str) -> None:
         raise UsageError(Message("cluster={place} does not name a cluster", place=f"{place!r}"), REMEDY)
     if sys.platform == "win32":
         raise UsageError(
-            Message("cluster= is for Linux and macOS: Ray on Windows was never tried"), Message("use processes=2")
+            Message("cluster= is for Linux and macOS: Ray on Windows was never tried"),
+            Message("leave cluster= out; a search may use processes=2 there"),
         )
     if not is_installed():
         raise MissingPartError(Message("cluster= needs Ray"), Message('pip install "yisheng[cluster]"'))
