@@ -72,8 +72,8 @@ def main(words: list[str]) -> None:
             seconds = json.loads(_cache_path(name, table, outcome.rows, cache).with_suffix(".json").read_text())
             print(f"  {name:28} {compute_error(outcome, [prediction]):.5f}  {seconds:7.1f} s", flush=True)
         error = compute_error(outcome, list(predictions.values()))
-        kept = [values for name, values in predictions.items() if name not in without]
-        ratio = compute_error(outcome, kept) / error if without and kept else 1.0
+        remaining = [values for name, values in predictions.items() if name not in without]
+        ratio = compute_error(outcome, remaining) / error if without and remaining else 1.0
         ratios.append(ratio)
         print(f"  {'ensemble':28} {error:.5f}  without {','.join(without) or 'none'}: {ratio:.4f} times as large")
     print(f"\nmean ratio {np.mean(ratios):.4f}, from {min(ratios):.4f} to {max(ratios):.4f}")
@@ -142,10 +142,10 @@ def compute_error(outcome: Outcome, predictions: list[np.ndarray]) -> float:
     places = [np.searchsorted(rows, np.sort(fold)) for fold in folds]
     losses = np.empty(len(rows))
     for number, held_out in enumerate(places):
-        others = [place for i, place in enumerate(places) if i != number]
-        fitting_rows = np.sort(np.concatenate(others))
+        fitting_places = [place for i, place in enumerate(places) if i != number]
+        fitting_rows = np.sort(np.concatenate(fitting_places))
         fitting = problem.take(fitting_rows)
-        fitting_folds = [np.searchsorted(fitting_rows, place) for place in others]
+        fitting_folds = [np.searchsorted(fitting_rows, place) for place in fitting_places]
         weights = choose_weights(fitting, fitting_folds, seed=0)
         losses[held_out] = problem.take(held_out).row_losses(weights)
     error = float(losses.mean())

@@ -79,26 +79,26 @@ def test_classes_are_those_of_logistic_regression_on_the_kernels_features(task, 
     rows, x = draw_rows(spec, weighted=weighted), draw_rows(spec, seed=1).x
     centers = rows.x.astype(float)
     factor = np.linalg.cholesky(rbf_kernel(centers, centers, GAMMA) + 1e-9 * np.eye(len(centers)))
-    new = np.linalg.solve(factor, rbf_kernel(centers, x.astype(float), GAMMA)).T
+    unseen_features = np.linalg.solve(factor, rbf_kernel(centers, x.astype(float), GAMMA)).T
     solver = linear_model.LogisticRegression(C=1 / L2, max_iter=5000, tol=1e-7)
     output = predict(fit("kernel", spec, rows, l2=L2, gamma=GAMMA), x)
     if spec.task == "multilabel":
-        expected = [solver.fit(factor, y, rows.weight).predict_proba(new)[:, 1] for y in rows.y.T]
+        expected = [solver.fit(factor, y, rows.weight).predict_proba(unseen_features)[:, 1] for y in rows.y.T]
         np.testing.assert_allclose(output.sigmoid(), np.stack(expected, 1), atol=5e-3)
         return
-    expected = solver.fit(factor, rows.y, rows.weight).predict_proba(new)
+    expected = solver.fit(factor, rows.y, rows.weight).predict_proba(unseen_features)
     logits = torch.cat([torch.zeros_like(output), output], 1) if spec.outputs == 1 else output
     np.testing.assert_allclose(logits.softmax(1), expected, atol=5e-3)
 
 
 def test_random_landmarks_are_nearly_as_good_as_all_rows(monkeypatch):
     spec = SPECS["two classes"]
-    rows, other = draw_rows(spec, n=400), draw_rows(spec, n=400, seed=1)
+    rows, unseen = draw_rows(spec, n=400), draw_rows(spec, n=400, seed=1)
     complete = fit("kernel", spec, rows, l2=L2)
     monkeypatch.setattr(kernel_module, "MAX_LANDMARKS", 100)
     model = fit("kernel", spec, rows, l2=L2)
     assert model.x.shape == (100, 4)
-    accuracy = [float((predict(m, other.x).argmax(1).numpy() == other.y).mean()) for m in (complete, model)]
+    accuracy = [float((predict(m, unseen.x).argmax(1).numpy() == unseen.y).mean()) for m in (complete, model)]
     assert min(accuracy) > 0.75
     assert abs(accuracy[0] - accuracy[1]) < 0.05
 
@@ -128,9 +128,9 @@ def test_every_stage_can_be_loaded_to_the_bit(name, task):
         loaded.load_state_dict(safetensors.torch.load(safetensors.torch.save(model.state_dict())))
         assert torch.equal(loaded(x), model(x))
         assert bool(model(x).isfinite().all())
-    again = registry.build("models", name, spec)
-    again.fit_stage(model.stages - 1, rows)  # the last stage of a resumed run
-    assert torch.equal(again(x), model(x))
+    refitted = registry.build("models", name, spec)
+    refitted.fit_stage(model.stages - 1, rows)  # the last stage of a resumed run
+    assert torch.equal(refitted(x), model(x))
 
 
 @pytest.mark.parametrize(("name", "task"), CASES)
@@ -168,15 +168,16 @@ def test_a_kernel_machine_refuses_many_rows():
 def test_columns_without_values_that_differ_do_not_take_part_in_boosting():
     spec = Spec("regression", (4,))
     rows = draw_rows(spec)
-    wide = FitRows(np.concatenate([rows.x, np.zeros((len(rows.x), 20), np.float32)], 1), rows.y, None, 0)
+    padded_rows = FitRows(np.concatenate([rows.x, np.zeros((len(rows.x), 20), np.float32)], 1), rows.y, None, 0)
     options = {"rounds": 20, "leaf_rows": 5, "column_fraction": 0.3}
     model, padded = (
-        registry.build("models", "boosting", Spec("regression", (r.x.shape[1],)), **options) for r in (rows, wide)
+        registry.build("models", "boosting", Spec("regression", (r.x.shape[1],)), **options)
+        for r in (rows, padded_rows)
     )
     for stage in range(model.stages):
         model.fit_stage(stage, rows)
-        padded.fit_stage(stage, wide)
-    assert torch.equal(model(torch.from_numpy(rows.x)), padded(torch.from_numpy(wide.x)))
+        padded.fit_stage(stage, padded_rows)
+    assert torch.equal(model(torch.from_numpy(rows.x)), padded(torch.from_numpy(padded_rows.x)))
 
 
 def test_trees_without_texts_do_not_depend_on_their_features():
