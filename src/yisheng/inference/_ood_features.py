@@ -218,7 +218,7 @@ def compute_mahalanobis_distance(x: torch.Tensor, projection: torch.Tensor, mean
     whitened, means = x.cpu().double() @ projection.double(), means.double()
     if len(means) > MAX_COMPARED_MEANS:
         return torch.cdist(whitened, means).amin(1)
-    if len(x) <= MAX_BROADCAST_ROWS:
+    if x.shape[0] <= MAX_BROADCAST_ROWS:  # len() would be a constant in an exported graph
         return torch.linalg.vector_norm(whitened[:, None] - means, dim=2).amin(1)
     return torch.stack([torch.linalg.vector_norm(whitened - mean, dim=1) for mean in means]).amin(0)
 

@@ -99,12 +99,29 @@ class OODDetector:
         Raises:
             DataError: the detector was fitted on another network.
         """
+        output, largest = self.compute_largest(model, scaled, raw)
+        return output, self.interpolate_level(largest)
+
+    def compute_largest(self, model: nn.Module, scaled: Inputs, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the network's output, and the largest of the components' scores of each input, float64 ``(B,)``.
+
+        Args:
+            model: see `score`.
+            scaled: see `score`.
+            raw: see `score`.
+
+        Raises:
+            DataError: see `score`.
+        """
         sources = [component.source for component in self.components if component.source is not None]
         with capture_features(model, sources) as features:
             output: torch.Tensor = nested.call(model, scaled)
         scores = list(self._component_scores(features, output, scaled, raw))
-        largest = torch.stack(scores).nan_to_num(torch.inf).amax(0)
-        return output, _interpolate_level(largest, self.quantiles)
+        return output, torch.stack(scores).nan_to_num(torch.inf).amax(0)
+
+    def interpolate_level(self, largest: torch.Tensor) -> torch.Tensor:
+        """Return the quantile level of each score of `compute_largest`, linear between those that are kept."""
+        return _interpolate_level(largest, self.quantiles)
 
     def _component_scores(
         self,

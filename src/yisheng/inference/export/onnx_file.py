@@ -7,12 +7,13 @@ import importlib
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from yisheng.core.errors import MissingPartError, UsageError
 from yisheng.core.messages import Message
@@ -59,27 +60,65 @@ def write(path: Path, model: FullModel, example: tuple[torch.Tensor, ...], metad
     Raises:
         UsageError: there are more weights than one file can hold, or the network cannot be converted.
     """
-    size = sum(value.nbytes for value in model.tensors().values())
+    require_weights_that_fit(model.tensors().values())
+    sizes = {0: torch.export.Dim("N")}
+    if model.resizes:
+        sizes |= {2: torch.export.Dim("H"), 3: torch.export.Dim("W")}
+    program = convert(model, example, [item["name"] for item in metadata["inputs"]], [OUTPUT], sizes)
+    program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
+    program.model.doc_string = (
+        f"{metadata['task']} of {metadata['target']} by yisheng {metadata['yisheng']}: raw inputs as in training, "
+        f"{metadata['output']['is']} out. Classes, columns and contract: metadata_props, as JSON."
+    )
+    with silence_torch():
+        program.save(str(path), external_data=False)
+
+
+def require_weights_that_fit(tensors: Iterable[torch.Tensor]) -> None:
+    """Check that one file can hold the weights.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    size = sum(value.nbytes for value in tensors)
     if size > MAX_WEIGHT_BYTES:
         raise UsageError(
             Message("the weights are {size} GiB, an ONNX file holds 2 GiB", size=f"{size / 2**30:.1f}"),
             Message("use format=safetensors or format=torchscript"),
         )
+
+
+def convert(
+    model: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    sizes: Mapping[int, Any],
+) -> Any:
+    """Return the module as torch's ONNX program.
+
+    Args:
+        model: the module.
+        example: two inputs.
+        input_names: of the graph.
+        output_names: of the graph.
+        sizes: the axes of every input whose size is not fixed, with torch's dimension.
+
+    Raises:
+        UsageError: the network cannot be converted.
+    """
     from yisheng.inference.export._operators import OPERATORS
 
     with _hide_exporter_messages(), silence_torch(), torch.no_grad():
-        dynamic = {0: torch.export.Dim("N")}
-        if model.resizes:
-            dynamic |= {2: torch.export.Dim("H"), 3: torch.export.Dim("W")}
         try:
             program = torch.onnx.export(
                 model,
                 example,
                 dynamo=True,
                 opset_version=OPSET,
-                dynamic_shapes=(tuple(dynamic for _ in example),),
-                input_names=[item["name"] for item in metadata["inputs"]],
-                output_names=[OUTPUT],
+                dynamic_shapes=(tuple(dict(sizes) for _ in example),),
+                input_names=list(input_names),
+                output_names=list(output_names),
                 custom_translation_table=OPERATORS,
                 external_data=False,
                 verbose=False,
@@ -92,12 +131,7 @@ def write(path: Path, model: FullModel, example: tuple[torch.Tensor, ...], metad
         assert program is not None
         for node in program.model.graph.all_nodes():
             node.metadata_props.clear()  # the exporter writes this machine's source paths into them
-        program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
-        program.model.doc_string = (
-            f"{metadata['task']} of {metadata['target']} by yisheng {metadata['yisheng']}: raw inputs as in training, "
-            f"{metadata['output']['is']} out. Classes, columns and contract: metadata_props, as JSON."
-        )
-        program.save(str(path), external_data=False)
+    return program
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
