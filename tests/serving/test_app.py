@@ -16,7 +16,12 @@ PAGE_PATHS = [route.path for route in make_page_routes(PAGE)]
 
 def test_health_and_model_describe_the_run(digits_run, people_run):
     client = ServiceClient(digits_run)
-    assert client.get("/health").json() == {"status": "ok", "run": digits_run.name}
+    assert client.get("/health").json() == {
+        "status": "ok",
+        "run": digits_run.name,
+        "worker": 1,
+        "workers": 1,
+    }
     model = client.get("/model").json()
     assert model["classes"] == [str(n) for n in range(10)]
     assert (model["task"], model["shape"], model["model"]) == ("classification", [1, 8, 8], "lenet")

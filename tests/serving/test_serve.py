@@ -26,7 +26,7 @@ TOKEN = "a-token-of-some-length"
 @contextlib.contextmanager
 def serve_run(run, *words):
     """Start a process that serves a run; yield the process and its address."""
-    command = [sys.executable, "-m", "yisheng", "serve", str(run), "port=0", "--json", *words]
+    command = [sys.executable, "-m", "yisheng", "serve", str(run), "port=0", "engine=torch", "--json", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from yisheng.core.errors import YishengError
 from yisheng.core.run_folder import RunFolder
 from yisheng.serving import errors
+from yisheng.serving.body_formats import JSON
 from yisheng.serving.direct_predictions import DirectPredictions
 from yisheng.serving.disconnects import abandon_if_slow_or_disconnected
 from yisheng.serving.guard import RequestGuard
@@ -26,6 +27,7 @@ from yisheng.serving.response_models import Health, ModelFacts, SavedSample, des
 from yisheng.serving.server import LOOPBACK
 from yisheng.serving.service import Service
 from yisheng.serving.static_files import make_page_routes
+from yisheng.serving.workers import WorkerPlace
 
 PAGE = "try.html"
 MAX_TOP = 999_999_999
@@ -65,6 +67,7 @@ def create_app(
     limits: Limits = Limits(),  # noqa: B008  # frozen
     batch: int = 64,
     wait: float = 2,
+    engine: str = "torch",
 ) -> ASGIApp:
     """Return the service of a model as an ASGI application, behind its guard.
 
@@ -75,11 +78,36 @@ def create_app(
         limits: of a request.
         batch: largest number of samples in one forward pass.
         wait: milliseconds that an idle network waits for requests that are being parsed.
+        engine: what computes the predictions: auto, torch or onnxruntime.
 
     Raises:
         DataError: the folder does not hold a complete model.
+        YishengError: see `yisheng.serving.engines.choose_engine`.
     """
-    service = Service(RunFolder(folder).model_folder.path, limits, batch=batch, wait=wait)
+    return make_app(load_service(folder, limits, batch=batch, wait=wait, engine=engine), token=token, hosts=hosts)
+
+
+def load_service(
+    folder: Path,
+    limits: Limits,
+    *,
+    batch: int,
+    wait: float,
+    engine: str,
+    place: WorkerPlace = WorkerPlace(),  # noqa: B008  # frozen
+) -> Service:
+    """Return the model of a folder as a service, which may be one of several workers; see `create_app`.
+
+    Raises:
+        DataError: the folder does not hold a complete model.
+        YishengError: see `yisheng.serving.engines.choose_engine`.
+    """
+    return Service(RunFolder(folder).model_folder.path, limits, batch=batch, wait=wait, engine=engine, place=place)
+
+
+def make_app(service: Service, *, token: str | None = None, hosts: Collection[str] = LOOPBACK) -> ASGIApp:
+    """Return a service as an ASGI application, behind its guard; see `create_app`."""
+    limits = service.limits
     app = FastAPI(
         title=f"Yisheng: {service.facts.run}",
         version=service.facts.version,
@@ -113,7 +141,12 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
         request: Request, top: Top = None, explain: Explain = False, interval: Interval = None
     ) -> Response:
         # A response object, since FastAPI would validate every value again.
-        return await service.respond(request, top=top, explain=explain, interval=interval)
+        content_type = request.headers.get("content-type", "")
+        body = await request.body()
+        content = await service.respond(
+            body, content_type, request.receive, top=top, explain=explain, interval=interval
+        )
+        return Response(content, media_type=JSON)
 
     @app.post(
         "/wrong",
@@ -133,4 +166,5 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
 
     @app.get("/health", summary="Check that the service runs", operation_id="health", responses=describe_errors())
     async def check_health() -> Health:
-        return Health(status="ok", run=service.facts.run)
+        place = service.place
+        return Health(status="ok", run=service.facts.run, worker=place.number, workers=place.count)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
+import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,13 +48,14 @@ class Corrections:
         spec: its contract.
         limit: number of samples that are kept.
         max_bytes: of all samples together.
+        is_shared: whether other processes keep samples there, too.
     """
 
-    def __init__(self, folder: Path, spec: Spec, limit: int, max_bytes: int) -> None:
+    def __init__(self, folder: Path, spec: Spec, limit: int, max_bytes: int, *, is_shared: bool = False) -> None:
         self.folder = folder / FOLDER
         self._spec = spec
         self._limit, self._max_bytes = limit, max_bytes
-        self._lock = threading.Lock()
+        self._lock, self._is_shared = threading.Lock(), is_shared
         self._class_folders = make_class_folders(spec.classes)
         self._count, self._bytes = self._count_samples()
 
@@ -64,12 +67,30 @@ class Corrections:
             StorageError: the sample cannot be written.
         """
         targets = self._check_label(correction.label)
-        with self._lock:
+        with self._lock, self._lock_folder():
+            if self._is_shared:
+                self._count, self._bytes = self._count_samples()
             if not self._spec.is_image:
                 return self._save_row(correction.texts, targets)
             if self._spec.task == "classification":
                 return self._save_image(correction.image, targets[0])
             return self._save_listed_image(correction.image, targets)
+
+    @contextlib.contextmanager
+    def _lock_folder(self) -> Iterator[None]:
+        """Keep other processes out, if there are any."""
+        if not self._is_shared:
+            yield
+            return
+        import fcntl  # not on Windows, which has one process
+
+        _create_folder(self.folder)
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # of the folder itself: a lock file would be among the samples
+            yield
+        finally:
+            os.close(descriptor)
 
     def _save_image(self, content: bytes, class_name: str) -> SavedCorrection:
         """Keep an image in the folder of its class."""

@@ -30,9 +30,11 @@ class DirectPredictions:
         if scope["type"] != "http" or scope["path"] != "/predict" or scope["method"] != "POST" or scope["query_string"]:
             await self._app(scope, receive, send)
             return
-        request = Request(scope, receive)
+        request = Request(scope)
         try:
-            response = await self._service.respond(request)
+            message = await receive()  # the guard has read the body completely
+            content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+            content = await self._service.respond(message["body"], content_type.decode("latin-1"), receive)
         except HTTPException as error:
             response = await errors.handle_http_error(request, error)
         except YishengError as error:
@@ -41,4 +43,9 @@ class DirectPredictions:
             response = await errors.handle_defect(request, error)
             await response(scope, receive, send)
             raise  # the server prints its traceback
+        else:
+            headers = [(b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": content})
+            return
         await response(scope, receive, send)

@@ -19,9 +19,12 @@ RETRY_AFTER = {"Retry-After": "1"}
 """Header of an error that a later request may not get, in seconds."""
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
 def encode_json(content: Any) -> bytes:
     """Return plain data as JSON, which has no NaN or infinity."""
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(content).encode()
 
 
 class AsciiJSONResponse(JSONResponse):

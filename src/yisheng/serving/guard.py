@@ -9,14 +9,13 @@ import re
 from collections.abc import Collection
 from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as AsgiMessage
 
 from yisheng.core.messages import ENGLISH, LANGUAGES, Message, use_language
 from yisheng.serving.errors import ApiError
-from yisheng.serving.request_bodies import BodyReader, replay_body
+from yisheng.serving.request_bodies import BodyReader, RequestHeaders, replay_body
 from yisheng.serving.server import LOOPBACK
 
 ALL_ADDRESSES = frozenset(("0.0.0.0", "::"))
@@ -92,11 +91,12 @@ class RequestGuard:
         elif scope["type"] != "http":
             await self._app(scope, receive, send)
         else:
-            headers = Headers(scope=scope)
-            with use_language(choose_language(headers.get("accept-language", ""))):
+            headers = RequestHeaders(scope["headers"])
+            accepted = headers.get("accept-language", "")
+            with use_language(choose_language(accepted) if accepted else ENGLISH):
                 await self._handle(headers, scope, receive, _add_security_headers(send))
 
-    async def _handle(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, headers: RequestHeaders, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             _require_single_length(headers)
             host, port = _require_host(headers, self._hosts)
@@ -158,14 +158,14 @@ def _is_numeric(name: str) -> bool:
     return ":" in name or name.replace(".", "").isdecimal()
 
 
-def _require_single_length(headers: Headers) -> None:
+def _require_single_length(headers: RequestHeaders) -> None:
     """Refuse a body with two lengths: a proxy may read it differently, and take its end for another request."""
     if "content-length" in headers and "transfer-encoding" in headers:
         problem = Message("a body has a length or comes in chunks, not both")
         raise ApiError(400, "length", problem, Message("send Content-Length alone"))
 
 
-def _require_host(headers: Headers, hosts: frozenset[str]) -> tuple[str, str]:
+def _require_host(headers: RequestHeaders, hosts: frozenset[str]) -> tuple[str, str]:
     """Return the request's host as it was written, and its port."""
     values = headers.getlist("host")
     match = _HOST.fullmatch(values[0].lower()) if len(values) == 1 else None
@@ -181,7 +181,7 @@ def _require_host(headers: Headers, hosts: frozenset[str]) -> tuple[str, str]:
     return match[0], match[2] or "80"
 
 
-def _require_same_origin(scope: Scope, headers: Headers, host: str) -> None:
+def _require_same_origin(scope: Scope, headers: RequestHeaders, host: str) -> None:
     """Refuse what pages of other sites send; following a link to this server is allowed."""
     own_origins = (f"http://{host}", f"https://{host}")
     is_navigation = scope["method"] in ("GET", "HEAD") and headers.getlist("sec-fetch-mode") == ["navigate"]
@@ -206,7 +206,7 @@ def _set_cookie_and_redirect(name: str, token: str) -> RedirectResponse:
     return response
 
 
-def _require_token(headers: Headers, cookie_name: str, token: str) -> None:
+def _require_token(headers: RequestHeaders, cookie_name: str, token: str) -> None:
     for value in headers.getlist("authorization"):
         scheme, _, credentials = value.partition(" ")
         if scheme.lower() == "bearer" and _is_equal(credentials.strip(), token):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
-from starlette.datastructures import Headers
 from starlette.types import Message as AsgiMessage
 from starlette.types import Receive
 
@@ -16,6 +16,34 @@ MAX_BODIES_IN_MEMORY = 16
 DRAIN_SECONDS = 2.0
 """Time for which a client that sends too much is read on."""
 MAX_LENGTH_DIGITS = 12
+
+
+class RequestHeaders:
+    """The headers of a request by name, decoded once; those of Starlette are searched and decoded at each look.
+
+    Args:
+        raw: names in lower case, and values, of an ASGI scope.
+
+    >>> headers = RequestHeaders([(b"host", b"a"), (b"accept", b"x"), (b"accept", b"y")])
+    >>> headers.get("host", ""), headers.getlist("accept"), headers.getlist("origin"), "origin" in headers
+    ('a', ['x', 'y'], [], False)
+    """
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in raw:
+            self._values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def get(self, name: str, default: str) -> str:
+        """Return the first value of a header, or the default."""
+        return self._values[name][0] if name in self._values else default
+
+    def getlist(self, name: str) -> list[str]:
+        """Return all values of a header."""
+        return self._values.get(name, [])
 
 
 class BodyReader:
@@ -31,7 +59,7 @@ class BodyReader:
         self.seconds = seconds
         self.bytes_in_memory = 0
 
-    async def read(self, headers: Headers, receive: Receive) -> bytes | None:
+    async def read(self, headers: RequestHeaders, receive: Receive) -> bytes | None:
         """Return the body, or None if the client disconnected; it counts until `release` is called with its size.
 
         Raises:

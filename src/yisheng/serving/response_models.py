@@ -64,6 +64,8 @@ class Health(Model):
 
     status: Literal["ok"]
     run: str
+    worker: int = Field(ge=1, description="number of the process that answers")
+    workers: int = Field(ge=1, description="number of processes")
 
 
 class InputColumn(Model):
@@ -101,6 +103,7 @@ class ModelFacts(Model):
     best: dict[str, Any] | None
     scores: dict[str, Any]
     limits: dict[str, Any]
+    engine: Literal["torch", "onnxruntime"] = Field(description="what computes the predictions")
 
 
 ERROR_DESCRIPTIONS = {
@@ -199,13 +202,14 @@ def _describe_tensors(spec: Spec) -> list[InputTensor]:
     return [InputTensor(name=item.name, shape=list(item.shape), dtype=item.dtype) for item in items]
 
 
-def describe_model(folder: Path, spec: Spec, limits: Limits) -> ModelFacts:
+def describe_model(folder: Path, spec: Spec, limits: Limits, engine: Literal["torch", "onnxruntime"]) -> ModelFacts:
     """Return the response of ``/model``.
 
     Args:
         folder: a run or cross-validation.
         spec: its contract.
         limits: of a request.
+        engine: what computes the predictions.
 
     Raises:
         DataError: a file is damaged.
@@ -236,6 +240,7 @@ def describe_model(folder: Path, spec: Spec, limits: Limits) -> ModelFacts:
         best=description.get("best"),
         scores=scores,
         limits=asdict(limits),
+        engine=engine,
     )
 
 

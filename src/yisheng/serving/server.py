@@ -44,12 +44,13 @@ def require_packages() -> None:
             ) from None
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, shares_port: bool = False) -> socket.socket:
     """Return a socket that accepts connections.
 
     Args:
         host: a name or address of this machine.
         port: 0 for any that is free.
+        shares_port: let other sockets of this user listen at the port, too; Linux spreads connections over them.
 
     Raises:
         UsageError: the host is not this machine, or the port is in use.
@@ -71,6 +72,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         if os.name != "nt":  # on Windows this option lets two servers share a port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares_port:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(address)
         listening.listen(MAX_PENDING_CONNECTIONS)
     except OSError as error:

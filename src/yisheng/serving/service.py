@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import FastAPI
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import Receive
 
 from yisheng.core import machine
 from yisheng.core.messages import Message
@@ -27,11 +26,13 @@ from yisheng.serving.batching import BatchQueue
 from yisheng.serving.body_formats import JSON, media_type
 from yisheng.serving.corrections import Corrections
 from yisheng.serving.disconnects import abandon_if_slow_or_disconnected
+from yisheng.serving.engines import choose_engine
 from yisheng.serving.errors import ApiError, encode_json
 from yisheng.serving.image_inputs import load_decoders
 from yisheng.serving.limits import Limits
 from yisheng.serving.readers import ReaderPool
 from yisheng.serving.response_models import SavedSample, describe_model, format_failure, format_prediction
+from yisheng.serving.workers import WorkerPlace
 
 Result = TypeVar("Result")
 MIN_SLOW_VALUES = 20_000
@@ -46,26 +47,46 @@ class Service:
         limits: of a request.
         batch: largest number of samples in one forward pass.
         wait: milliseconds that an idle network waits for requests that are being parsed.
+        engine: what computes the predictions; see `yisheng.serving.engines.choose_engine`.
+        place: which of several workers this one is.
 
     Raises:
         DataError: the folder does not hold a complete model.
+        YishengError: see `yisheng.serving.engines.choose_engine`.
     """
 
-    def __init__(self, folder: Path, limits: Limits, *, batch: int, wait: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits,
+        *,
+        batch: int,
+        wait: float,
+        engine: str = "torch",
+        place: WorkerPlace = WorkerPlace(),  # noqa: B008  # frozen
+    ) -> None:
+        self.place = place
         self.predictor = Predictor(folder)
         self.spec = self.predictor.spec
         self.limits = limits
-        self.facts = describe_model(folder, self.spec, limits)
+        self._network_threads = machine.threads_worth(batch * math.prod(self.spec.shape))
+        self.engine = choose_engine(self.predictor, engine, batch, self._network_threads)
+        self.facts = describe_model(folder, self.spec, limits, self.engine.name)
         self._batch = batch
         self._wait = wait
-        self._corrections = Corrections(folder, self.spec, limits.corrections, limits.correction_bytes)
+        self._corrections = Corrections(
+            folder, self.spec, limits.corrections, limits.correction_bytes, is_shared=place.count > 1
+        )
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Run the threads while the application is served."""
-        threads = machine.threads_worth(self._batch * math.prod(self.spec.shape))
         self._queue = BatchQueue(
-            self._compute, batch=self._batch, wait=self._wait, max_queued=2 * self.limits.rows, threads=threads
+            self._compute,
+            batch=self._batch,
+            wait=self._wait,
+            max_queued=2 * self.limits.rows,
+            threads=self._network_threads,
         )
         self._readers = ReaderPool(self.spec, self.limits)
         self._threads = ThreadPoolExecutor(2, "service")
@@ -84,14 +105,30 @@ class Service:
                 self._threads.shutdown(cancel_futures=True)
 
     async def respond(
-        self, request: Request, *, top: int | None = None, explain: bool = False, interval: float | None = None
-    ) -> Response:
-        """Return the response with the predictions for a request; see `predict`."""
-        content_type = request.headers.get("content-type", "")
-        async with abandon_if_slow_or_disconnected(request.receive, self.limits.seconds):
-            body = await request.body()
-            content = await self.predict(body, content_type, top=top, explain=explain, interval=interval)
-            return Response(content, media_type="application/json")
+        self,
+        body: bytes,
+        content_type: str,
+        receive: Receive,
+        *,
+        top: int | None = None,
+        explain: bool = False,
+        interval: float | None = None,
+    ) -> bytes:
+        """Return the predictions for a request in JSON; see `predict`.
+
+        Args:
+            body: of the request.
+            content_type: of the body.
+            receive: of its ASGI connection, after the body.
+            top: see `predict`.
+            explain: see `predict`.
+            interval: see `predict`.
+
+        Raises:
+            ApiError: see `predict`; or it takes too long, or the client disconnected.
+        """
+        async with abandon_if_slow_or_disconnected(receive, self.limits.seconds):
+            return await self.predict(body, content_type, top=top, explain=explain, interval=interval)
 
     async def predict(
         self, body: bytes, content_type: str, *, top: int | None, explain: bool, interval: float | None = None
@@ -172,7 +209,7 @@ class Service:
 
     def _compute(self, x: np.ndarray) -> np.ndarray:
         """Return the OOD scores, NaN without a detector, and then the outputs; see `_split`."""
-        by_model, scores = self.predictor.compute_model_outputs(x)
+        by_model, scores = self.engine.compute(x)
         column = np.full(len(x), np.nan) if scores is None else scores
         further = by_model if self._keeps_models else []
         return np.concatenate([column[:, None], average_outputs(by_model), *further], axis=1, dtype=np.float64)
