@@ -271,7 +271,7 @@ class Config(BaseModel):
             changes["feature_cache"] = 1 if is_fixed else "off"
         loss = changes.get("loss", self.loss)
         changes |= {"batch": self._resolve_batch(rows), "score": self._resolve_score(spec, loss)}
-        changes["epochs"] = self._resolve_epochs(rows, changes["batch"])
+        changes["epochs"] = self.choose_epochs(rows)
         changes["shards"] = 1 if self.shards == AUTO else self.shards
         changes["budget"] = None if self.budget == AUTO else self.budget
         if self.boosting == AUTO:
@@ -312,6 +312,14 @@ class Config(BaseModel):
         if isinstance(self.batch, int):
             return min(self.batch, max(rows, 1))
         return min(128, max(16, 2 ** round(math.log2(max(rows, 1) / 32))))
+
+    def choose_epochs(self, rows: int) -> int:
+        """Return ``epochs``, by default enough for 2,000 updates, ten at least.
+
+        >>> Config().choose_epochs(1000), Config(epochs=3).choose_epochs(1000)
+        (63, 3)
+        """
+        return self._resolve_epochs(rows, self._resolve_batch(rows))
 
     def _resolve_epochs(self, rows: int, batch: int) -> int:
         if isinstance(self.epochs, int):

@@ -1,9 +1,8 @@
 """Budget: from a time limit to the config that learns most in it.
 
-For small images without a named network this is a preset: the network `airbench`, the optimizer `muon`, smoothed
-labels, small shifts, and horizontal flips if mirrored images have the same class, both in training and in prediction.
-The width of the network and the number of epochs follow from the time: some updates of each width are timed, and the
-widest network that gets enough epochs is chosen. If the user names a network, only the number of epochs is chosen.
+For small images without a named network this is the preset of `yisheng.training.image_preset`. The width of its network
+and the number of epochs follow from the time: some updates of each width are timed, and the widest network that gets
+enough epochs is chosen. If the user names a network, only the number of epochs is chosen.
 """
 
 from __future__ import annotations
@@ -17,19 +16,16 @@ from typing import NamedTuple
 
 import torch
 
-from yisheng.core import autocast, machine, registry
-from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core import autocast, machine
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Split
 from yisheng.training.fitted import is_fitted
+from yisheng.training.image_preset import apply_preset, fits_preset, set_learning_rate
 from yisheng.training.loop import set_lr
 from yisheng.training.setup import Assembly, FittedTransforms, Pretrained, assemble
 from yisheng.training.threads import count_free_threads
-
-PRESET_MODEL = "airbench"
-MIN_PRESET_PIXELS, MAX_PRESET_PIXELS = 16, 96
-"""Height and width of the images that the preset is made for."""
 
 
 class Width(NamedTuple):
@@ -50,9 +46,6 @@ PRESET_WIDTHS = (
     Width((32, 64, 128), 3),
     Width((16, 32, 64), 0),
 )
-PEAK_LR, WARMUP = 0.14, 0.1
-"""Muon's peak learning rate is PEAK_LR / sqrt(epochs); WARMUP is the fraction of the run in which it rises. Chosen by
-runs of 4 and 16 epochs, scored on validation rows of Fashion-MNIST."""
 MAX_EPOCHS = 1000
 """More epochs do not improve a model, on small data either."""
 PLANNED_FRACTION = 0.94
@@ -90,12 +83,12 @@ def plan_budget(
     # Timed as a long training computes; gradual unfreezing ends in training all layers.
     changes = {"budget": None, "epochs": MAX_EPOCHS, "finetune": "all" if finetune == "gradual" else finetune}
     config = config.model_copy(update=changes)
-    uses_preset = _fits_preset(config, dataset)
+    uses_preset = fits_preset(config, dataset)
     planned, seconds, epochs = config, 0.0, min_epochs
     fitted: FittedTransforms | None = None
     count_busy_cores = functools.cache(machine.busy_cores)  # measured once for all widths
     for width in _list_widths(config) if uses_preset else [None]:
-        planned = config if width is None else _apply_preset(config, width.widths)
+        planned = config if width is None else apply_preset(config, width.widths)
         assembly = assemble(planned, dataset, split, device, pretrained, fitted=fitted)
         fitted = FittedTransforms(
             assembly.transforms["input"], assembly.transforms["target"]
@@ -105,7 +98,7 @@ def plan_budget(
         if width is None or epochs >= width.min_epochs:
             break
     if uses_preset:
-        planned = _set_learning_rate(planned, epochs)
+        planned = set_learning_rate(planned, epochs)
     planned = planned.model_copy(update={"epochs": epochs, "finetune": finetune})
     return planned, Message(
         "budget of {budget} s: {epochs} epochs of about {seconds} s on this machine",
@@ -115,51 +108,10 @@ def plan_budget(
     )
 
 
-def _fits_preset(config: Config, dataset: Dataset) -> bool:
-    """Return whether the preset applies: a classification of small images, and no other network or weights named."""
-    spec = dataset.spec
-    if not spec.is_image or spec.task != "classification" or config.weights is not None:
-        return False
-    has_preset_size = min(spec.shape[1:]) >= MIN_PRESET_PIXELS and max(spec.shape[1:]) <= MAX_PRESET_PIXELS
-    return has_preset_size and config.model.name in (AUTO, PRESET_MODEL)
-
-
 def _list_widths(config: Config) -> Sequence[Width]:
     """Return the widths to time, the widest first; only the user's if there is one."""
     widths = config.model.options.get("widths")
     return [Width(widths, 0)] if widths else PRESET_WIDTHS
-
-
-def _apply_preset(config: Config, widths: tuple[int, ...]) -> Config:
-    """Return the config with the preset's values for everything that the user did not give."""
-    name = config.data.name
-    mirrored = name in registry.names("data.datasets") and bool(registry.find("data.datasets", name).meta.get("mirror"))
-    shift = Choice(name="crop", options={"pad": 2})
-    preset = {
-        "model": Choice(name=PRESET_MODEL, options={"mirror": mirrored, "widths": widths, **config.model.options}),
-        "optimizer": Choice(name="muon", options=config.optimizer.options),
-        "loss": Choice(name="cross-entropy", options={"smoothing": 0.1, **config.loss.options}),
-        "augment": (Choice(name="flip"), shift) if mirrored else (shift,),
-        "batch": 256,
-    }
-    user_values = {
-        "optimizer": config.optimizer.name != AUTO,
-        "loss": config.loss.name != AUTO,
-        "augment": [choice.name for choice in config.augment] != [AUTO],
-        "batch": config.batch != AUTO,
-    }
-    return config.model_copy(update={key: value for key, value in preset.items() if not user_values.get(key)})
-
-
-def _set_learning_rate(config: Config, epochs: int) -> Config:
-    """Return the config with a learning rate for its epochs, unless the user gave one: the fewer, the larger."""
-    changes: dict[str, Choice] = {}
-    if config.optimizer.name == "muon":
-        lr = round(min(0.1, max(0.02, PEAK_LR / epochs**0.5)), 4)
-        changes["optimizer"] = Choice(name="muon", options={"lr": lr, **config.optimizer.options})
-    if config.schedule.name == "one-cycle":
-        changes["schedule"] = Choice(name="one-cycle", options={"warmup": WARMUP, **config.schedule.options})
-    return config.model_copy(update=changes)
 
 
 def _time_epoch(assembly: Assembly, duration: float, count_busy_cores: Callable[[], float]) -> float:

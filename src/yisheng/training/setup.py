@@ -31,6 +31,7 @@ from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
 from yisheng.training.distributed import Peers
 from yisheng.training.fitted import choose_for_fitting, make_fit_step
+from yisheng.training.image_preset import choose_for_small_images
 from yisheng.training.loop import Loss, Schedule, Step
 from yisheng.training.network import build_network, check_loss, read_probe, require_channels_last
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
@@ -163,7 +164,10 @@ def assemble(
     """
     _require_assemblable(config, device)
     config = choose_for_fitting(config, dataset.spec, len(split.train))
-    config, wide_notes = choose_for_wide_tables(config, dataset.spec)
+    config, preset_notes = choose_for_wide_tables(config, dataset.spec)
+    if pretrained is None:
+        config, image_notes = choose_for_small_images(config, dataset, len(split.train))
+        preset_notes += image_notes
     config = _choose_full_batches(config, dataset, split, pretrained)
     config = _choose_shuffle(config, dataset)
     choices = _choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
@@ -176,7 +180,7 @@ def assemble(
     model, resolved, spec = network.model, network.config, network.spec
     input_spec = input_spec.with_outputs(spec.outputs)
     head_lr, notes = _load_pretrained(model, pretrained, resolved, config.head_lr, fitted)
-    notes += wide_notes
+    notes += preset_notes
     model.to(device, torch.float64 if resolved.precision == "fp64" else None)
     _require_rows_for_batch_norm(model, resolved.batch, len(split.train))
 
