@@ -86,8 +86,8 @@ def find_changed_inputs(case: Case) -> Iterator[Finding]:
 
 def join_samples(samples: Sequence[torch.Tensor]) -> torch.Tensor | None:
     """Return up to `MAX_ROWS` rows of the first sample's shape, evenly distributed; None if they are not numbers."""
-    same = [sample for sample in samples if sample.shape[1:] == samples[0].shape[1:]]
-    return _prepare(torch.cat(same)) if same else None
+    matching = [sample for sample in samples if sample.shape[1:] == samples[0].shape[1:]]
+    return _prepare(torch.cat(matching)) if matching else None
 
 
 def compare_rows(rows: torch.Tensor, evaluated: torch.Tensor) -> Difference | None:
@@ -225,8 +225,8 @@ def _prepare(sample: torch.Tensor) -> torch.Tensor | None:
     return rows if rows.numel() and bool(torch.isfinite(rows).all()) else None
 
 
-def _has_equal_row(rows: torch.Tensor, others: torch.Tensor) -> bool:
-    if rows.shape[1:] != others.shape[1:]:
+def _has_equal_row(rows: torch.Tensor, evaluated: torch.Tensor) -> bool:
+    if rows.shape[1:] != evaluated.shape[1:]:
         return False
     contents = {row.numpy().tobytes() for row in rows}
-    return any(row.numpy().tobytes() in contents for row in others)
+    return any(row.numpy().tobytes() in contents for row in evaluated)

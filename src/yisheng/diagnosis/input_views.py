@@ -107,8 +107,8 @@ def _assign_columns(a: torch.Tensor, b: torch.Tensor) -> list[int]:
 
     levels = torch.tensor(QUANTILES, dtype=a.dtype)
     scale = a.std(0).clamp(min=1e-12)
-    quantiles, others = a.quantile(levels, 0), b.quantile(levels, 0)
-    costs = (quantiles[:, :, None] - others[:, None, :]).abs().mean(0) / scale[:, None]
+    quantiles, evaluated_quantiles = a.quantile(levels, 0), b.quantile(levels, 0)
+    costs = (quantiles[:, :, None] - evaluated_quantiles[:, None, :]).abs().mean(0) / scale[:, None]
     costs -= MIN_QUANTILE_GAIN * torch.eye(len(costs), dtype=costs.dtype)
     return [int(number) for number in linear_sum_assignment(costs.numpy())[1]]
 

@@ -63,8 +63,8 @@ def find_rate_change(rows: torch.Tensor, evaluated: torch.Tensor) -> RateChange 
     ratios = [ratio for ratio in ratios if MIN_RATE <= max(ratio, 1 / ratio) <= MAX_RATE]
     (peaks, quantiles), (other_peaks, other_quantiles) = _view_frequencies(rows), _view_frequencies(evaluated)
     changes = []
-    for view, other in ((peaks, other_peaks), (quantiles, other_quantiles)):
-        candidates = [other, *(other + math.log(ratio) for ratio in ratios)]
+    for view, evaluated_view in ((peaks, other_peaks), (quantiles, other_quantiles)):
+        candidates = [evaluated_view, *(evaluated_view + math.log(ratio) for ratio in ratios)]
         match = find_match(view, candidates, min_distance=MIN_DISTANCE, max_remaining=MAX_REMAINING)
         if match is not None:
             changes.append(RateChange(ratios[match.number], match.distance, match.remaining))

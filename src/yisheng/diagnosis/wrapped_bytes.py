@@ -54,8 +54,12 @@ def find_wrapped_rows(rows: torch.Tensor, evaluated: torch.Tensor) -> WrappedRow
         (_compare_nearest(rows, evaluated), _compare_nearest(evaluated, evaluated, is_same=True)),
         (_compare_variation(rows), _compare_variation(evaluated)),
     ]
-    fraction, other = max(fractions, key=lambda pair: pair[0] - pair[1])
-    return WrappedRows(fraction, other) if fraction > max(MIN_FRACTION, MIN_FACTOR * other) else None
+    fraction, evaluated_fraction = max(fractions, key=lambda pair: pair[0] - pair[1])
+    return (
+        WrappedRows(fraction, evaluated_fraction)
+        if fraction > max(MIN_FRACTION, MIN_FACTOR * evaluated_fraction)
+        else None
+    )
 
 
 def _find_scale(rows: torch.Tensor) -> float | None:
@@ -77,11 +81,11 @@ def _raise_low_values(rows: torch.Tensor) -> torch.Tensor:
 
 def _compare_nearest(rows: torch.Tensor, evaluated: torch.Tensor, *, is_same: bool = False) -> float:
     """Return the fraction of rows that a cut brings far nearer to another row of evaluation."""
-    others = _standardize(evaluated)
-    excluded = torch.eye(len(others), dtype=torch.bool) if is_same else torch.zeros(1, 1, dtype=torch.bool)
+    standardized = _standardize(evaluated)
+    excluded = torch.eye(len(standardized), dtype=torch.bool) if is_same else torch.zeros(1, 1, dtype=torch.bool)
 
     def measure(part: torch.Tensor) -> torch.Tensor:
-        return torch.cdist(_standardize(part), others).masked_fill(excluded, torch.inf).amin(1)
+        return torch.cdist(_standardize(part), standardized).masked_fill(excluded, torch.inf).amin(1)
 
     raised = torch.stack([measure(part) for part in _raise_low_values(rows)]).amin(0)
     return float((raised < MAX_DISTANCE_RATIO * measure(rows)).float().mean())
