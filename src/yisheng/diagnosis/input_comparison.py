@@ -32,7 +32,7 @@ MIN_PATTERN_STD, MIN_PATTERN_RATIO = 0.3, 0.5
 """Standard deviation of the values of a mean row relative to that of the values at one place, and relative to that of
 the other side."""
 MIN_PATTERN_VALUES = 16
-"""Values of a row, below which a mean row is no pattern."""
+"""Values of a row, below which a mean row is not a pattern."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ MIN_QUANTILE_GAIN = 0.35
 the one at the same place: those of two samples of 128 rows are 0.1 apart."""
 MIN_SCALE, MIN_SHIFT = 1.5, 0.5
 """Standard deviation of one part over that of the other, or difference of the means in standard deviations: brightness
-and contrast that are drawn anew change them by less on average."""
+and contrast that are drawn again change them by less on average."""
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 

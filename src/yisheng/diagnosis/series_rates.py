@@ -18,7 +18,7 @@ QUANTILES = (0.1, 0.25, 0.5)
 NOISE_FACTOR = 2.0
 """Power relative to the median one, below which it is noise."""
 MIN_RATE, MAX_RATE, RATES_PER_OCTAVE = 1.25, 4.0, 8
-"""Sampling rates of evaluation relative to that of training, or the inverse, that are tried: speed that is drawn anew
+"""Sampling rates of evaluation relative to that of training, or the inverse, that are tried: speed that is drawn again
 in training, as an augmentation, changes them by 10%."""
 MIN_DISTANCE, MAX_REMAINING = 0.03, 0.3
 """Distance of the frequencies as they are, and the part of it that another rate may leave."""

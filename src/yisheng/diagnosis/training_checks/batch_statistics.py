@@ -17,11 +17,11 @@ from yisheng.diagnosis.wording import describe_shortage
 MIN_BATCHES, MIN_ROWS = 4, 4
 """Recorded batches, and rows of each."""
 MAX_MEAN = 0.02
-"""Largest mean of a column of a batch times the root of its rows, in standard deviations: by chance one column of 60
-is as near to 0."""
+"""Largest mean of a column of a batch times the root of its rows, in standard deviations: one column of 60 is as near
+to 0 at random."""
 MAX_STD_ERROR = 0.05
 """Deviation of the standard deviation of each column from 1, or from that of a division by n - 1 instead of n: that of
-a batch of 32 rows differs by 12% by chance."""
+a batch of 32 rows differs by 12% at random."""
 MAX_EQUAL = 1e-6
 """Difference of the largest values of two batches that are the same rows."""
 
@@ -85,7 +85,7 @@ def _collect(case: Case) -> list[InputRecord]:
 
 
 def _is_standardized(x: InputRecord) -> bool:
-    """Return whether all columns that vary have mean 0 and standard deviation 1, far nearer than by chance."""
+    """Return whether all columns that vary have mean 0 and standard deviation 1, far nearer than at random."""
     assert x.column_mean is not None  # ensured by needs
     assert x.column_std is not None
     std = x.column_std.double()

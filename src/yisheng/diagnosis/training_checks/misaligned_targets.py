@@ -18,7 +18,7 @@ MIN_CONFLICT_FRACTION = 0.5
 """Fraction of the repeated rows with another label, relative to that of labels in random order."""
 MIN_DISTINCT_FRACTION = 0.7
 """Fraction of the recorded rows that are different ones: states of a game and rows of few values come again and again,
-with an action or a label that is drawn anew."""
+with an action or a label that is drawn again."""
 MIN_ROW_VALUES = 4
 """Numbers of a row, below which rows may be equal by coincidence."""
 MAX_LEARNED = 0.7

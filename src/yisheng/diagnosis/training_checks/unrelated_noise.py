@@ -13,7 +13,7 @@ from yisheng.diagnosis.noise_targets import correlate, find_pairs, is_white
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_ROWS = 100
-"""Recorded rows: a correlation of 0.3 is then far from 0 by chance."""
+"""Recorded rows: a correlation of 0.3 is then far from 0 at random."""
 MAX_CORRELATION = 3.5
 """Correlation of a target with the input at the same place, times the root of the number of values: noise that was
 added to the inputs has one of 0.3 or more."""
