@@ -1,4 +1,4 @@
-"""What differs between inputs of training and evaluation is named; augmentation is no difference."""
+"""What differs between inputs of training and evaluation is named; augmentation is not reported."""
 
 import math
 
