@@ -153,10 +153,10 @@ def test_a_candidate_that_fails_is_left_out(tmp_path, use_cluster, monkeypatch):
 class Clock:
     """A clock that only moves when it is told to."""
 
-    now = 0.0
+    seconds = 0.0
 
     def __call__(self):
-        return self.now
+        return self.seconds
 
 
 def make_plan(clock, seconds, candidates=("a", "b"), required=2, folds=3):
@@ -198,11 +198,11 @@ def test_the_time_of_an_ensemble_limits_its_folds(tmp_path):
     second = queue.take(8)
     assert second.seconds == pytest.approx(92 / 2)  # eight cores, but one fold after the other
     assert second.is_bound
-    clock.now = 60.0
+    clock.seconds = 60.0
     end(queue, first, [0], 30.0)
     assert queue.take(8).seconds == pytest.approx(32.0)
     assert queue.take(8).folds == (2,)
-    clock.now = 80.0
+    clock.seconds = 80.0
     end(queue, second, [0], 30.0)
     assert queue.take(8).folds == (1,)
     assert queue.take(8) is None  # the last fold would end too late
@@ -211,7 +211,7 @@ def test_the_time_of_an_ensemble_limits_its_folds(tmp_path):
 
 def test_candidates_without_time_are_not_begun(tmp_path):
     clock = Clock()
-    clock.now = 91.0
+    clock.seconds = 91.0
     queue = portfolio_tasks._Queue(
         make_plan(clock, 100.0), FoldJournal(tmp_path / "folds", Spec("regression", (1,)), CPU)
     )

@@ -152,8 +152,8 @@ class ClusterFolds:
     def find(self, candidate: str, fold: int) -> TrainedFold | None:
         """Return a fold when it is trained; see `FoldPool.find`."""
         assert self._queue is not None
-        while (candidate, fold) in self._queue.missing and (ended := self._wait()) is not None:
-            task, results = ended
+        while (candidate, fold) in self._queue.missing and (finished := self._wait()) is not None:
+            task, results = finished
             for result in results:
                 self._journal.keep(task.candidate, result.fold, result.content)
             self._queue.end(task, results)
@@ -333,7 +333,7 @@ def _load_rows(sent: SentConfig, folds: int) -> Dataset:
 
 @contextlib.contextmanager
 def open_fold_pool(assembly: Assembly, run: RunFolder, cluster: Cluster | None) -> Iterator[FoldPool | None]:
-    """Yield the folds that a cluster trains, or has trained before; None of a model that is no ensemble.
+    """Yield the folds that a cluster trains, or has trained before; None if the model is not an ensemble.
 
     Args:
         assembly: the training.

@@ -54,8 +54,8 @@ def choose_for_small_images(config: Config, dataset: Dataset, rows: int) -> tupl
     epochs = config.epochs
     if epochs == AUTO:
         epochs = max(MIN_DEFAULT_EPOCHS, math.ceil(EPOCHS_OF_LENET * config.choose_epochs(rows)))
-    kept = {"batch": batch, "epochs": epochs, "loss": config.loss}  # probabilities of smoothed labels are too even
-    config = apply_preset(config, DEFAULT_WIDTHS).model_copy(update=kept)
+    changes = {"batch": batch, "epochs": epochs, "loss": config.loss}  # probabilities of smoothed labels are too even
+    config = apply_preset(config, DEFAULT_WIDTHS).model_copy(update=changes)
     note = Message(
         "small color images, and no network named: model={model} with optimizer={optimizer} (model=lenet trains LeNet)",
         model=config.model.name,

@@ -281,10 +281,10 @@ class Cluster:
                     return
                 seconds = count_seconds_left()
                 timeout = None if seconds == math.inf else max(0.0, seconds)
-                ended, _ = self._ray.wait(list(running), num_returns=1, timeout=timeout)
-                if not ended:
+                finished, _ = self._ray.wait(list(running), num_returns=1, timeout=timeout)
+                if not finished:
                     return
-                (ready,) = ended
+                (ready,) = finished
                 task = running.pop(ready)
                 try:
                     result = self._ray.get(ready)
