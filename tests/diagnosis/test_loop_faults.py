@@ -83,12 +83,12 @@ def train_policy(sign):
             state = torch.randn(64, 4)
             policy = torch.distributions.Categorical(logits=net(state))
             action = policy.sample()
-            reward = ((state @ best).argmax(1) == action).float()
+            matches = ((state @ best).argmax(1) == action).float()
             optimizer.zero_grad()
-            (sign * policy.log_prob(action) * (reward - reward.mean())).mean().backward()
+            (sign * policy.log_prob(action) * (matches - matches.mean())).mean().backward()
             optimizer.step()
             if step % 10 == 9:
-                dr.validation(score=reward.mean().item())
+                dr.validation(score=matches.mean().item())
     return dr
 
 
