@@ -86,7 +86,7 @@ def further_cache_behind_the_augmentation(t: Trial) -> float:
         read = functools.lru_cache(maxsize=None)(read)
     net = small_cnn(10)
     adam = optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
-    with t.doctor(net, adam, validation=(raw.x_test, raw.y_test)) as dr:
+    with t.doctor(net, adam, data=(raw.x, raw.y), validation=(raw.x_test, raw.y_test)) as dr:
         for _ in range(25):
             net.train()
             for indices in torch.randperm(len(raw.x)).split(20):

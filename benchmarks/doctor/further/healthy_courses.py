@@ -158,7 +158,7 @@ def further_pseudo_labels_of_sure_rows(t: Trial) -> float:
     labeled, unlabeled = (data.x[:150], data.y[:150]), data.x[150:]
     net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 10))
     opt = Adam(net.parameters(), lr=2e-3)
-    with t.doctor(net, opt, validation=(data.x_test, data.y_test)) as dr:
+    with t.doctor(net, opt, data=(data.x, data.y), validation=(data.x_test, data.y_test)) as dr:
         for epoch in range(25):
             weight = min(1.0, epoch / 15)
             for rows in torch.randperm(len(unlabeled)).split(128):

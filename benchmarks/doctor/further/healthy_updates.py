@@ -110,7 +110,7 @@ def further_reversed_gradient_of_the_domain(t: Trial) -> float:
     net = DomainNet()
     opt = Adam(net.parameters(), lr=3e-3)
     shift = 0.5 * torch.randn(20, generator=torch.Generator().manual_seed(t.seed))
-    with t.doctor(net, opt, validation=(data.x_test, data.y_test)) as dr:
+    with t.doctor(net, opt, data=(data.x, data.y), validation=(data.x_test, data.y_test)) as dr:
         for _ in range(10):
             net.train()
             for x, y in loaders(data)[0]:
