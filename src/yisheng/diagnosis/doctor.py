@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -14,6 +16,7 @@ from yisheng.core.errors import UsageError, YishengError
 from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.alternatives import add_alternatives
+from yisheng.diagnosis.augmented_rows import CHECK as CHECK_OF_AUGMENTATION
 from yisheng.diagnosis.augmented_rows import find_harmful_augmentation
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.course_findings import CHECKS, find_in_course
@@ -27,11 +30,14 @@ from yisheng.diagnosis.regularized_line import find_overfitted_line
 from yisheng.diagnosis.restart import Beginning, copy_beginning
 from yisheng.diagnosis.row_checks import RowResults, examine_rows
 from yisheng.diagnosis.row_findings_of_loops import select_for_loop
+from yisheng.diagnosis.selected_weights import CHECK as CHECK_OF_SELECTION
 from yisheng.diagnosis.selected_weights import find_reversed_selection
 from yisheng.diagnosis.trailing_network import find_trailing_network
 from yisheng.diagnosis.trained_network import find_label_noise
 from yisheng.diagnosis.transformed_rows import find_unmoved_masks
+from yisheng.diagnosis.unused_rows import CHECK as CHECK_OF_ROWS
 from yisheng.diagnosis.unused_rows import find_unused_rows
+from yisheng.diagnosis.wording import describe_defect
 
 MIN_LEARNED_TO_DOUBT = 0.6
 """Fraction of the loss that must be gone before predictions that contradict a label speak against the label."""
@@ -174,37 +180,40 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         course, course_reason = find_in_course(case)
         missing = ["validation"] if course_reason == "not given" else []
         examined = ["training", *([] if course_reason else ["validation"])]
-        unchecked = dict.fromkeys(CHECKS, course_reason) if course_reason and not missing else {}
-        selection = list(find_reversed_selection(case, self._validation))
+        unchecked: dict[str, str] = dict.fromkeys(CHECKS, course_reason) if course_reason and not missing else {}
+        collect = functools.partial(_collect, unchecked)
+        selection = collect(CHECK_OF_SELECTION, find_reversed_selection, case, self._validation)
         findings = [*explain_loop_error(self._error, case, diagnosis), *course, *selection]
         if rows is None:
             missing.append("data")
         else:
             examined.append("data")
+            unchecked |= rows.unchecked
             findings += select_for_loop(rows.findings, case, self._data)
             has_learned = not case.learned_less_than(MIN_LEARNED_TO_DOUBT) and _beats_guess(case) is not False
             if case.is_finished and has_learned:
-                findings += find_label_noise(self._recorder.model, rows, self._validation)
+                findings += collect("label-noise", find_label_noise, self._recorder.model, rows, self._validation)
             if case.is_finished and not any(finding.severity == "error" for finding in diagnosis.findings):
                 if not any(finding.check == CHECK_OF_SCORES for finding in diagnosis.findings):
-                    findings += find_wrong_score(case, self._validation)
-                findings += [] if selection else find_unused_rows(case, self._data, self._validation)
-                findings += find_unmoved_masks(case, self._data)
+                    findings += collect(CHECK_OF_SCORES, find_wrong_score, case, self._validation)
+                if not selection:
+                    findings += collect(CHECK_OF_ROWS, find_unused_rows, case, self._data, self._validation)
+                findings += collect(CHECK_OF_AUGMENTATION, find_unmoved_masks, case, self._data)
             causes = {finding.check for finding in (*diagnosis.findings, *findings) if finding.severity != "note"}
             if case.is_finished and causes <= set(CHECKS):
                 parts = (self._beginning, self._data, self._validation)
-                augmentation = list(find_harmful_augmentation(case, *parts))
+                augmentation = collect(CHECK_OF_AUGMENTATION, find_harmful_augmentation, case, *parts)
                 if augmentation:  # it is why the network does not generalize
                     findings = [finding for finding in findings if finding.check not in CHECKS] + augmentation
                     causes.add(augmentation[0].check)
             if case.is_finished and not causes:
-                findings += find_overfitted_line(case, self._data, self._validation)
+                findings += collect("overfitting", find_overfitted_line, case, self._data, self._validation)
                 causes |= {finding.check for finding in findings if finding.severity != "note"}
             if case.is_finished and not causes:
-                trailing = list(find_trailing_network(case, rows, self._data, self._validation, self._beginning))
+                arguments = (case, rows, self._data, self._validation, self._beginning)
+                trailing = collect("underfitting", find_trailing_network, *arguments)
                 checks = {finding.check for finding in trailing}
                 findings = [finding for finding in findings if finding.check not in checks] + trailing
-            unchecked |= rows.unchecked
         diagnosis = replace(diagnosis, examined=tuple(examined), missing=tuple(missing))
         return add_alternatives(add_findings(diagnosis, findings, unchecked), case)
 
@@ -230,6 +239,20 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
 
     def _repr_html_(self) -> str:
         return self.diagnose()._repr_html_()
+
+
+def _collect(
+    unchecked: dict[str, str], check: str, find: Callable[..., Iterable[Finding]], *arguments: Any
+) -> list[Finding]:
+    """Return the findings of a check of the trained network; an error of its own does not stop the user's program.
+
+    The network is the user's: it may return anything, and raise anything on rows that the loop never gave it.
+    """
+    try:
+        return list(find(*arguments))
+    except Exception as error:
+        unchecked[check] = describe_defect(error)
+        return []
 
 
 def _is_pair(data: Any) -> bool:

@@ -56,16 +56,19 @@ def are_inputs(case: Case, data: Any, validation: Any) -> bool:
     return abs(inputs[0].mean - float(x.mean())) < limit and abs(inputs[0].std - float(x.std())) < limit
 
 
-def compare(loss: Any, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def compare(loss: Any, output: Any, target: torch.Tensor) -> torch.Tensor:
     """Return a loss; ``(N, 1)`` and ``(N,)`` are compared row by row, and not each row with all others.
 
     Raises:
-        ValueError: numbers are compared, and there is another number of outputs than of targets.
+        ValueError: the network returns several values, or numbers are compared, and there is another number of outputs
+            than of targets.
 
     >>> output = torch.tensor([[0.0], [1.0]])
     >>> compare(torch.nn.functional.mse_loss, output, torch.tensor([0.0, 1.0])).item()
     0.0
     """
+    if not isinstance(output, torch.Tensor):
+        raise ValueError("the network does not return one tensor")
     if target.is_floating_point() and output.numel() != target.numel():
         raise ValueError("outputs and targets have different shapes")
     is_same = target.is_floating_point() and output.shape != target.shape and output.numel() == target.numel()
