@@ -21,7 +21,9 @@ class Net(nn.Module):
 
     def forward(self, x):
         if self.form in ("KeyError", "AssertionError", "LookupError") and len(x) != 20:
-            raise {"KeyError": KeyError, "AssertionError": AssertionError, "LookupError": LookupError}[self.form]("size")
+            raise {"KeyError": KeyError, "AssertionError": AssertionError, "LookupError": LookupError}[self.form](
+                "size"
+            )
         y = self.layers(x)
         return {"tuple": (y, x), "dict": Output(logits=y), "list": [y]}.get(self.form, y)
 

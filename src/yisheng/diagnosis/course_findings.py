@@ -31,6 +31,9 @@ MIN_IMAGE_AXES = 2
 """Axes of a batch, more of which are those of images."""
 MAX_LOSS_OF_RESTORED = 1.02
 """Loss of weights that were restored relative to the lowest one: the same rows, perhaps in other batches."""
+MAX_FIRST_LOSSES, MIN_SCALE_RATIO = 3, 1.05
+"""Losses of the beginning, and how much larger than their mean the best one of all evaluations may be: of labels at
+random, which cannot be learned, the first evaluation is as large as the first loss."""
 MIN_SCORES, MIN_FALL_IN_NOISE, MIN_FALL = 6, 4.0, 0.05
 """Scores that are required; and their fall from the best one, in their noise and relative to it."""
 
@@ -47,6 +50,8 @@ def find_in_course(case: Case) -> tuple[list[Finding], str]:
     scores = [values for values in scores if len(values) >= MIN_SCORES]
     if not histories and not scores:
         count = max((len(series) for series in case.course.series.values()), default=0)
+        if any(_have_two_scales(case, [e.loss for e in s if math.isfinite(e.loss)] or [0.0]) for s in series_to_read):
+            return [], Message("the losses of training and evaluation are of two scales from the beginning")
         return [], Message(
             "it needs at least {min_epochs} evaluations with a loss, got {count}", min_epochs=MIN_EPOCHS, count=count
         ) if count else "not given"
@@ -74,11 +79,24 @@ def _read_history(case: Case, series: list[Evaluation]) -> LossHistory | None:
             training.append(statistics.fmean(losses))
             validation.append(evaluation.loss)
             previous = evaluation.losses_before
-    if len(training) < MIN_EPOCHS:
+    if len(training) < MIN_EPOCHS or _have_two_scales(case, validation):
         return None
     first = [loss for loss in case.losses[:1] if math.isfinite(loss)]
     is_error = case.pairing is not None and case.pairing.loss in REGRESSION_LOSSES
     return make_loss_history(training, validation, first, case.baseline_loss, UNIT, is_error=is_error)
+
+
+def _have_two_scales(case: Case, validation: list[float]) -> bool:
+    """Return whether a loss of the user's own is never as small in evaluation as it was before anything was learned.
+
+    A loss that compares the rows of a batch with each other is larger, the more rows there are: the logarithm of their
+    number, say. It is another number in evaluation, for the same network.
+    """
+    first = [loss for loss in case.losses[:MAX_FIRST_LOSSES] if math.isfinite(loss)]
+    is_recognized = case.pairing is not None and case.pairing.loss != ""
+    if is_recognized or not first or statistics.fmean(first) <= 0:
+        return False
+    return min(validation) > MIN_SCALE_RATIO * statistics.fmean(first)
 
 
 def _judge(case: Case, history: LossHistory) -> Finding | None:

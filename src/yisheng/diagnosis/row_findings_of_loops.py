@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 
-CIRCULAR = "circular-target"
+CIRCULAR, SIGNAL = "circular-target", "no-signal"
 TARGET_KIND, READING = "target-kind", "data in memory"
 CHECKS_OF_TARGETS = ("target-in-inputs", "fading-columns", "shifted-targets")
 """Checks that compare inputs with targets, which are the same in an autoencoder."""
@@ -32,6 +33,8 @@ def select_for_loop(findings: Sequence[Finding], case: Case, data: Any) -> list[
         findings = [finding for finding in findings if finding.check not in CHECKS_OF_TARGETS]
     if not _learns_numbers(case, data):
         findings = [finding for finding in findings if finding.check != CIRCULAR]
+    if not _has_known_loss(case):  # another loss may learn more than the mean, which the quick model predicts
+        findings = [replace(finding, severity="note") if finding.check == SIGNAL else finding for finding in findings]
     kinds = [finding for finding in findings if finding.check == TARGET_KIND and finding.severity != "error"]
     compares_classes = case.pairing is not None and case.pairing.loss in CLASS_LOSSES
     dropped = kinds if compares_classes or len(kinds) > 1 else []
@@ -47,6 +50,12 @@ def _learns_numbers(case: Case, data: Any) -> bool:
     if targets is None or not isinstance(y, torch.Tensor) or not len(targets) or not len(y):
         return True
     return targets[0].numel() == y[0].numel()
+
+
+def _has_known_loss(case: Case) -> bool:
+    """Return whether the loss is one of classes or numbers, and nothing else."""
+    pairing = case.pairing
+    return pairing is not None and pairing.is_only_term and pairing.loss in (*CLASS_LOSSES, *REGRESSION_LOSSES)
 
 
 def _is_autoencoder(data: Any) -> bool:

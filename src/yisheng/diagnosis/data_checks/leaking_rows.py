@@ -58,7 +58,10 @@ def leaking_rows(sample: Sample) -> Iterator[Finding]:
                     strict=True,
                 )
             ]
-            leaks.append(_Leak(part, pairs, len(copies), len(rows)))
+            distinct = len(np.unique(sample.row_hashes[copies]))
+            is_one_row = distinct == 1 < len(copies)
+            fraction = 0.0 if is_one_row else distinct / len(np.unique(sample.row_hashes[rows]))
+            leaks.append(_Leak(part, pairs, len(copies), len(rows), fraction))
     if leaks:
         yield _build_finding(sample, leaks)
 
@@ -72,12 +75,15 @@ class _Leak:
         pairs: names of the first copies and their originals.
         count: copies in the part.
         total: compared rows of the part.
+        distinct_fraction: different rows that are copied, relative to the different rows of the part; 0 if it is one
+            that occurs again and again, as a row of zeros.
     """
 
     part: Part
     pairs: list[str]
     count: int
     total: int
+    distinct_fraction: float
 
     def __str__(self) -> str:
         fraction = format_fraction(self.count / self.total)
@@ -86,7 +92,7 @@ class _Leak:
 
 def _build_finding(sample: Sample, leaks: Sequence[_Leak]) -> Finding:
     """Return one finding about all parts, the test part first; its evidence is that of the first part."""
-    leak, fraction = leaks[0], max(leak.count / leak.total for leak in leaks)
+    leak, fraction = leaks[0], max(leak.distinct_fraction for leak in leaks)
     severity: Severity = "error" if fraction >= MIN_ERROR else "warning" if fraction >= MIN_WARNING else "note"
     if sample.has_coinciding_rows:
         severity = "note"

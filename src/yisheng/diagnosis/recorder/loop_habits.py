@@ -13,6 +13,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 MAX_VALUES = 4096
 """Values of a gradient that are compared."""
+MIN_COSINE = 0.99
+"""Cosine of the angle between gradients that are multiples of each other, after rounding."""
 MIN_DOUBLINGS = 8
 """A loss scaler multiplies by powers of two of at least this exponent; people multiply a loss by 10 or 100."""
 
@@ -42,6 +44,7 @@ class LoopHabits:
         losses: by the place that computes them.
         repeated_backwards: backward passes after another one without an update in between.
         cleared_backwards: those of them that found the gradients cleared.
+        replaced_updates: updates whose gradient is not a multiple of what the last of several backward passes left.
         scaled_updates: updates whose gradients still had the factor of a loss scaler.
         scaled_factor: that factor.
         other_optimizers: optimizers that updated the same parameters, one after another.
@@ -50,11 +53,13 @@ class LoopHabits:
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.losses: dict[Hashable, LossUse] = {}
         self.repeated_backwards = self.cleared_backwards = self.scaled_updates = self.other_optimizers = 0
+        self.replaced_updates = 0
         self.scaled_factor = 1.0
         self._optimizer = optimizer
         self._last: weakref.ref[torch.optim.Optimizer] | None = None
         self._handle: Any = None
         self._backwards_in_step, self._is_updating = 0, False
+        self._last_gradient: tuple[torch.Tensor, torch.Tensor] | None = None
         self._scaled: tuple[torch.Tensor, torch.Tensor, float] | None = None
 
     def begin(self) -> None:
@@ -70,7 +75,7 @@ class LoopHabits:
 
     def begin_step(self) -> None:
         """Note that an update has ended."""
-        self._backwards_in_step, self._scaled, self._is_updating = 0, None, False
+        self._backwards_in_step, self._scaled, self._is_updating, self._last_gradient = 0, None, False, None
 
     def note_loss(self, place: Hashable, source: str, result: Any) -> None:
         """Note a loss that was computed, and whether it is propagated later."""
@@ -99,6 +104,13 @@ class LoopHabits:
             parameter: of the optimizer, which losses reach; None if it is unknown.
             factor: what the loss was multiplied with.
         """
+        if parameter is not None and self._backwards_in_step > 1:
+            held = [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+            largest = max(held, key=torch.Tensor.numel, default=None)
+            is_dense = largest is not None and not largest.grad.is_sparse
+            self._last_gradient = None
+            if largest is not None and is_dense:
+                self._last_gradient = (largest, _take_values(largest.grad).clone())
         exponent = math.log2(factor) if factor > 0 else 0.0
         is_scaler = exponent >= MIN_DOUBLINGS and exponent == round(exponent)
         gradient = None if parameter is None else parameter.grad
@@ -108,6 +120,9 @@ class LoopHabits:
     def before_update(self) -> None:
         """Note whether the factor was taken out of the gradients."""
         self._is_updating = True
+        if self._last_gradient is not None:
+            parameter, values = self._last_gradient
+            self.replaced_updates += parameter.grad is not None and not _are_parallel(parameter.grad, values)
         if self._scaled is not None:
             gradient, values, factor = self._scaled
             if bool(values.any()) and torch.equal(_take_values(gradient), values):
@@ -119,6 +134,14 @@ class LoopHabits:
         if any(id(p) in self._held for group in optimizer.param_groups for p in group["params"]):
             self.other_optimizers += 1
             self._last = weakref.ref(optimizer)
+
+
+def _are_parallel(gradient: torch.Tensor, values: torch.Tensor) -> bool:
+    """Return whether the first values of a gradient are a multiple of others, as after clipping."""
+    current = _take_values(gradient)
+    if current.shape != values.shape:
+        return False
+    return bool(torch.nn.functional.cosine_similarity(current.float(), values.float(), dim=0) > MIN_COSINE)
 
 
 def _take_values(gradient: torch.Tensor) -> torch.Tensor:

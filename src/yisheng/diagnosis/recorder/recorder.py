@@ -269,6 +269,8 @@ class Recorder:
             losses.batch_order.note_evaluation()
             self.evaluations.rows.add_inputs(self.steps, arguments)
         else:
+            if not module.training and not self.updated_in_evaluation_mode and self.steps:
+                self.evaluations.rows.passes += 1  # an evaluation without no_grad()
             self.step_observer.record_output(module, arguments, output)
             self.frozen_weights.look(len(losses.log) + 1)
             if self.step_observer.record is not None:

@@ -190,7 +190,7 @@ class StepObserver:
             record.training = module.training
             self.last_input = arguments[0].detach()
             self.example = take_example(arguments)
-            if record.inputs is None:
+            if record.inputs is None and record.pairing is None:  # after that they are those of another loss
                 self._keep_rows(record)
                 self._note_random_state()
                 self._describe_inputs(record, arguments[0].detach())

@@ -92,8 +92,10 @@ def measure_update(copies: WeightCopies, parameters: Mapping[str, nn.Parameter])
     """
     trainable = {name: parameters[name] for name in copies.shapes}
     all_gradients = {name: p.grad for name, p in trainable.items()}
-    gradients = {name: grad for name, grad in all_gradients.items() if grad is not None and not grad.is_sparse}
-    small_gradients = {name: grad for name, grad in gradients.items() if name in copies.sizes and is_small(grad)}
+    gradients = {name: grad for name, grad in all_gradients.items() if grad is not None}
+    small_gradients = {
+        name: grad for name, grad in gradients.items() if name in copies.sizes and not grad.is_sparse and is_small(grad)
+    }
     large = [name for name in gradients if name not in small_gradients]
     single = copies.single.items()
     norms = [
@@ -104,7 +106,7 @@ def measure_update(copies: WeightCopies, parameters: Mapping[str, nn.Parameter])
     unchanged = {
         name: unchanged_fraction(old, trainable[name].detach(), gradients[name].detach())
         for name, old in single
-        if name in gradients and old.dtype in (torch.float16, torch.bfloat16)
+        if name in gradients and not gradients[name].is_sparse and old.dtype in (torch.float16, torch.bfloat16)
     }
     names_of_large = dict.fromkeys(copies.single, torch.empty(0))
     return MeasuredUpdate(
@@ -144,5 +146,8 @@ def read_scalars(scalars: Sequence[torch.Tensor]) -> list[float]:
 
 
 def _root_mean_square(values: torch.Tensor) -> torch.Tensor:
-    """Return the root mean square ``()`` of a tensor."""
-    return torch.linalg.vector_norm(values.detach().float()) / math.sqrt(max(1, values.numel()))
+    """Return the root mean square ``()`` of a tensor, whose missing values are zero if it is sparse."""
+    count, values = values.numel(), values.detach()
+    if values.is_sparse:
+        values = values.coalesce().values()
+    return torch.linalg.vector_norm(values.float()) / math.sqrt(max(1, count))

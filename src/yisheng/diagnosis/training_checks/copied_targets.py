@@ -81,6 +81,8 @@ def _find_copied_numbers(case: Case) -> Iterator[Finding]:
 def _can_copy(case: Case) -> bool:
     """Return whether no layer of a network is narrower than its inputs, and it draws no random numbers."""
     records = [record for record in case.records if record.inputs is not None and record.layers]
+    if case.example is not None and len(case.example) > 1:  # a mask, say, of what it is to find out
+        return False
     if not records or any(len(set(record.random_states[1:])) > 1 for record in records):
         return False
     inputs = records[0].inputs

@@ -13,6 +13,10 @@ MIN_PASSES, MIN_FRACTION = 10, 0.6
 """Backward passes after another one of the same update, and the fraction of them that found the gradients cleared: two
 losses of two networks that are propagated one after another clear every second time at most."""
 
+MAX_REPLACED_FRACTION = 0.5
+"""Updates, of the recorded ones, whose gradient is not what the last backward pass left, clipped or not: a loop that
+writes so many gradients itself has read those before."""
+
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
@@ -42,6 +46,8 @@ def discarded_gradients(case: Case) -> Iterator[Finding]:
     updates = max(1, len(case.records))
     if habits.cleared_backwards < MIN_FRACTION * habits.repeated_backwards or habits.repeated_backwards < 2 * updates:
         return
+    if habits.replaced_updates > MAX_REPLACED_FRACTION * updates:
+        return  # the loop adds up the gradients itself, as with a bound for each row
     yield Finding(
         "discarded-gradients",
         "error",

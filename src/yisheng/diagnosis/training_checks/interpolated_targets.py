@@ -84,13 +84,22 @@ def _find_masks(case: Case) -> np.ndarray | None:
     targets = [
         record.targets
         for record in case.records
-        if record.targets is not None and record.pairing is not None and _is_per_place(record.pairing)
+        if record.targets is not None
+        and record.pairing is not None
+        and _is_per_place(record.pairing)
+        and not _reads_tokens(record.rows)
+        and not _reads_tokens(case.example)
     ]
     masks = [target for target in targets if target.ndim in (2, 3) and not target.is_floating_point()]
     masks = [target for target in masks if target.shape[1:] == masks[0].shape[1:]]
     if not masks or max(masks[0].shape[1:]) < MIN_LENGTH:
         return None
     return torch.cat(masks).cpu().numpy()
+
+
+def _reads_tokens(rows: tuple[torch.Tensor, ...] | None) -> bool:
+    """Return whether the network reads numbers of words, of which each may follow each other one."""
+    return rows is not None and len(rows) > 0 and not rows[0].is_floating_point() and not rows[0].is_complex()
 
 
 def _is_per_place(pairing: Pairing) -> bool:

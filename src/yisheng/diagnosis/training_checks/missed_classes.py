@@ -20,6 +20,8 @@ MAX_RECALL, MIN_OTHER_RECALL = 0.5, 0.6
 """Upper end of the 95% interval of the recall of a missed class; mean recall of the other classes."""
 MAX_RECALL_OF_COMMON, MIN_RECALL_OF_OTHERS = 0.15, 0.8
 """The same for a class that is not rare, and of which no row is found: something leaves it out."""
+MAX_PADDING_TOKENS = 2
+"""Different inputs where the target is ignored: padding, and the end of the text before it."""
 MAX_EQUAL_SHARE = 0.5
 """Fraction of the training rows relative to that of equally frequent classes, below which a class is rare."""
 
@@ -58,7 +60,8 @@ def missed_classes(case: Case) -> Iterator[Finding]:
         rare[0] = False  # rows without a label
     has_weights = case.pairing is not None and case.pairing.has_weights
     left_out = _find_left_out(rows, hits, ~rare)
-    if left_out is not None and not confusion.is_multilabel and (has_weights or _is_ignored(case, left_out)):
+    is_left_out = left_out is not None and (has_weights or _is_ignored(case, left_out))
+    if left_out is not None and is_left_out and not confusion.is_multilabel and not _is_padding(case, left_out):
         yield _explain_left_out(case, left_out, int(rows[left_out]), float(fractions[left_out]))
         return
     missed = rare & (rows >= MIN_ROWS) & (_upper_recall(hits, rows) < MAX_RECALL)
@@ -103,6 +106,20 @@ def _find_left_out(rows: torch.Tensor, hits: torch.Tensor, is_common: torch.Tens
 def _is_ignored(case: Case, number: int) -> bool:
     """Return whether the loss leaves out a class number."""
     return any(call.ignore_index == number for call in case.loss_calls)
+
+
+def _is_padding(case: Case, number: int) -> bool:
+    """Return whether a network of tokens is to ignore a class: where the target has it, its input is padding, too."""
+    tokens = [
+        (x, record.targets.reshape(-1)[: x.numel()])
+        for record in case.records
+        for x in record.rows or ()
+        if record.targets is not None and not x.is_floating_point() and not x.is_complex() and x.ndim > 1
+    ]
+    if not tokens or not _is_ignored(case, number):
+        return False
+    aligned = [x.reshape(-1)[target == number] for x, target in tokens if target.numel() == x.numel()]
+    return not aligned or any(0 < len(values.unique()) <= MAX_PADDING_TOKENS for values in aligned)
 
 
 def _explain_left_out(case: Case, number: int, rows: int, fraction: float) -> Finding:
