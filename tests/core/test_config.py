@@ -84,7 +84,7 @@ def test_another_choice_drops_the_options_of_the_previous_one(tmp_path):
         ("fold=0/5", "fold must be"),
         ("fold=2", "fold must be"),
         ("clip_norm=0", "clip_norm must be"),
-        ("alpha=0.9", "alpha is not an option of augment=none, optimizer=auto"),
+        ("alpha=0.9", "alpha is not an option of augment=none, model=auto, optimizer=auto"),
         ("model.depth=3", "no option 'depth'"),
         ("modle.hidden=3", "did you mean model"),
         ("batch=abc", "batch must be"),
