@@ -52,3 +52,25 @@ def test_networks_of_any_form_are_diagnosed(form, learns):
             dr.validation(loss=loss.item(), score=0.5)
     assert isinstance(dr.findings, tuple)
     assert "AttributeError" not in str(dr.diagnose().unchecked)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.bool])
+def test_no_check_has_a_defect_on_inputs_of_any_type(dtype):
+    torch.manual_seed(0)
+    x = (torch.randn(60, 6) * 3).to(dtype)
+    y = (x.float()[:, 0] > 0).long()
+    net = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 2))
+    if dtype in (torch.bfloat16, torch.float64):
+        net.to(dtype)
+    optimizer = torch.optim.SGD(net.parameters(), 0.01)
+    with yisheng.doctor(net, optimizer) as dr:
+        for _ in range(12):
+            net.train()
+            for index in torch.randperm(60).split(20):
+                optimizer.zero_grad()
+                F.cross_entropy(net(x[index].to(net[0].weight.dtype)).float(), y[index]).backward()
+                optimizer.step()
+            net.eval()
+            with torch.no_grad():
+                F.cross_entropy(net(x.to(net[0].weight.dtype)).float(), y)
+    assert not [reason for reason in dr.diagnose().unchecked.values() if "defect" in reason]

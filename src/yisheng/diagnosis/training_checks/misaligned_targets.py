@@ -100,7 +100,7 @@ def _collect_labels(case: Case) -> dict[bytes, list[int]]:
         if len(targets) < len(rows[0]) or record.inputs.shape[0] != len(targets):
             continue
         contents = [
-            b"".join(part[number].cpu().contiguous().numpy().tobytes() for part in rows)
+            b"".join(part[number].reshape(-1).cpu().contiguous().view(torch.uint8).numpy().tobytes() for part in rows)
             for number in range(len(rows[0]))
         ]
         for content, label in dict(zip(contents, targets.tolist(), strict=False)).items():
