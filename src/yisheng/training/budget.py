@@ -22,7 +22,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Split
 from yisheng.training.fitted import is_fitted
-from yisheng.training.image_preset import apply_preset, fits_preset, set_learning_rate
+from yisheng.training.image_preset import DEFAULT_WIDTHS, apply_preset, fits_preset, set_learning_rate
 from yisheng.training.loop import set_lr
 from yisheng.training.setup import Assembly, FittedTransforms, Pretrained, assemble
 from yisheng.training.threads import count_free_threads
@@ -44,7 +44,7 @@ PRESET_WIDTHS = (
     Width((64, 128, 256), 24),
     Width((48, 96, 192), 16),
     Width((32, 64, 128), 3),
-    Width((16, 32, 64), 0),
+    Width(DEFAULT_WIDTHS, 0),
 )
 MAX_EPOCHS = 1000
 """More epochs do not improve a model, on small data either."""

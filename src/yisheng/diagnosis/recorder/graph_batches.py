@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from yisheng.diagnosis.recorder.statistics import is_discrete
+
 MAX_BATCHES, MAX_EDGES = 32, 1 << 18
 ENDS = 2
 """Rows of a tensor of edges: where they begin and where they end."""
@@ -55,7 +57,7 @@ class GraphBatches:
             arguments: of the network.
         """
         tensors = [argument.detach() for argument in arguments if isinstance(argument, torch.Tensor)]
-        numbers = [tensor for tensor in tensors if not tensor.is_floating_point() and not tensor.is_complex()]
+        numbers = [tensor for tensor in tensors if is_discrete(tensor)]
         if len(tensors) < 3 or len(numbers) < 2 or len(self.entries) >= MAX_BATCHES:
             return
         edges = next((x for x in numbers if x.ndim == 2 and len(x) == ENDS and 0 < x.shape[1] <= MAX_EDGES), None)

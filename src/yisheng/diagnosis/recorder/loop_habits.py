@@ -107,9 +107,8 @@ class LoopHabits:
         if parameter is not None and self._backwards_in_step > 1:
             held = [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
             largest = max(held, key=torch.Tensor.numel, default=None)
-            is_dense = largest is not None and not largest.grad.is_sparse
             self._last_gradient = None
-            if largest is not None and is_dense:
+            if largest is not None and not largest.grad.is_sparse:
                 self._last_gradient = (largest, _take_values(largest.grad).clone())
         exponent = math.log2(factor) if factor > 0 else 0.0
         is_scaler = exponent >= MIN_DOUBLINGS and exponent == round(exponent)

@@ -50,6 +50,15 @@ def describe_inputs(x: torch.Tensor) -> InputRecord:
     return InputRecord(tuple(x.shape), mean, std, max(high, -low), *columns)
 
 
+def is_discrete(x: torch.Tensor) -> bool:
+    """Return whether the type of some values is that of whole numbers, as of tokens and nodes.
+
+    >>> is_discrete(torch.tensor([1, 2])), is_discrete(torch.tensor([1.0, 2.0]))
+    (True, False)
+    """
+    return not x.is_floating_point() and not x.is_complex()
+
+
 def take_example(arguments: Sequence[object]) -> tuple[torch.Tensor, ...] | None:
     """Return a copy of the first rows of a network's inputs, or None if they are not tensors of rows, or large."""
     tensors = [argument.detach() for argument in arguments if isinstance(argument, torch.Tensor)]

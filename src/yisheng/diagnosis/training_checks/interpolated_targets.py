@@ -12,6 +12,7 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.pairing import Pairing
+from yisheng.diagnosis.recorder.statistics import is_discrete
 
 MIN_LENGTH = 6
 """Places in a row of a mask, below which regions have no width."""
@@ -99,7 +100,7 @@ def _find_masks(case: Case) -> np.ndarray | None:
 
 def _reads_tokens(rows: tuple[torch.Tensor, ...] | None) -> bool:
     """Return whether the network reads numbers of words, of which each may follow each other one."""
-    return rows is not None and len(rows) > 0 and not rows[0].is_floating_point() and not rows[0].is_complex()
+    return rows is not None and len(rows) > 0 and is_discrete(rows[0])
 
 
 def _is_per_place(pairing: Pairing) -> bool:

@@ -11,6 +11,7 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.evaluated import Confusion
+from yisheng.diagnosis.recorder.statistics import is_discrete
 from yisheng.diagnosis.wording import format_fraction, join_names
 from yisheng.metrics.wilson import compute_wilson_bounds
 
@@ -114,7 +115,7 @@ def _is_padding(case: Case, number: int) -> bool:
         (x, record.targets.reshape(-1)[: x.numel()])
         for record in case.records
         for x in record.rows or ()
-        if record.targets is not None and not x.is_floating_point() and not x.is_complex() and x.ndim > 1
+        if record.targets is not None and is_discrete(x) and x.ndim > 1
     ]
     if not tokens or not _is_ignored(case, number):
         return False
