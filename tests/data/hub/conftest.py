@@ -186,7 +186,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("YISHENG_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(download, "RETRY_POLICY", download.RetryPolicy(timeout=0.4, speed_window=0.5, backoff=0.01))
+    monkeypatch.setattr(download, "RETRY_POLICY", download.RetryPolicy(speed_window=0.5, backoff=0.01))
     return tmp_path / "home"
 
 

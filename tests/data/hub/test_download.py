@@ -159,10 +159,11 @@ def test_mirrors_come_first_and_in_order(server: Any, add_tiny: Any, monkeypatch
 
 
 @pytest.mark.parametrize("moment", ["before the response", "in the middle"])
-def test_stalled_server_is_given_up(server: Any, add_tiny: Any, moment: str) -> None:
+def test_stalled_server_is_given_up(server: Any, add_tiny: Any, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     def silent(handler: Any) -> None:
         handler.server.stop.wait(10)
 
+    monkeypatch.setattr(download, "RETRY_POLICY", download.RetryPolicy(timeout=2, max_attempts=1))
     slow = silent if moment == "before the response" else server.stall(BODY[:1000], len(BODY))
     add_tiny(server.on("/slow", slow), server.on("/good", server.serve(BODY)))
     assert hub.fetch_file("tiny", "a.bin").read_bytes() == BODY
