@@ -11,14 +11,17 @@ demo: $(VENV)/ready
 
 # Two tests at a time (each with one thread): twice as fast on two cores as one after the other.
 # They start hundreds of processes, which must not compile the sources each time where Python may not keep that.
+# A test that fails is tried once more, and both tries are printed: on a busy machine a process or a server may be late.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --reruns 1 --rerun-show-tracebacks
+
 test: $(VENV)/ready
 	$(BIN)/python -m compileall -q src
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # The tests marked slow: each takes more than a few seconds.
 test-slow: $(VENV)/ready
 	$(BIN)/python -m compileall -q src
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check
