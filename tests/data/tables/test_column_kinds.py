@@ -9,6 +9,7 @@ import pytest
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Spec
 from yisheng.data import tables
+from yisheng.data.tables.column_kinds import UNNAMED_INDEX
 
 N = 40
 DRAW = np.random.default_rng(0)
@@ -89,6 +90,21 @@ def test_distinct_numbers_are_an_identifier_only_with_such_a_name(name, expected
     assert infer_kind(values, name) == expected
     assert infer_kind([value + 0.5 for value in values], name) == "number"  # a measurement is not an identifier
     assert infer_kind([values[0], *values[:-1]], name) == "number"  # not unique
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (DRAW.permutation(200)[:60], "identifier"),  # a shuffled part of a file that pandas wrote with its index
+        (DRAW.permutation(200)[:60] * 1000, "number"),  # far beyond the number of rows: a measurement
+        (DRAW.permutation(200)[:60] - 100, "number"),
+        (DRAW.permutation(200)[:15], "number"),  # distinct by chance
+        (np.repeat(DRAW.permutation(200)[:30], 2), "number"),
+    ],
+)
+def test_row_numbers_in_a_first_column_without_a_name_are_an_identifier(values, expected):
+    assert infer_kind([int(value) for value in values], UNNAMED_INDEX) == expected
+    assert infer_kind([int(value) for value in values], "size") == "number"
 
 
 def test_the_only_column_is_kept_even_if_it_counts_the_rows():

@@ -43,6 +43,8 @@ _ID_WORDS = ("id", "index", "key", "uuid", "guid")
 _DATE_NAME = re.compile(r"date|day|time|when", re.IGNORECASE)
 UNNAMED_INDEX = "column-1"
 """Name of a first column without one: where pandas writes the numbers of the rows."""
+MAX_DRAWN_FROM = 20
+"""Rows from which one row is drawn at most, where a column may hold their numbers."""
 _MIN_IDENTIFIER_ROWS = 5
 """Fewest rows in which distinct texts make an identifier."""
 
@@ -92,13 +94,22 @@ def _infer_from_numbers(raw: RawColumn, is_only_column: bool) -> InferredColumn:
             return make_identifier(raw, Message("a different number in every row"), "number")
         counts_rows = low in (0, 1) and np.isfinite(high) and bool((np.diff(values) == 1).all())
         is_long = len(values) > FEW_DISTINCT_VALUES or raw.name == UNNAMED_INDEX
-        if not is_only_column and has_integer_dtype and is_long and counts_rows:
+        if not is_only_column and has_integer_dtype and is_long and (counts_rows or _numbers_rows(raw)):
             return make_identifier(raw, Message("it counts the rows"), "number")
         if _DATE_NAME.search(raw.name) and low >= 1_000_01_01 and high <= 9999_12_31:
             texts = raw.as_text()
             if not np.isnan(dates.parse_dates(texts.categories, dates.COMPACT_FORMAT)).any():
                 return make_date(texts, dates.COMPACT_FORMAT)
     return make_number(raw, raw.number_format)
+
+
+def _numbers_rows(raw: RawColumn) -> bool:
+    """Return whether a first column without a name holds the numbers of rows that were shuffled or drawn."""
+    values = raw.present_numbers
+    if raw.name != UNNAMED_INDEX or raw.missing.any() or len(values) <= FEW_DISTINCT_VALUES:
+        return False
+    is_in_range = values.min() >= 0 and values.max() < MAX_DRAWN_FROM * len(values)
+    return bool(is_in_range) and len(np.unique(values)) == len(values)
 
 
 def _are_whole(values: np.ndarray) -> bool:
