@@ -38,6 +38,7 @@ LOOP_CHECKS = {
     "missing-activation",
     "opposed-score",
     "optimizer-betas",
+    "non-finite-gradients",
     "outweighed-loss",
     "padded-targets",
     "refused-loss",
@@ -63,8 +64,9 @@ LOOP_CHECKS = {
     "untrained-vectors",
     "unused-class",
 }
+    "unsynchronized-replicas",
 """Checks of a loop: see test_loop_targets.py, test_loop_faults.py, test_loop_settings.py, test_loop_copies.py,
-test_loop_terms.py, test_loop_habits.py, test_loss_forms.py and test_selected_weights.py."""
+test_loop_terms.py, test_loop_habits.py, test_loop_gradients.py, test_loop_tokens.py, test_loss_forms.py and test_selected_weights.py."""
 PROGRAMS = {}
 """By check: functions ``f(fixed, steps) -> doctor`` that train with or without the fault, and their steps."""
 
@@ -558,5 +560,6 @@ def test_skipped_checks_give_a_reason():
         "visible-target",
         "weights-reset",
     }
+        "unsynchronized-replicas",
     assert "no sigmoid or tanh was recorded" in diagnosis.unchecked["saturated-activation"]
     assert "3 layers with weights" in diagnosis.unchecked["exploding-gradients"]

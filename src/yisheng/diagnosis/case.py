@@ -29,6 +29,7 @@ from yisheng.diagnosis.recorder.network_copies import NetworkCopy, UnloadedWeigh
 from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
+from yisheng.diagnosis.recorder.replicas import Replicas
 from yisheng.diagnosis.recorder.traced import Broadcast, list_broadcasts, list_constant_terms
 
 MIN_LOSSES_TO_JUDGE = 50
@@ -80,6 +81,7 @@ class Case:
         broadcasts: rows that were combined with all rows on the way to the loss.
         copies: copies of the network that the program holds in other variables.
         unloaded: trained weights of the program that fit the network by shape, but not by name; None without any.
+        replicas: networks of the program that are updated with the same gradients and have other weights, or None.
         features: what the recorded losses show of their form.
         graph_batches: batches of graphs, and which of them have edges.
         constant_terms: sums with derivatives that have no graph.
@@ -116,6 +118,7 @@ class Case:
     broadcasts: Sequence[Broadcast] = ()
     copies: Sequence[NetworkCopy] = ()
     unloaded: UnloadedWeights | None = None
+    replicas: Replicas | None = None
     rate_vanished_at: int | None = None
     rates: RateWatch | None = None
     features: Sequence[LossFeature] = ()
@@ -159,6 +162,7 @@ class Case:
             broadcasts=() if from_config else tuple(list_broadcasts()),
             copies=tuple(recorder.other_networks.copies),
             unloaded=recorder.other_networks.unloaded,
+            replicas=recorder.replicas,
             rate_vanished_at=recorder.rate_watch.vanished_at,
             rates=copy.copy(recorder.rate_watch),
             features=tuple(recorder.loss_observer.features.entries),

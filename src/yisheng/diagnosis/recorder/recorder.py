@@ -28,6 +28,7 @@ from yisheng.diagnosis.recorder.network_copies import SCAN_STEPS, NetworkCopies
 from yisheng.diagnosis.recorder.program_notes import ProgramNotes
 from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.records import StepRecord
+from yisheng.diagnosis.recorder.replicas import Replicas, find_replicas
 from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE, next_recorded_step
 from yisheng.diagnosis.recorder.source_lines import find_call_path, find_direct_source, find_source
 from yisheng.diagnosis.recorder.statistics import find_equal_rows, names_with_equal_rows
@@ -66,6 +67,7 @@ class Recorder:
         frozen_weights: changes of frozen weights.
         habits: what the loop does with losses and gradients.
         other_networks: copies of the network that the program holds.
+        replicas: networks of the program that are updated with its gradients and have other weights.
         rate_watch: when the learning rate vanished.
 
     >>> net = nn.Linear(2, 1)
@@ -95,6 +97,7 @@ class Recorder:
         self.loss_observer.features.reads_program = traces
         self.graph_batches = GraphBatches()
         self.other_networks = NetworkCopies(model)
+        self.replicas: Replicas | None = None
         self.evaluations = Evaluations(model)
         self.rate_watch = RateWatch()
         self._traces = traces
@@ -290,6 +293,7 @@ class Recorder:
         self.habits.before_update()
         if self._traces and self.steps + 1 in SCAN_STEPS:
             self.other_networks.scan(self.steps, is_untrained=not self.began_trained)
+            self.replicas = find_replicas(self.model)
         self.step_observer.before_update()
 
     def _after_update_of_loop(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:

@@ -134,6 +134,9 @@ class StepRecord:
         sample: some rows of its first input, evenly distributed over the batch, if the loop is the user's own.
         random_states: hashes of what the random generator holds when the step began, before the first forward pass and
             before the update.
+        has_equal_rows: whether all rows of its only input, numbers of several rows, were the same.
+        blocked: parameters that the loss depends on only through functions whose derivative is zero, and these.
+        infinite_slopes: functions whose derivative is infinite at one of their values, before others are selected.
     """
 
     step: int
@@ -153,6 +156,9 @@ class StepRecord:
     rows: tuple[torch.Tensor, ...] | None = None
     sample: torch.Tensor | None = None
     random_states: tuple[int, ...] = ()
+    has_equal_rows: bool = False
+    blocked: dict[str, str] = field(default_factory=dict)
+    infinite_slopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

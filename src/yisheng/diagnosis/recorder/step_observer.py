@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.diagnosis.blocked_paths import find_blocked, find_infinite_slopes
 from yisheng.diagnosis.loss_graph import Loss, find_activations, graph_nodes, leaf_tensors
 from yisheng.diagnosis.loss_terms import read_terms
 from yisheng.diagnosis.pairing import read_pairing
@@ -179,6 +180,7 @@ class StepObserver:
         activations = [keep_activation(a) for a in find_activations(nodes, self.names) if a.result.ndim > 1]
         self._deferred.append(lambda: record.activations.extend(describe() for describe in activations))
         target = record.pairing.target
+        record.blocked, record.infinite_slopes = find_blocked(nodes, self.names), find_infinite_slopes(nodes)
         record.targets = (
             targets_of_difference(record.pairing, self._output) if target is None else target[:MAX_SAMPLES].clone()
         )

@@ -39,12 +39,14 @@ def no_gradient(case: Case) -> Iterator[Finding]:
 
     The graph is cut before them, or the gradients are cleared between backward pass and update. Layers that are not
     called, such as a second head that is not in use yet, are reported only if nothing is learned. Weights whose
-    gradient is exactly zero in every update, although no relu is dead, lead to outputs that the loss does not use.
+    gradient is exactly zero in every update, although no relu is dead, lead to outputs that the loss does not use, or
+    are rounded before they are used.
 
     Args:
         case: the gradients of the recorded steps.
 
-    Source: PyTorch documentation, "Autograd mechanics" (detach, .data, no_grad).
+    Source: PyTorch documentation, "Autograd mechanics" (detach, .data, no_grad); Bengio, Léonard and Courville,
+    "Estimating or propagating gradients through stochastic neurons", 2013 (the straight-through estimator).
     """
     updates = [record for record in case.records if record.parameters]
     missing = _names_in_all(updates, lambda gradient: gradient is None)
@@ -89,6 +91,25 @@ def no_gradient(case: Case) -> Iterator[Finding]:
             ),
         )
 
+    blocked = [] if not has_gradient else _find_blocked(case, zero)
+    if blocked:
+        kinds = sorted({record.blocked[name] for record in updates for name in blocked if name in record.blocked})
+        yield Finding(
+            "no-gradient",
+            "error",
+            {"parameters": blocked, "functions": kinds, "steps": len(updates)},
+            Message(
+                "the gradient of {names} is exactly zero: the loss depends on them only through {functions}, which is "
+                "constant between its jumps",
+                names=join_names(blocked),
+                functions=join_names([f"{kind}()" for kind in kinds]),
+            ),
+            Message(
+                "pass the gradient straight through: w + (w.round() - w).detach(); or use a smooth function in training"
+            ),
+            source=case.sources.get("cut", ""),
+        )
+        return
     unused = [] if names or not has_gradient else _find_unused_outputs(case, updates, zero)
     if unused:
         yield Finding(
@@ -106,6 +127,14 @@ def no_gradient(case: Case) -> Iterator[Finding]:
             ),
             source=case.sources.get("loss", ""),
         )
+
+
+def _find_blocked(case: Case, zero: set[str]) -> list[str]:
+    """Return parameters of the optimizer without a gradient that every loss reaches only through functions of steps."""
+    losses = [record for record in case.records if record.pairing is not None]
+    blocked = set.intersection(*(set(record.blocked) for record in losses)) if losses else set()
+    parameters = dict(case.model.named_parameters())
+    return [name for name in parameters if name in blocked & zero and id(parameters[name]) in case.optimizer_ids]
 
 
 def _find_unused_outputs(case: Case, updates: Sequence[StepRecord], zero: set[str]) -> list[str]:
