@@ -11,7 +11,9 @@ from yisheng.core import registry
 from yisheng.diagnosis.doctor import doctor
 
 LOOP_CHECKS = {
+    "aliased-rows",
     "batch-statistics",
+    "blank-class",
     "bounded-code",
     "bounded-scores",
     "broadcast-loss",
@@ -51,6 +53,7 @@ LOOP_CHECKS = {
     "schedule-period",
     "self-similarity",
     "shared-normalization",
+    "shifted-labels",
     "soft-targets",
     "stale-target",
     "strong-entropy",
@@ -501,6 +504,7 @@ def test_skipped_checks_give_a_reason():
     diagnosis = train(model, optimizer, *make_classes(), steps=120).diagnose()
     assert set(diagnosis.unchecked) == {
         "batch-norm-statistics",
+        "blank-class",
         "bounded-code",
         "bounded-scores",
         "broadcast-loss",
@@ -539,6 +543,7 @@ def test_skipped_checks_give_a_reason():
         "scaled-gradients",
         "self-similarity",
         "shared-normalization",
+        "shifted-labels",
         "small-batch-norm",
         "soft-targets",
         "sorted-targets",

@@ -10,7 +10,7 @@ from torch import nn
 
 from yisheng.diagnosis.recorder.course import Course
 from yisheng.diagnosis.recorder.evaluated import EvaluatedRows
-from yisheng.diagnosis.recorder.loss_calls import output_and_target
+from yisheng.diagnosis.recorder.loss_calls import count_rows, output_and_target
 from yisheng.diagnosis.recorder.source_lines import find_call_path
 
 MODE_DEPENDENT = (
@@ -73,7 +73,7 @@ class Evaluations:
         """
         output, target = output_and_target(args, kwargs, name)
         self.rows.add_outputs(steps, name, output, target)
-        rows = len(output) if output.ndim else 1
+        rows = count_rows(output, name)
         mean = result.detach().mean() if result.ndim else result.detach()
         if kwargs.get("reduction") == "sum":
             mean = mean / max(1, rows)

@@ -29,6 +29,7 @@ LOSS_FUNCTIONS = frozenset(
         "soft_margin_loss",
         "hinge_embedding_loss",
         "cosine_embedding_loss",
+        "ctc_loss",
     }
 )
 """Names of the functions of ``torch.nn.functional`` that compare an output with targets."""
@@ -39,6 +40,8 @@ PAIR_FUNCTIONS = ("cosine_embedding_loss",)
 MAX_CLASSES = 1000
 IGNORED = -100
 """The class number that `torch.nn.functional.cross_entropy` leaves out by default."""
+NEAREST_FRACTION = 0.1
+"""Quantile of the distances of the sums of probabilities from 1."""
 MAX_VALUES, MAX_MESSAGE = 1 << 16, 300
 """Values of the targets, and characters of a message, that are kept."""
 
@@ -62,6 +65,9 @@ class LossCall:
         output_total: mean sum of the outputs of a row of a divergence, if none is negative; else None.
         label_smoothing: the part of each label that a cross-entropy spreads over all classes.
         class_weights: the weight of each class; one number is the weight of class 1 relative to that of class 0.
+        blanks: targets of a CTC loss that are its blank.
+        log_total: distance from 0 of the logarithm of the sum of the probabilities of a CTC loss, that of the times
+            that are nearest to 0; else 0.
     """
 
     function: str
@@ -78,6 +84,8 @@ class LossCall:
     output_total: float | None = None
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
+    blanks: int = 0
+    log_total: float = 0.0
 
 
 def describe_loss_call(
@@ -120,15 +128,45 @@ def describe_loss_call(
         _total_of_rows(output.detach()) if function == "kl_div" else None,
         float(kwargs.get("label_smoothing") or 0.0),
         _read_class_weights(function, kwargs),
+        *(_describe_alignment(args, kwargs, output, target) if function == "ctc_loss" and not message else (0, 0.0)),
     )
 
 
 def output_and_target(args: Sequence[Any], kwargs: Mapping[str, Any], function: str = "") -> tuple[Any, Any]:
     """Return the output and the targets among the arguments of a loss function; one of pairs has two outputs."""
     position = 2 if function in PAIR_FUNCTIONS else 1
-    output = args[0] if args else kwargs.get("input", kwargs.get("input1"))
-    target = args[position] if len(args) > position else kwargs.get("target")
+    output = args[0] if args else kwargs.get("input", kwargs.get("input1", kwargs.get("log_probs")))
+    target = args[position] if len(args) > position else kwargs.get("target", kwargs.get("targets"))
     return output, target
+
+
+def count_rows(output: torch.Tensor, function: str) -> int:
+    """Return the number of rows of an output: its first axis, or the second one after the time of a CTC loss.
+
+    >>> count_rows(torch.zeros(12, 20, 5), "ctc_loss"), count_rows(torch.zeros(20, 5), "cross_entropy")
+    (20, 20)
+    """
+    if function == "ctc_loss":
+        return output.shape[1] if output.ndim == 3 else 1
+    return len(output) if output.ndim else 1
+
+
+def _describe_alignment(
+    args: Sequence[Any], kwargs: Mapping[str, Any], output: torch.Tensor, target: torch.Tensor
+) -> tuple[int, float]:
+    """Return how many targets of a CTC loss are its blank, and how far its probabilities are from a sum of 1.
+
+    Targets are rows ``(B, S)``, whose lengths are the fourth argument, or all of them one after another ``(N,)``.
+    """
+    names = ("log_probs", "targets", "input_lengths", "target_lengths", "blank")
+    options = {**dict(zip(names, args, strict=False)), **kwargs}
+    blank, lengths = int(options.get("blank", 0)), options.get("target_lengths")
+    is_blank = target.detach().cpu() == blank
+    if target.ndim == 2 and lengths is not None:
+        lengths = torch.as_tensor(lengths).cpu()
+        is_blank = is_blank & (torch.arange(target.shape[1]) < lengths.reshape(-1, 1))
+    log_totals = output.detach().float().logsumexp(-1).abs().flatten()[:MAX_VALUES]
+    return int(is_blank.sum()), float(log_totals.quantile(NEAREST_FRACTION))  # times of padding may be filled with 0
 
 
 def _read_class_weights(function: str, kwargs: Mapping[str, Any]) -> tuple[float, ...]:

@@ -32,6 +32,8 @@ from yisheng.diagnosis.recorder.updates import WeightCopies, copy_weights, measu
 
 MAX_ROW_VALUES = 1 << 16
 """Values of the rows that each record keeps."""
+MIN_ROWS_TO_COMPARE = 8
+"""Rows of a batch that are not all the same by coincidence."""
 MAX_DEFERRED_STEPS = 16
 """Recorded steps after which their statistics are computed, since what these need is kept until then."""
 
@@ -182,6 +184,7 @@ class StepObserver:
         target = record.pairing.target
         record.blocked, record.infinite_slopes = find_blocked(nodes, self.names), find_infinite_slopes(nodes)
         record.targets = (
+        self._compare_rows(record)
             targets_of_difference(record.pairing, self._output) if target is None else target[:MAX_SAMPLES].clone()
         )
 
@@ -207,6 +210,15 @@ class StepObserver:
     def _note_random_state(self) -> None:
         if self._keeps_rows and self.record is not None:
             self.record.random_states += (hash(torch.get_rng_state().numpy().tobytes()),)
+
+    def _compare_rows(self, record: StepRecord) -> None:
+        """Note whether all rows of the last input are the same."""
+        x = self.last_input
+        is_single = self._keeps_rows and self.example is not None and len(self.example) == 1 and x is not None
+        if x is None or not is_single or x.ndim < 2 or not x.is_cpu or x.numel() > MAX_ROW_VALUES:
+            return
+        if x.is_floating_point() and len(x) >= MIN_ROWS_TO_COMPARE:
+            record.has_equal_rows = bool((x == x[:1]).all())
 
     def _describe_inputs(self, record: StepRecord, x: torch.Tensor) -> None:
         if not is_small(x):

@@ -13,6 +13,7 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.input_comparison import find_changed_inputs
 from yisheng.diagnosis.recorder.records import InputRecord
+from yisheng.diagnosis.token_masking import find_other_masking
 
 MAX_RATIO = 3.0
 """Standard deviation of the inputs of training over that of evaluation, or the inverse: crops, flips, erasing and
@@ -58,7 +59,8 @@ def evaluated_inputs(case: Case) -> Iterator[Finding]:
     """Find inputs of evaluation with another scale than those of training: scaled twice or not at all, or strong noise.
 
     One column is enough if it is nearly constant in training and enormous in evaluation. Otherwise rows of both are
-    compared: channels or columns in another order, another layout, inverted values, another sampling rate.
+    compared: channels or columns in another order, another layout, inverted values, another sampling rate, tokens that
+    are masked more often.
 
     Args:
         case: the inputs of the recorded steps and of the first evaluations.
@@ -74,6 +76,7 @@ def evaluated_inputs(case: Case) -> Iterator[Finding]:
         yield finding
     else:
         yield from find_changed_inputs(case)
+        yield from find_other_masking(case)
 
 
 def _find_other_scale(case: Case, training: Sequence[InputRecord], evaluated: Sequence[InputRecord]) -> Finding | None:

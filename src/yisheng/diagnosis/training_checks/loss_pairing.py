@@ -26,6 +26,8 @@ SCORE_RANGES = {
     "relu": Message("no score can be below 0"),
     "tanh": Message("all scores are between -1 and 1"),
 }
+MIN_LOG_TOTAL = 0.1
+"""Distance of the logarithm of a sum of probabilities from 0: that of rounding in float16 is below 0.01."""
 Problem = tuple[dict[str, Any], str, str]
 """Evidence, cause and remedy."""
 
@@ -34,7 +36,9 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run, or an empty string if it can."""
     if case.pairing is None:
         return NO_LOSS
-    is_known = case.pairing.loss or any(call.function in ("kl_div", "poisson_nll_loss") for call in case.loss_calls)
+    is_known = case.pairing.loss or any(
+        call.function in ("kl_div", "poisson_nll_loss", "ctc_loss") for call in case.loss_calls
+    )
     return "" if is_known or has_known_form(case) else Message("the kind of loss is unknown")
 
 
@@ -89,6 +93,7 @@ def _problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
     yield from _label_problems(pairing, case)
     yield from _divergence_problems(case)
     yield from _rate_problems(pairing, case)
+    yield from _alignment_problems(case)
     yield from find_form_problems(case)
     if pairing.is_only_term and _has_wrong_sign(pairing, case):
         yield (
@@ -206,6 +211,17 @@ def _rate_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
                 operation=positive[0],
             ),
             Message("pass the raw output of the last layer, or log_input=False"),
+        )
+
+
+def _alignment_problems(case: Case) -> Iterator[Problem]:
+    """Yield a CTC loss of raw scores or probabilities instead of their logarithms."""
+    calls = [call for call in case.loss_calls if call.function == "ctc_loss" and not call.error]
+    if calls and min(call.log_total for call in calls) > MIN_LOG_TOTAL:
+        yield (
+            {"calls": len(calls), "logarithm of the sum of the probabilities": calls[0].log_total},
+            Message("ctc_loss requires log-probabilities: the exponentials of the outputs of a time do not sum to 1"),
+            Message("use F.log_softmax(output, dim=-1), without a softmax before it"),
         )
 
 
