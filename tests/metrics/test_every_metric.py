@@ -44,7 +44,7 @@ def make_rows(spec: Spec, n: int, noise: float, seed: int = 0) -> tuple[np.ndarr
 def test_metadata_is_complete(name: str) -> None:
     meta = registry.find("metrics", name).meta
     assert meta["requires"]
-    assert set(meta) <= {"fits", "requires", "default_for", "scalar", "higher", "interval", "reported"}
+    assert set(meta) <= {"fits", "requires", "default_for", "scalar", "higher", "interval", "rows", "reported"}
     for spec in SPECS:
         if not meta["fits"](spec):
             assert not meta.get("reported", lambda _: False)(spec)
@@ -70,6 +70,20 @@ def test_the_order_of_rows_does_not_matter(name: str, spec: Spec) -> None:
     y, prediction = make_rows(spec, 100, 4.0)
     order = np.random.default_rng(1).permutation(100)
     np.testing.assert_allclose(build(y[order], prediction[order]), build(y, prediction), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "spec"), [case for case in FITTING if "rows" in registry.find("metrics", case.values[0]).meta]
+)
+def test_values_of_rows_make_the_same_metric(name: str, spec: Spec) -> None:
+    entry = registry.find("metrics", name)
+    statistic = entry.meta["rows"]
+    generator = np.random.default_rng(2)
+    y, prediction = make_rows(spec, 3001, 4.0)
+    values = statistic.values(y, prediction)
+    for size in (0, 1, 2, 9, 1000, 3001):
+        rows = generator.integers(len(y), size=size)
+        np.testing.assert_array_equal(statistic.reduce(values[rows]), entry.build(y[rows], prediction[rows]))
 
 
 @pytest.mark.parametrize(("name", "spec"), FITTING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from yisheng.core.registry import Entry
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_table
 from yisheng.core.types import Score
-from yisheng.evaluation.intervals import MAX_RESAMPLED_VALUES, bootstrap_interval
+from yisheng.evaluation.intervals import MAX_RESAMPLED_VALUES, bootstrap_intervals
+from yisheng.metrics.bootstrap import Bounds
+from yisheng.metrics.row_statistic import RowStatistic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,10 +165,9 @@ def permutation_importance(
             results.sort(key=lambda column: -column.importance.value)
             permuted = {column.column: permuted[column.column] for column in results[:with_interval]}
     results.sort(key=lambda column: -column.importance.value)
-    return [
-        _add_interval(column, metric, y, plain, permuted[column.column], sign) if column.column in permuted else column
-        for column in results
-    ]
+    with_intervals = [permuted[column.column] for column in results if column.column in permuted]
+    intervals = iter(_compute_intervals(metric, y, plain, with_intervals, sign))
+    return [_add_interval(column, next(intervals)) if column.column in permuted else column for column in results]
 
 
 def _permute(n: int, blocks: np.ndarray | None, generator: np.random.Generator) -> np.ndarray:
@@ -179,26 +181,48 @@ def _permute(n: int, blocks: np.ndarray | None, generator: np.random.Generator) 
     return order
 
 
-def _add_interval(
-    column: ColumnImportance,
-    metric: Entry,
-    y: np.ndarray,
-    plain: np.ndarray,
-    permuted: Sequence[np.ndarray],
-    sign: int,
-) -> ColumnImportance:
-    """Return the importance with the interval of the paired bootstrap over rows."""
+def _compute_intervals(
+    metric: Entry, y: np.ndarray, plain: np.ndarray, permuted: Sequence[Sequence[np.ndarray]], sign: int
+) -> list[Bounds]:
+    """Return the interval of each column's importance, by the paired bootstrap over rows; NaN where it is undefined.
 
-    def resampled_importance(rows: np.ndarray) -> float:
-        value = metric.build(y[rows], plain[rows])
-        return float(sign * np.mean([value - metric.build(y[rows], prediction[rows]) for prediction in permuted]))
+    Args:
+        metric: the score.
+        y: targets ``(N, ...)``.
+        plain: predictions with all columns in place.
+        permuted: for each column the predictions of its repeats.
+        sign: 1 if more of the score is better, otherwise -1.
+    """
+    if len(y) < 2 or not permuted:
+        return [(math.nan, math.nan)] * len(permuted)
+    score = _make_row_score(metric, y)
+    score_plain, score_permuted = score(plain), [[score(prediction) for prediction in column] for column in permuted]
 
-    value = column.importance.value
-    if len(y) < 2:
-        return column
-    low, high = bootstrap_interval(
-        resampled_importance, len(y), max(plain.size * len(permuted), MAX_RESAMPLED_VALUES // RESAMPLES)
-    )
+    def resampled_importances(rows: np.ndarray) -> list[float]:
+        value = score_plain(rows)
+        return [sign * float(np.mean([value - score(rows) for score in column])) for column in score_permuted]
+
+    size = max(plain.size * len(permuted[0]), MAX_RESAMPLED_VALUES // RESAMPLES)
+    return bootstrap_intervals(resampled_importances, len(permuted), len(y), size)
+
+
+def _make_row_score(metric: Entry, y: np.ndarray) -> Callable[[np.ndarray], Callable[[np.ndarray], float]]:
+    """Return what makes of predictions the score of some rows of them; what single rows give is computed once."""
+    statistic: RowStatistic | None = metric.meta.get("rows")
+    if statistic is None:
+        return lambda prediction: lambda rows: metric.build(y[rows], prediction[rows])
+
+    def make_score(prediction: np.ndarray) -> Callable[[np.ndarray], float]:
+        values = statistic.values(y, prediction)
+        return lambda rows: statistic.reduce(values[rows])
+
+    return make_score
+
+
+def _add_interval(column: ColumnImportance, bounds: Bounds) -> ColumnImportance:
+    """Return the importance with its interval, if that is defined."""
+    low, high = bounds
     if not np.isfinite([low, high]).all():
         return column
+    value = column.importance.value
     return ColumnImportance(column.column, Score(value, min(low, value), max(high, value)), column.deviation)

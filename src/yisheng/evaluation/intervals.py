@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -62,9 +62,23 @@ def bootstrap_interval(statistic: Callable[[np.ndarray], float], n: int, size: i
         n: number of rows.
         size: number of values that the statistic reads; the more, the fewer resamples.
     """
+    return bootstrap_intervals(lambda rows: [statistic(rows)], 1, n, size)[0]
+
+
+def bootstrap_intervals(
+    statistics: Callable[[np.ndarray], Sequence[float]], count: int, n: int, size: int
+) -> list[Bounds]:
+    """Compute the interval of `bootstrap_interval` for several statistics of the same resamples.
+
+    Args:
+        statistics: of the row numbers of a resample ``(n,)``, ``count`` of them.
+        count: number of statistics.
+        n: number of rows.
+        size: number of values that each statistic reads.
+    """
     generator = np.random.default_rng(SEED)
     resamples = int(np.clip(MAX_RESAMPLED_VALUES // max(size, 1), MIN_RESAMPLES, RESAMPLES))
-    values = np.empty(resamples)
+    values = np.empty((resamples, count))
     for number in range(resamples):
-        values[number] = statistic(generator.integers(n, size=n))
-    return compute_percentile_interval(values, n)
+        values[number] = statistics(generator.integers(n, size=n))
+    return [compute_percentile_interval(column, n) for column in values.T]

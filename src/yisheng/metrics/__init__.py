@@ -18,5 +18,6 @@ Facts that `register` takes for a metric:
 - ``scalar=False``: it is a table.
 - ``higher=False``: smaller is better.
 - ``interval``: ``f(y, prediction) -> (low, high)``, its 95% confidence interval.
+- ``rows``: a `RowStatistic` that is the same metric, to the bit, if it is computed from values of single rows.
 - ``reported``: ``f(spec) -> bool``, whether it is in every run's scores.
 """

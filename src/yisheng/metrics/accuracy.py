@@ -7,11 +7,19 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.metrics.bootstrap import Bounds
 from yisheng.metrics.class_counts import predict_class
+from yisheng.metrics.row_statistic import RowStatistic
 from yisheng.metrics.wilson import compute_wilson_interval
 
 
+def _is_correct(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    return predict_class(prediction) == y
+
+
 def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
-    return compute_wilson_interval(predict_class(prediction) == y)
+    return compute_wilson_interval(_is_correct(y, prediction))
+
+
+STATISTIC = RowStatistic(_is_correct)
 
 
 @register(
@@ -20,6 +28,7 @@ def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
     default_for=lambda spec: spec.task == "classification",
     reported=lambda spec: spec.task == "classification",
     interval=_interval,
+    rows=STATISTIC,
 )
 def accuracy(y: np.ndarray, prediction: np.ndarray) -> float:
     """Compute the fraction of rows whose most probable class is the true one: mean of [argmax p = y].
@@ -29,4 +38,4 @@ def accuracy(y: np.ndarray, prediction: np.ndarray) -> float:
     >>> accuracy(np.array([0, 1, 1, 1]), np.eye(2)[[0, 0, 1, 1]])
     0.75
     """
-    return float((predict_class(prediction) == y).mean()) if len(y) else float("nan")
+    return STATISTIC.compute(y, prediction)

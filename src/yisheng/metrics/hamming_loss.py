@@ -7,6 +7,7 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.metrics.bootstrap import Bounds, compute_percentile_interval
 from yisheng.metrics.class_counts import resample_counts
+from yisheng.metrics.row_statistic import RowStatistic
 
 
 def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
@@ -15,12 +16,20 @@ def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
     return compute_percentile_interval(losses, len(y))
 
 
+def _is_wrong(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    return (y > 0.5) != (prediction >= 0.5)
+
+
+STATISTIC = RowStatistic(_is_wrong)
+
+
 @register(
     fits=lambda spec: spec.task == "multilabel",
     requires="labels",
     higher=False,
     reported=lambda spec: spec.task == "multilabel",
     interval=_interval,
+    rows=STATISTIC,
 )
 def hamming_loss(y: np.ndarray, prediction: np.ndarray) -> float:
     """Compute the fraction of all labels of all rows that are wrong: mean of [(p >= 0.5) != y].
@@ -32,4 +41,4 @@ def hamming_loss(y: np.ndarray, prediction: np.ndarray) -> float:
     >>> hamming_loss(np.array([[1, 0], [1, 1]]), np.array([[0.9, 0.2], [0.9, 0.2]]))
     0.25
     """
-    return float(((y > 0.5) != (prediction >= 0.5)).mean()) if len(y) else float("nan")
+    return STATISTIC.compute(y, prediction)

@@ -6,6 +6,7 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.metrics.bootstrap import Bounds, compute_mean_interval
+from yisheng.metrics.row_statistic import RowStatistic
 
 
 def _losses(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -21,12 +22,16 @@ def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
     return compute_mean_interval(_losses(y, prediction))
 
 
+STATISTIC = RowStatistic(_losses)
+
+
 @register(
     fits=lambda spec: spec.task in ("classification", "multilabel"),
     requires="classes or labels",
     higher=False,
     reported=lambda spec: spec.task in ("classification", "multilabel"),
     interval=_interval,
+    rows=STATISTIC,
 )
 def log_loss(y: np.ndarray, prediction: np.ndarray) -> float:
     """Compute the cross-entropy: mean of -log of the probability that was given to the true class, in nats.
@@ -39,4 +44,4 @@ def log_loss(y: np.ndarray, prediction: np.ndarray) -> float:
     >>> round(log_loss(np.array([0, 1]), np.array([[0.5, 0.5], [0.2, 0.8]])), 3)
     0.458
     """
-    return float(_losses(y, prediction).mean()) if len(y) else float("nan")
+    return STATISTIC.compute(y, prediction)

@@ -7,10 +7,14 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.metrics._regression_errors import compute_errors, compute_rms, compute_rms_interval
 from yisheng.metrics.bootstrap import Bounds
+from yisheng.metrics.row_statistic import RowStatistic
 
 
 def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
     return compute_rms_interval(compute_errors(y, prediction))
+
+
+STATISTIC = RowStatistic(compute_errors, compute_rms)
 
 
 @register(
@@ -20,6 +24,7 @@ def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
     default_for=lambda spec: spec.task == "regression" and spec.outputs == 1,
     reported=lambda spec: spec.task == "regression" and spec.outputs == 1,
     interval=_interval,
+    rows=STATISTIC,
 )
 def rmse(y: np.ndarray, prediction: np.ndarray) -> float:
     """Compute the root mean squared error, in the target's unit: sqrt(mean of (y' - y)²), a mean over the targets.
@@ -30,4 +35,4 @@ def rmse(y: np.ndarray, prediction: np.ndarray) -> float:
     >>> round(rmse(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]])), 3)
     1.414
     """
-    return compute_rms(compute_errors(y, prediction))
+    return STATISTIC.compute(y, prediction)
