@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ def plugin(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(plugins))
     monkeypatch.setenv("YISHENG_PLUGINS", "visitor")
     discovery._list_modules.cache_clear()
+    discovery._list_definitions.cache_clear()
 
     def write(kind, file, content):
         folder = plugins / "visitor"
@@ -31,6 +33,7 @@ def plugin(tmp_path, monkeypatch):
 
     yield write
     discovery._list_modules.cache_clear()
+    discovery._list_definitions.cache_clear()
     for name in [m for m in sys.modules if m.startswith("visitor")]:
         del sys.modules[name]
     for key in [k for k, e in registry._entries.items() if e.component.__module__.startswith("visitor")]:
@@ -242,3 +245,35 @@ def test_a_run_whose_component_is_not_known_here_says_so(tmp_path):
         with pytest.raises(DataError, match="'registered-here', which is not known here\n  register it") as raised:
             use(run.path)
         assert "damaged" not in raised.value.problem
+
+
+@pytest.mark.parametrize("kind", registry.KIND_LABELS)
+def test_files_are_listed_as_their_syntax_trees_say(kind: str) -> None:
+    for folder in discovery._folders(f"yisheng.{kind}"):
+        for path in folder.glob("[!_]*.py"):
+            assert discovery.read_decorated(path, path.stem) == discovery.read_file(path, path.stem), path
+
+
+@pytest.mark.parametrize("kind", ["data.datasets", "data.objects", "models", "metrics", "losses", "optim.schedules"])
+@pytest.mark.parametrize("fact", ["default_for", "opens", "takes", "interval"])
+def test_entries_with_a_fact_are_those_that_have_it(kind: str, fact: str) -> None:
+    expected = [entry.name for entry in registry.entries(kind) if fact in entry.meta]
+    assert [entry.name for entry in registry.entries(kind, fact)] == expected
+
+
+def test_facts_of_a_decorator_are_read_without_importing_it(tmp_path: Path) -> None:
+    path = tmp_path / "plugin.py"
+    path.write_text(
+        "import registry\n@registry.register(opens=is_file, **facts)\ndef open_ended(): ...\n"
+        '@register(variants={"a-1": Variant({"k": 1}, meta={"opens": f})}, fits=g)\ndef a(*, k): ...\n'
+        '@register(variants={"b-1": Variant({"k": 1}, meta=make())})\ndef b(*, k): ...\n'
+        "@register(variants=make())\ndef c(*, k): ...\n@register\nclass D: ...\n@other\ndef e(): ...\n"
+    )
+    for read in (discovery.read_file, discovery.read_decorated):
+        definitions = {definition.name: definition for definition in read(path, "plugin")}
+        assert list(definitions) == ["open-ended", "a-1", "b-1", "c", "d"]
+        assert [definitions[name].may_have("opens") for name in definitions] == [True, True, True, True, False]
+        assert not definitions["a-1"].may_have("interval")
+    path.write_text("@register(\ndef broken(): ...\n")
+    with pytest.raises(UsageError, match="is not Python"):
+        discovery.read_decorated(path, "plugin")

@@ -8,14 +8,37 @@ import functools
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from yisheng.core.errors import UsageError, YishengError
 from yisheng.core.messages import Message
 
 PACKAGE = "yisheng"
+DECORATED = re.compile(rb"^(@.*?)^(?:def|class)[ ]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE | re.DOTALL)
+"""Decorators at the beginning of a line, and the name of what they decorate."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Where a name is registered.
+
+    Args:
+        name: with hyphens.
+        module: the module that defines it.
+        facts: names of what `register` is given there; None if they cannot be told without importing the module.
+    """
+
+    name: str
+    module: str
+    facts: frozenset[str] | None
+
+    def may_have(self, fact: str) -> bool:
+        """Return whether the component may be registered with a fact."""
+        return self.facts is None or fact in self.facts
 
 
 def plugins() -> tuple[str, ...]:
@@ -31,6 +54,15 @@ def list_modules(kind: str) -> Mapping[str, list[str]]:
         UsageError: a plugin cannot be imported, or a file is not Python.
     """
     return _list_modules(kind, plugins())
+
+
+def list_definitions(kind: str) -> tuple[Definition, ...]:
+    """Return what the kind's files register, from their syntax trees.
+
+    Raises:
+        UsageError: a plugin cannot be imported, or a file is not Python.
+    """
+    return _list_definitions(kind, plugins())
 
 
 def kind_of_module(module: str) -> str:
@@ -85,14 +117,22 @@ def _entry_points() -> tuple[str, ...]:
 @functools.cache
 def _list_modules(kind: str, packages: tuple[str, ...]) -> Mapping[str, list[str]]:
     modules: dict[str, list[str]] = {}
+    for definition in _list_definitions(kind, packages):
+        modules.setdefault(definition.name, []).append(definition.module)
+    return modules
+
+
+@functools.cache
+def _list_definitions(kind: str, packages: tuple[str, ...]) -> tuple[Definition, ...]:
+    definitions: list[Definition] = []
     for package in (PACKAGE, *packages):
         if package != PACKAGE:
             _require_plugin(package)
+        read = read_decorated if package == PACKAGE else read_file
         for folder in _folders(f"{package}.{kind}"):
             for path in sorted(folder.glob("[!_]*.py")):
-                for name in _registered_names(path):
-                    modules.setdefault(name, []).append(f"{package}.{kind}.{path.stem}")
-    return modules
+                definitions += read(path, f"{package}.{kind}.{path.stem}")
+    return tuple(definitions)
 
 
 def _folders(package: str) -> list[Path]:
@@ -123,8 +163,12 @@ def _require_plugin(package: str) -> None:
         )
 
 
-def _registered_names(path: Path) -> Iterator[str]:
-    """Yield the names under which a file's functions and classes with the decorator ``register`` are registered."""
+def read_file(path: Path, module: str) -> list[Definition]:
+    """Return what a file registers: its functions and classes with the decorator ``register``.
+
+    Raises:
+        UsageError: it is not Python.
+    """
     try:
         body = ast.parse(path.read_bytes(), str(path)).body
     except (SyntaxError, ValueError) as error:
@@ -132,10 +176,57 @@ def _registered_names(path: Path) -> Iterator[str]:
             Message("{path} is not Python: {error}", path=path, error=error),
             Message("fix it, or leave its package out of YISHENG_PLUGINS"),
         ) from None
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            for decorator in filter(_is_register, node.decorator_list):
-                yield from map(hyphenate, _variant_names(decorator) or [node.name])
+    return [
+        definition
+        for node in body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        for definition in _read_decorators(node, module)
+    ]
+
+
+def read_decorated(path: Path, module: str) -> list[Definition]:
+    """Return what `read_file` returns for a file of this package, in a fifth of the time: only decorators are parsed.
+
+    The text between is taken for code, whatever it is, so it may not have a decorator in a string at the beginning of
+    a line; a test compares both for every file.
+    """
+    definitions: list[Definition] = []
+    for match in DECORATED.finditer(path.read_bytes()):
+        decorators, name = match.groups()
+        if b"register" not in decorators:
+            continue
+        try:
+            (node,) = ast.parse(decorators + b"class " + name + b": ...").body
+        except (SyntaxError, ValueError):
+            return read_file(path, module)
+        assert isinstance(node, ast.ClassDef)
+        definitions += _read_decorators(node, module)
+    return definitions
+
+
+def _read_decorators(node: ast.FunctionDef | ast.ClassDef, module: str) -> Iterator[Definition]:
+    for decorator in filter(_is_register, node.decorator_list):
+        names = _variant_names(decorator) or [node.name]
+        facts = _list_facts(decorator)
+        yield from (Definition(hyphenate(name), module, facts) for name in names)
+
+
+def _list_facts(decorator: ast.expr) -> frozenset[str] | None:
+    """Return the names of a decorator's arguments, those of its variants included; None if some cannot be told."""
+    if not isinstance(decorator, ast.Call):
+        return frozenset()
+    facts: set[object] = {keyword.arg for keyword in decorator.keywords}
+    variants = [keyword.value for keyword in decorator.keywords if keyword.arg == "variants"]
+    is_literal = all(isinstance(value, ast.Dict) for value in variants)
+    for node in (node for value in variants for node in ast.walk(value)):
+        if isinstance(node, ast.Dict):
+            facts |= {key.value if isinstance(key, ast.Constant) else None for key in node.keys}
+        elif isinstance(node, ast.Call):  # a Variant, whose facts may be made elsewhere
+            facts |= {keyword.arg for keyword in node.keywords}
+            tables = [keyword.value for keyword in node.keywords if keyword.arg == "meta"]
+            is_literal &= len(node.args) < 3 and all(isinstance(table, ast.Dict) for table in tables)
+    names = frozenset(fact for fact in facts if isinstance(fact, str))
+    return names if is_literal and None not in facts else None
 
 
 def _is_register(decorator: ast.expr) -> bool:

@@ -13,8 +13,10 @@ from yisheng.core.launch import find_launch
 from yisheng.core.local_paths import parse_local_path
 from yisheng.core.messages import Message
 from yisheng.core.remote.addresses import is_address, parse_address
+from yisheng.core.remote.connections import must_not_connect
 from yisheng.core.remote.inputs import fetch_path
 from yisheng.core.remote.sessions import open_output, open_run, open_runs_folder
+from yisheng.core.remote.streams import list_folder
 
 
 def parse_path(value: Any, key: str) -> Path:
@@ -120,18 +122,22 @@ def find_data_reader(value: str) -> tuple[str, str]:
 
     An address stays one: the run may be resumed on another machine.
 
-    A data set that reads paths declares which in ``@register(opens=...)``; exactly one must fit.
+    A data set that reads paths declares which in ``@register(opens=...)``; exactly one must fit. For a folder at an
+    address it may declare by ``opens_names=`` which names of files it reads: then nothing is fetched to choose it.
 
     Raises:
         DataError: no file can have this path, nothing is there, or no data set reads it.
     """
+    reader = _find_address_reader(value) if is_address(value) else None
+    if reader is not None:
+        return reader, parse_address(value, "data")
     try:
         path = parse_path(value, "data").absolute()
     except UsageError as error:
         raise DataError(error.problem, error.remedy) from None
     exists = os.path.exists(path)  # noqa: PTH110  # False for a folder without permission too
     may_be_read = exists or any(sign in path.name for sign in "*?[")  # a pattern for several files
-    readers = [e for e in registry.entries("data.datasets") if "opens" in e.meta] if may_be_read else []
+    readers = list(registry.entries("data.datasets", "opens")) if may_be_read else []
     fitting = [e for e in readers if e.meta["opens"](path)]
     if not fitting and not exists:
         candidates = suggest(registry.hyphenate(value), registry.names("data.datasets"))
@@ -154,3 +160,19 @@ def find_data_reader(value: str) -> tuple[str, str]:
             ),
         )
     return fitting[0].name, parse_address(value, "data") if is_address(value) else str(path)
+
+
+def _find_address_reader(value: str) -> str | None:
+    """Return the data set that reads a folder at an address, by the names of its files; None to decide it by a copy.
+
+    Raises:
+        UsageError: the address has a wrong form.
+        DataError: the store cannot be read.
+    """
+    address = parse_address(value, "data")
+    folder = None if must_not_connect(address) else list_folder(address)
+    if folder is None:
+        return None
+    readers = [entry for entry in registry.entries("data.datasets") if "opens_names" in entry.meta]
+    fitting = [entry.name for entry in readers if entry.meta["opens_names"](folder.versions)]
+    return fitting[0] if len(fitting) == 1 else None

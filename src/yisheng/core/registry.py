@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from yisheng.core.discovery import hyphenate, import_component, list_modules
+from yisheng.core.discovery import hyphenate, import_component, list_definitions, list_modules
 from yisheng.core.errors import UsageError, YishengError, suggest
 from yisheng.core.messages import Message, as_message
 from yisheng.core.natural_sort import sort_naturally
@@ -304,9 +304,21 @@ def names(kind: str) -> list[str]:
     return sort_naturally({*list_modules(kind), *(name for entry_kind, name in _entries if entry_kind == kind)})
 
 
-def entries(kind: str) -> Iterator[Entry]:
-    """Yield all components of a kind, in order of their names."""
-    return (find(kind, name) for name in names(kind))
+def entries(kind: str, fact: str | None = None) -> Iterator[Entry]:
+    """Yield the components of a kind, in order of their names.
+
+    Args:
+        kind: the kind.
+        fact: only those that are registered with it; files that do not mention it are not imported.
+
+    >>> [entry.name for entry in entries("optim.schedules", "default_for")]
+    ['one-cycle']
+    """
+    if fact is None:
+        return (find(kind, name) for name in names(kind))
+    excluded = {d.name for d in list_definitions(kind)} - {d.name for d in list_definitions(kind) if d.may_have(fact)}
+    candidates = (name for name in names(kind) if name not in excluded or (kind, name) in _entries)
+    return (entry for entry in map(functools.partial(find, kind), candidates) if fact in entry.meta)
 
 
 def default(kind: str, *arguments: Any) -> Entry:
@@ -315,7 +327,7 @@ def default(kind: str, *arguments: Any) -> Entry:
     Raises:
         UsageError: none or several do.
     """
-    fitting = [e for e in entries(kind) if "default_for" in e.meta and e.meta["default_for"](*arguments)]
+    fitting = [e for e in entries(kind, "default_for") if e.meta["default_for"](*arguments)]
     if len(fitting) != 1:
         candidates = ", ".join(e.name for e in fitting) or "none"
         raise UsageError(

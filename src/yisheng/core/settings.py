@@ -323,7 +323,7 @@ def _candidates(key: str, choice: Choice | None) -> list[registry.Entry]:
     if choice.name == AUTO and key == "scale":
         return [registry.find(KINDS[key], name) for name in AUTO_SCALES]
     if choice.name == AUTO:
-        return [e for e in registry.entries(KINDS[key]) if "default_for" in e.meta]
+        return list(registry.entries(KINDS[key], "default_for"))
     if is_custom(choice) and choice.component is None:  # the config of a run folder; its options were checked
         return [CustomEntry(kind_of(key), choice.name, Choice, open_ended=True)]
     return [find_component(kind_of(key), choice)]

@@ -72,7 +72,7 @@ def find_reader(value: Any) -> Entry:
     from yisheng.core import registry
     from yisheng.core.errors import UsageError
 
-    readers = [entry for entry in registry.entries(KIND) if "takes" in entry.meta]
+    readers = list(registry.entries(KIND, "takes"))
     readers.sort(key=lambda entry: "makes" not in entry.meta)  # a table of Hugging Face is one before it is rows
     for entry in readers:
         if entry.meta["takes"](value):
