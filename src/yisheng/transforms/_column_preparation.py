@@ -70,14 +70,14 @@ class ColumnPreparation:
             )
         x = x if x.dtype is torch.float64 else x.to(torch.float32)
         c = self._constants(x)
-        finite = x.isfinite()
         outputs = []
         if self.numeric:
-            values = torch.where(finite.index_select(-1, c.numeric), x.index_select(-1, c.numeric), c.mean)
+            values = x.index_select(-1, c.numeric)
+            values = torch.where(_is_finite(values), values, c.mean)
             n = len(self.numbers)
             outputs += [self._scale(values[..., :n], c), values[..., n:]] if n else [values]
         if self.fitted.missing:
-            outputs.append((~finite.index_select(-1, c.missing)).to(x.dtype))
+            outputs.append((~_is_finite(x.index_select(-1, c.missing))).to(x.dtype))
         if self.indicator_count:
             outputs.append(self._one_hot(x.index_select(-1, c.categories), c))
         return torch.cat(outputs, -1)
@@ -117,7 +117,7 @@ class ColumnPreparation:
     def _one_hot(self, codes: torch.Tensor, c: Constants) -> torch.Tensor:
         # In a column's part of the table, entry 0 is for missing values, 1 for unseen categories, then come the codes.
         entries = torch.where((codes >= 0) & (codes < c.sizes), codes, -1)  # NaN compares false, like an unseen one
-        entries = torch.where(codes.isfinite(), entries, -2).long() + 2
+        entries = torch.where(_is_finite(codes), entries, -2).long() + 2
         one_hot = codes.new_zeros((*codes.shape[:-1], self.indicator_count + 1))
         return one_hot.scatter_(-1, c.table[c.starts + entries], 1)[..., :-1]
 
@@ -142,6 +142,11 @@ class ColumnPreparation:
                     table=_positions(self.table, x),
                 )
         return self._cache[key]
+
+
+def _is_finite(x: torch.Tensor) -> torch.Tensor:
+    """Return `torch.isfinite`, which takes several times as long: NaN compares false."""
+    return x.abs() <= torch.finfo(x.dtype).max
 
 
 def _positions(positions: list[int] | tuple[int, ...], x: torch.Tensor) -> torch.Tensor:
