@@ -1,13 +1,13 @@
 import pytest
 
 from tests.core.remote.stores import SCHEME, clear_stores
-from yisheng.core.remote import store, writers
+from yisheng.core.remote import connections, store, writers
 
 
 @pytest.fixture(autouse=True)
 def _empty_stores(monkeypatch):
     monkeypatch.setattr(store, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(store, "LOCAL_SCHEMES", (*store.LOCAL_SCHEMES, SCHEME))
+    monkeypatch.setattr(connections, "LOCAL_SCHEMES", (*connections.LOCAL_SCHEMES, SCHEME))
     monkeypatch.setattr(writers, "LEASE_SECONDS", 0.6)
     monkeypatch.setattr(writers, "RENEWAL_SECONDS", 0.15)
     clear_stores()

@@ -1,5 +1,6 @@
 """Stores for the tests: in memory, and one whose network breaks."""
 
+import io
 from typing import ClassVar
 
 import fsspec
@@ -17,6 +18,7 @@ class BreakingFileSystem(MemoryFileSystem):
     cachable = False
     remaining = None
     half_written = False
+    failing_reads = 0
     error: Exception = ConnectionError("the network is unreachable")
 
     @classmethod
@@ -40,7 +42,26 @@ class BreakingFileSystem(MemoryFileSystem):
     def open(self, path, mode="rb", **kwargs):
         if "w" in mode and "data" not in kwargs:
             self._count(path, b"half of a file")
+        if "r" in mode and self._fails_to_read():
+            content = io.BytesIO(super().cat_file(path)[:-1])
+            content.read = lambda size, read=content.read: read(size) or self._drop_connection()
+            return content
         return super().open(path, mode, **kwargs)
+
+    def cat_file(self, path, start=None, end=None, **kwargs):
+        if self._fails_to_read():
+            self._drop_connection()
+        return super().cat_file(path, start, end, **kwargs)
+
+    def _fails_to_read(self):
+        kind = type(self)
+        if not kind.failing_reads:
+            return False
+        kind.failing_reads -= 1
+        return True
+
+    def _drop_connection(self):
+        raise ConnectionResetError("the connection was dropped")
 
     def rm_file(self, path):
         self._count(path)
@@ -54,6 +75,11 @@ def break_after(changes, *, half_written=False, error=None):
     BreakingFileSystem.error = error or ConnectionError("the network is unreachable")
 
 
+def drop_reads(count):
+    """Let the next reads of files break off in the middle."""
+    BreakingFileSystem.failing_reads = count
+
+
 def clear_stores():
     """Empty all stores in memory."""
     fsspec.register_implementation(SCHEME, BreakingFileSystem, clobber=True)
@@ -61,6 +87,7 @@ def clear_stores():
         kind.store.clear()
         kind.pseudo_dirs[:] = [""]
     break_after(None)
+    drop_reads(0)
 
 
 def list_store(address):

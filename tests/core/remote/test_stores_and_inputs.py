@@ -12,7 +12,8 @@ from yisheng.core.paths import parse_out_path, parse_path
 from yisheng.core.remote import inputs
 from yisheng.core.remote.addresses import is_address, parse_address
 from yisheng.core.remote.sessions import publish_at_end
-from yisheng.core.remote.store import Store, explain_error
+from yisheng.core.remote.store import Store
+from yisheng.core.remote.store_errors import explain_error
 
 
 class NoCredentialsError(Exception):

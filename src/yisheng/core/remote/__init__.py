@@ -4,10 +4,13 @@ Training needs locks, memory maps and logs, which object stores do not have. So 
 folder, its working copy, and published from there.
 
     addresses   the form of an address
-    store       the operations of a store that are needed, by fsspec, and its errors in two lines
+    connections the file system of an address, by fsspec
+    store       the operations of a store that are needed
+    store_errors its errors in two lines
     manifests   the marker of a complete copy: written last, with the size and the SHA-256 of each file
     writers     at most one process writes to an address
     mirrors     the working copy of one run: fetched, and published
     sessions    what a command or call has opened for writing, published when it ends
     inputs      data files and folders in the cache
+    streams     folders of data that are read file by file, without a copy of them
 """

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from yisheng.core.errors import UsageError
-from yisheng.core.messages import Message
+from yisheng.core.messages import Message, as_message
 
 _SCHEME: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 """One letter and a colon are a drive of Windows."""
@@ -97,6 +97,20 @@ def make_label(address: str) -> str:
     """
     readable = re.sub(r"[^A-Za-z0-9_.]+", "-", address).strip("-.")[-MAX_LABEL:].strip("-.")
     return f"{readable}-{hashlib.sha256(address.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+
+
+def replace_path(text: Any, folder: Path, address: str) -> Any:
+    """Return a message or text that names an address in the place of the local folder that holds its files.
+
+    >>> replace_path(Message("{path} is damaged", path="/cache/a.csv"), Path("/cache"), "s3://bucket")
+    's3://bucket/a.csv is damaged'
+    """
+    if isinstance(text, Message):
+        values = {name: replace_path(value, folder, address) for name, value in text.values.items()}
+        return as_message(text.template, **values)
+    if isinstance(text, str | Path):
+        return str(text).replace(str(folder), address)
+    return text
 
 
 def _restore_slashes(value: str | os.PathLike[str]) -> str:

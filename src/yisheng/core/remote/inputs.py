@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -15,8 +16,9 @@ from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.remote import manifests
 from yisheng.core.remote.addresses import make_label, parse_address, split_name
+from yisheng.core.remote.connections import must_not_connect
 from yisheng.core.remote.mirrors import Mirror, find_runs_folder, read_note
-from yisheng.core.remote.store import FileVersion, Store, must_not_connect
+from yisheng.core.remote.store import FileVersion, Store
 from yisheng.core.temporary import create_temporary_folder, remove_abandoned
 
 NOTE: Final = ".versions.json"
@@ -110,6 +112,12 @@ def fetch_data(address: str) -> Path:
             logger.warning(Message("{address} changed since it was fetched: fetching it again", address=address))
         _fetch(store, versions, fetched_versions, folder, name)
     return folder / name
+
+
+def is_fetched(address: str, versions: Mapping[str, FileVersion]) -> bool:
+    """Return whether the cache holds these versions of all files of a folder."""
+    folder = _find_folder(address)
+    return _read_versions(folder) == versions and _is_complete(folder / split_name(address)[1], versions)
 
 
 def _find_folder(address: str) -> Path:
@@ -216,7 +224,7 @@ def _read_versions(folder: Path) -> dict[str, FileVersion]:
         return {}
 
 
-def _is_complete(path: Path, versions: dict[str, FileVersion]) -> bool:
+def _is_complete(path: Path, versions: Mapping[str, FileVersion]) -> bool:
     """Return whether the fetched files have the sizes that they had in the store."""
     paths = {path / name if name else path: version.size for name, version in versions.items()}
     return all(file.is_file() and file.stat().st_size == size for file, size in paths.items())

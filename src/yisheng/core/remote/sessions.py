@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from yisheng.core.errors import UsageError, YishengError
 from yisheng.core.logging import logger
-from yisheng.core.messages import Message, as_message
+from yisheng.core.messages import Message
 from yisheng.core.remote import manifests
-from yisheng.core.remote.addresses import is_address, parse_address
+from yisheng.core.remote.addresses import is_address, parse_address, replace_path
 from yisheng.core.remote.inputs import describe_kind
 from yisheng.core.remote.mirrors import Mirror, find_runs_folder, read_note
 from yisheng.core.remote.outputs import OutputFile
@@ -123,17 +123,8 @@ def _publish_after(error: BaseException, session: Session) -> None:
             logger.warning(problem.problem)
         if isinstance(error, YishengError):
             error.problem, error.remedy = (
-                _name_address(text, folder, mirror.address) for text in (error.problem, error.remedy)
+                replace_path(text, folder, mirror.address) for text in (error.problem, error.remedy)
             )
-
-
-def _name_address(text: Any, folder: Path, address: str) -> Any:
-    if isinstance(text, Message):
-        values = {name: _name_address(value, folder, address) for name, value in text.values.items()}
-        return as_message(text.template, **values)
-    if isinstance(text, str | Path):
-        return str(text).replace(str(folder), address)
-    return text
 
 
 def _require_session() -> Session:

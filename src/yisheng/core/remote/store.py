@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import time
@@ -12,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from yisheng.core import cache_folder
-from yisheng.core.errors import DataError, MissingPartError, StorageError, UsageError, YishengError, suggest
+from yisheng.core.errors import YishengError
 from yisheng.core.files import explain_write_error
-from yisheng.core.messages import Message
+from yisheng.core.remote.connections import complete_listing, connect, is_page, list_protocols
+from yisheng.core.remote.store_errors import explain_error, is_temporary
 
 CHUNK_BYTES: Final = 4 << 20
 ATTEMPTS: Final = 3
@@ -23,31 +22,6 @@ PAUSE_SECONDS: Final = 0.5
 """Before the second attempt; twice as long before each further one."""
 VERSION_KEYS: Final = ("ETag", "etag", "md5Hash", "generation", "checksum", "mtime", "LastModified", "last_modified")
 """What stores call the version of a file, the surest first."""
-PACKAGES: Final = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
-"""Scheme -> package that its store needs."""
-COMMON_SCHEMES: Final = ("s3", "gs", "abfs", "http", "https", "sftp", "hdfs", "local", "memory")
-ACCESS_ERRORS: Final = (
-    *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError"),
-    *(
-        "DefaultCredentialsError",
-        "RefreshError",
-        "ClientAuthenticationError",
-        "ProfileNotFound",
-        "AuthenticationException",
-    ),
-)
-"""Names of the classes of errors about credentials, of the packages of the stores."""
-ACCESS_WORDS: Final = (
-    "Forbidden",
-    "AccessDenied",
-    "Access Denied",
-    "Unauthorized",
-    "InvalidAccessKeyId",
-    "SignatureDoesNot",
-)
-LOCAL_SCHEMES: Final = ("local", "memory")
-MAX_REASON: Final = 200
-
 Result = TypeVar("Result")
 
 
@@ -72,7 +46,7 @@ class Store:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._fs, self._root = _connect(address)
+        self._fs, self._root = connect(address)
 
     def list_files(self, folder: str = "") -> dict[str, FileVersion]:
         """Return the files in a folder and the folders below by name, relative to the folder; empty without one.
@@ -85,7 +59,7 @@ class Store:
             path = self._path(folder)
             self._fs.invalidate_cache()
             try:
-                listing = self._fs.find(path, detail=True)
+                listing = complete_listing(self._fs, self._fs.find(path, detail=True))
             except (FileNotFoundError, NotADirectoryError):
                 return {}
             prefix = f"{path.rstrip('/')}/"
@@ -129,7 +103,7 @@ class Store:
                 facts = self._fs.info(self._path(name))
             except FileNotFoundError:
                 return None
-            return None if facts.get("type") == "directory" else _to_version(facts)
+            return None if facts.get("type") == "directory" or is_page(self._fs, facts) else _to_version(facts)
 
         return self._try("read", name, info)
 
@@ -160,7 +134,7 @@ class Store:
 
         def create(path: str) -> bool:
             try:
-                if "file" in _protocols(self._fs):
+                if "file" in list_protocols(self._fs):
                     with open(path, "xb") as file:  # noqa: PTH123  # the one atomic way, which fsspec does not offer
                         file.write(content)
                 else:
@@ -261,116 +235,17 @@ class Store:
             except YishengError:
                 raise
             except Exception as error:  # each store has its own classes of errors
-                if attempt == ATTEMPTS or not _is_temporary(error):
+                if attempt == ATTEMPTS or not is_temporary(error):
                     raise explain_error(error, f"{self.address}/{name}" if name else self.address, action) from error
                 time.sleep(pause)
                 pause *= 2
         raise AssertionError
 
 
-def explain_error(error: Exception, address: str, action: str) -> YishengError:
-    """Return the error that explains why an address could not be read or written.
-
-    Args:
-        error: of the store.
-        address: what was asked for.
-        action: ``read`` or ``write``.
-    """
-    kind = StorageError if action == "write" else DataError
-    reason = " ".join(str(error).split())[:MAX_REASON] or type(error).__name__
-    values = {"address": address, "reason": reason}
-    if _is_about_access(error):
-        scheme = address.partition("://")[0]
-        remedy = Message("give the credentials as the store's own tools take them, and check the rights to the address")
-        if scheme in ("s3", "s3a"):
-            remedy = Message(
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, and check the rights to the address"
-            )
-        elif scheme in ("gs", "gcs"):
-            remedy = Message(
-                "use `gcloud auth application-default login` or GOOGLE_APPLICATION_CREDENTIALS, and check the rights"
-            )
-        return kind(Message("{address} may not be accessed: {reason}", **values), remedy)
-    if isinstance(error, FileNotFoundError):
-        return kind(
-            Message("{address} does not exist, or its bucket or folder does not", address=address),
-            Message("check the address; a bucket is not created"),
-        )
-    problem = Message("{address} cannot be read: {reason}", **values)
-    if action == "write":
-        problem = Message("{address} cannot be written: {reason}", **values)
-    return kind(problem, Message("check the network and the store, and run the command again"))
-
-
-def must_not_connect(address: str) -> bool:
-    """Return whether an address needs the network, and the network must not be used."""
-    return address.partition("://")[0] not in LOCAL_SCHEMES and cache_folder.is_offline()
-
-
-def _connect(address: str) -> tuple[Any, str]:
-    """Return the file system of an address, and the path of the address in it."""
-    try:
-        import fsspec
-    except ImportError:
-        raise MissingPartError(
-            Message("{address} needs fsspec, which is not installed", address=address),
-            Message('pip install "yisheng[remote]"'),
-        ) from None
-    scheme = address.partition("://")[0]
-    if must_not_connect(address):
-        raise DataError(
-            Message("{address} cannot be reached: YISHENG_OFFLINE=1 forbids the network", address=address),
-            Message("remove YISHENG_OFFLINE, or give a local path"),
-        )
-    options: dict[str, Any] = {"auto_mkdir": True} if scheme == "local" else {}
-    try:
-        fs, path = fsspec.core.url_to_fs(address, **options)
-    except ImportError as error:
-        package = PACKAGES.get(scheme, "")
-        command = f"pip install {package}" if package else " ".join(str(error).split())[:MAX_REASON]
-        raise MissingPartError(
-            Message("{address} needs a package that is not installed", address=address), command
-        ) from None
-    except ValueError as error:
-        if "Protocol not known" not in str(error):
-            raise explain_error(error, address, "read") from error
-        raise UsageError(
-            Message("{address}: no store has the scheme {scheme}", address=address, scheme=scheme),
-            suggest(scheme, COMMON_SCHEMES),
-        ) from None
-    except Exception as error:
-        raise explain_error(error, address, "read") from error
-    return fs, str(path).rstrip("/")
-
-
-def _protocols(fs: Any) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-
-
 def _to_version(info: dict[str, Any]) -> FileVersion:
     key = next((key for key in VERSION_KEYS if info.get(key) is not None), None)
     version = info.get("created") if key is None else info[key]
     return FileVersion(int(info.get("size") or 0), str(version))
-
-
-def _is_about_access(error: Exception) -> bool:
-    if isinstance(error, PermissionError) or type(error).__name__ in ACCESS_ERRORS:
-        return True
-    return any(word in str(error) for word in ACCESS_WORDS)
-
-
-def _is_temporary(error: Exception) -> bool:
-    """Return whether another attempt may succeed."""
-    lasting = (
-        FileNotFoundError,
-        FileExistsError,
-        IsADirectoryError,
-        NotADirectoryError,
-        ValueError,
-        NotImplementedError,
-    )
-    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-    return not (isinstance(error, lasting) or is_full or _is_about_access(error))
 
 
 @contextlib.contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from yisheng.core.paths import parse_path
 from yisheng.core.registry import register
+from yisheng.core.remote.streams import Stream, find_streamed
 from yisheng.core.types import Dataset
 from yisheng.data.images.image_dataset import Size
 from yisheng.data.images.resize import Fit
@@ -21,7 +23,14 @@ def is_image_folder(path: Path) -> bool:
     return path.suffix.lower() == ".zip" and not has_glob(path)
 
 
-@register(opens=is_image_folder)
+def names_images(names: Collection[str]) -> bool:
+    """Return whether the files of a folder, by their names relative to it, are not tables."""
+    from yisheng.data.tables.shards import name_shards
+
+    return not name_shards(names)
+
+
+@register(opens=is_image_folder, opens_names=names_images)
 def folder(
     *,
     path: str,
@@ -31,6 +40,7 @@ def folder(
     strict: bool = False,
     task: Literal["auto", "classification", "regression"] = "auto",
     labels: tuple[str, ...] = (),
+    stream: Stream = "auto",
 ) -> Dataset:
     """Load images in a folder for each class, with or without folders for train, validation and test.
 
@@ -48,13 +58,26 @@ def folder(
         task: classification by default; with regression the names of the class folders are numbers to predict.
         labels: forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
             casefold, blanks, separators, unquote, nfkc; or old:new to rename one.
+        stream: read the files of a folder at an address one after the other, without a copy of all of them; auto does
+            so if the copy would take more than a quarter of the free disk.
 
     Raises:
+        UsageError: stream is true, and path is not the address of a folder.
         DataError: there are no images, fewer than two classes, or the class folders are not recognizable.
         StorageError: the cache cannot be written to.
     """
     from yisheng.data.images import image_dataset
     from yisheng.data.images.label_choices import LabelChoices
+    from yisheng.data.images.streamed_files import list_streamed
 
-    images = image_dataset.label_folder(parse_path(path, "path"), LabelChoices.parse({"task": task, "labels": labels}))
-    return image_dataset.build_dataset(images, image_dataset.parse_options(size, fit, color), strict=strict)
+    choices = LabelChoices.parse({"task": task, "labels": labels})
+    options = image_dataset.parse_options(size, fit, color)
+    streamed = find_streamed(path, "path", stream)
+    if streamed is None:
+        return image_dataset.build_dataset(
+            image_dataset.label_folder(parse_path(path, "path"), choices), options, strict=strict
+        )
+    images = image_dataset.label_listing(Path(streamed.name), list_streamed(streamed), choices)
+    dataset = image_dataset.build_dataset(images, options, strict=strict)
+    streamed.require_unchanged()
+    return dataset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from annotated_types import Ge
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
+from yisheng.core.remote.streams import Stream, find_streamed
 from yisheng.core.types import Dataset
 
 
@@ -20,7 +22,14 @@ def has_shards(path: Path) -> bool:
     return bool(list_shards(path))
 
 
-@register(opens=has_shards)
+def names_tables(names: Collection[str]) -> bool:
+    """Return whether the files of a folder, by their names relative to it, are tables and nothing else."""
+    from yisheng.data.tables.shards import name_shards
+
+    return bool(name_shards(names))
+
+
+@register(opens=has_shards, opens_names=names_tables)
 def shards(
     *,
     path: str = "",
@@ -39,6 +48,7 @@ def shards(
     skip: Annotated[int, Ge(0)] | Literal["auto"] = "auto",
     names: tuple[str, ...] = (),
     missing: tuple[str, ...] = (),
+    stream: Stream = "auto",
 ) -> Dataset:
     """Load rows of a table in many files, .csv, .tsv or .parquet: a folder, or a pattern as rows/part-*.parquet.
 
@@ -63,27 +73,23 @@ def shards(
         skip: number of lines above the table; auto skips titles, comments that begin with # and sep=;.
         names: names of the columns of a file without a header, with commas between them.
         missing: words that mean a missing value, in addition to the usual ones, and in the target too.
+        stream: copy the files of a folder at an address one after the other and remove each after use; auto does so if
+            a copy of all of them would take more than a quarter of the free disk.
 
     Raises:
-        UsageError: no folder is named, or a column does not exist.
+        UsageError: no folder is named, a column does not exist, or stream is true and path is not the address of a
+            folder.
         DataError: a file cannot be read, or there is nothing to learn in them.
         MissingPartError: .parquet without pyarrow.
     """
     from yisheng.core.paths import parse_path
     from yisheng.data.tables.column_roles import Roles
     from yisheng.data.tables.reading_options import ReadingOptions
-    from yisheng.data.tables.shards import list_shards, read_shards
+    from yisheng.data.tables.shards import list_shards, name_shards, read_shards
 
     if not path:
         raise UsageError(
             Message("the data set shards needs a folder of tables"), Message("use data=rows/, or path=rows")
-        )
-    folder = parse_path(path, "path")
-    paths = list_shards(folder)
-    if not paths:
-        raise DataError(
-            Message("{path} is not a folder of tables (.csv, .tsv or .parquet) and nothing else", path=folder),
-            Message("use a pattern for the files: data='rows/*.parquet'"),
         )
     roles = Roles.parse(
         target,
@@ -96,5 +102,24 @@ def shards(
     )
     reading: dict[str, Any] = {"header": header, "separator": separator, "encoding": encoding, "decimal": decimal}
     reading |= {"thousands": thousands, "skip": skip, "names": names, "missing": missing}
+    parsed = ReadingOptions.parse(reading)
+    streamed = find_streamed(path, "path", stream)
+    if streamed is not None:
+        names_at_address = name_shards(streamed.versions)
+        if not names_at_address:
+            raise _explain_no_tables(streamed.address)
+        with streamed.open_files(names_at_address) as streamed_paths:
+            return read_shards(streamed.name, streamed_paths, roles, parsed)
+    folder = parse_path(path, "path")
+    paths = list_shards(folder)
+    if not paths:
+        raise _explain_no_tables(str(folder))
     name = folder.name if folder.is_dir() else folder.parent.name or folder.stem
-    return read_shards(name, paths, roles, ReadingOptions.parse(reading))
+    return read_shards(name, paths, roles, parsed)
+
+
+def _explain_no_tables(place: str) -> DataError:
+    return DataError(
+        Message("{path} is not a folder of tables (.csv, .tsv or .parquet) and nothing else", path=place),
+        Message("use a pattern for the files: data='rows/*.parquet'"),
+    )

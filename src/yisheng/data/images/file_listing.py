@@ -33,7 +33,7 @@ class Listing:
     """The image files of a folder or zip, in parallel lists.
 
     Args:
-        path: the folder or zip.
+        path: the folder or zip, or an address.
         read: function from file indices to the files' bytes, in this order; several threads may call it at once.
         names: paths of the files relative to ``path``, with ``/``.
         sizes: sizes in bytes.
@@ -43,7 +43,7 @@ class Listing:
         links: links to folders that are listed already.
     """
 
-    path: Path
+    path: Path | str
     read: Callable[[Sequence[int]], Contents]
     names: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)

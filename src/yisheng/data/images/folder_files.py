@@ -173,18 +173,23 @@ def _read_files(root: Path, names: Sequence[str]) -> Contents:
                 if size <= MAX_IMAGE_BYTES:
                     yield file.readall()
                 else:
-                    yield DataError(
-                        Message(
-                            "{name} has {size} bytes, more than the {limit} that are read",
-                            name=name,
-                            size=f"{size:,}",
-                            limit=f"{MAX_IMAGE_BYTES:,}",
-                        ),
-                        Message("scale it down first"),
-                    )
+                    yield explain_large_file(name, size)
         except (OSError, ValueError) as error:
             reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
             yield DataError(
                 Message("{name} cannot be read: {reason}", name=name, reason=reason),
                 Message("check the file and its permissions"),
             )
+
+
+def explain_large_file(name: str, size: int) -> DataError:
+    """Return the error about a file that is too large to be an image."""
+    return DataError(
+        Message(
+            "{name} has {size} bytes, more than the {limit} that are read",
+            name=name,
+            size=f"{size:,}",
+            limit=f"{MAX_IMAGE_BYTES:,}",
+        ),
+        Message("scale it down first"),
+    )

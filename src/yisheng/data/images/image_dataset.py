@@ -148,7 +148,20 @@ def label_folder(root: Path, choices: LabelChoices = DEFAULT_CHOICES) -> Labeled
     """
     if not root.exists():
         raise DataError(Message("{root} does not exist", root=root), Message("check the path"))
-    listing = folder_labels.list_images(root)
+    return label_listing(root, folder_labels.list_images(root), choices)
+
+
+def label_listing(root: Path, listing: Listing, choices: LabelChoices = DEFAULT_CHOICES) -> LabeledImages:
+    """Return listed images in class folders; see `label_folder`.
+
+    Args:
+        root: the folder or zip, for its name.
+        listing: its files.
+        choices: see `label_folder`.
+
+    Raises:
+        DataError: see `label_folder`.
+    """
     files, columns = folder_labels.find_targets(listing, choices)
     about = f"Images in class folders: {root.name}."
     task: Task = "regression" if columns else "classification"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -41,6 +41,10 @@ SHARD_SUFFIXES: Final = (".csv", ".tsv", ".parquet")
 GLOB_SIGNS: Final = "*?["
 
 
+class ShardPaths(Sized, Iterable[Path], Protocol):
+    """Paths of files that are read one after the other, several times; a file need not exist before its turn."""
+
+
 def has_glob(path: str | Path) -> bool:
     """Return whether a path is a pattern for several files, and not the name of one.
 
@@ -61,13 +65,26 @@ def list_shards(path: Path) -> list[Path]:
         names = [str(child) for child in path.iterdir()]
     else:
         return []
-    paths = [Path(name) for name in sort_naturally(names)]
-    paths = [item for item in paths if not item.name.startswith((".", "_"))]
-    are_tables = bool(paths) and all(item.is_file() and files.table_suffix(item) in SHARD_SUFFIXES for item in paths)
-    return paths if are_tables else []
+    paths = [Path(name) for name in _choose_tables(names)]
+    return paths if all(path.is_file() for path in paths) else []
 
 
-def read_shards(name: str, paths: Sequence[Path], roles: Roles, options: ReadingOptions) -> Dataset:
+def name_shards(names: Collection[str]) -> list[str]:
+    """Return the files of a table among those of a folder, by their names relative to it, as `list_shards` does.
+
+    >>> name_shards(["part-10.csv", "part-9.csv", "_SUCCESS"]), name_shards(["a.csv", "b.txt"])
+    (['part-9.csv', 'part-10.csv'], [])
+    """
+    return [] if any("/" in name for name in names) else _choose_tables(names)
+
+
+def _choose_tables(names: Collection[str]) -> list[str]:
+    """Return the names of tables in their natural order, without hidden files; none if another file is among them."""
+    chosen = [name for name in sort_naturally(names) if not Path(name).name.startswith((".", "_"))]
+    return chosen if all(files.table_suffix(Path(name)) in SHARD_SUFFIXES for name in chosen) else []
+
+
+def read_shards(name: str, paths: ShardPaths, roles: Roles, options: ReadingOptions) -> Dataset:
     """Return the data set of a table in several files, in the order of the files and their rows.
 
     With up to `MAX_SAMPLE_ROWS` rows it is exactly that of one file with all rows.
@@ -211,7 +228,7 @@ class _Chunk:
 
 def _read_all(
     name: str,
-    paths: Sequence[Path],
+    paths: ShardPaths,
     spec: Spec,
     targets: Mapping[str, RawColumn],
     roles: Roles,
@@ -227,7 +244,7 @@ def _read_all(
 
 
 def _read_each(
-    paths: Sequence[Path],
+    paths: ShardPaths,
     spec: Spec,
     targets: Mapping[str, RawColumn],
     roles: Roles,
