@@ -114,7 +114,8 @@ def test_score_that_contradicts_the_predictions(kind, fixed):
 def test_usual_scores_are_not_below_the_smallest_one():
     scores, y = torch.randn(400, 4), torch.randint(0, 4, (400,))
     scores[torch.arange(400), y] += 1.5
-    accuracy, lowest = score_classes(scores, y)
+    result = score_classes(scores, y)
+    accuracy, lowest = result.accuracy, result.lowest
     predicted = scores.argmax(1)
     assert accuracy == pytest.approx((predicted == y).float().mean().item())
     for k in range(4):

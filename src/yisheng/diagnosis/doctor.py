@@ -18,6 +18,8 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.alternatives import add_alternatives
 from yisheng.diagnosis.augmented_rows import CHECK as CHECK_OF_AUGMENTATION
 from yisheng.diagnosis.augmented_rows import find_harmful_augmentation
+from yisheng.diagnosis.batch_dependence import CHECK as CHECK_OF_BATCHES
+from yisheng.diagnosis.batch_dependence import find_batch_dependence
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.course_findings import CHECKS, find_in_course
 from yisheng.diagnosis.loop_error import LoopError, explain_loop_error
@@ -37,6 +39,8 @@ from yisheng.diagnosis.trained_network import find_label_noise
 from yisheng.diagnosis.transformed_rows import find_unmoved_masks
 from yisheng.diagnosis.unused_rows import CHECK as CHECK_OF_ROWS
 from yisheng.diagnosis.unused_rows import find_unused_rows
+from yisheng.diagnosis.trend_of_targets import CHECK as CHECK_OF_TREND
+from yisheng.diagnosis.trend_of_targets import find_unreached_targets
 from yisheng.diagnosis.wording import describe_defect
 
 MIN_LEARNED_TO_DOUBT = 0.6
@@ -198,6 +202,8 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
                     findings += collect(CHECK_OF_SCORES, find_wrong_score, case, self._validation)
                 if not selection:
                     findings += collect(CHECK_OF_ROWS, find_unused_rows, case, self._data, self._validation)
+                findings += collect(CHECK_OF_TREND, find_unreached_targets, case, self._data, self._validation)
+                findings += collect(CHECK_OF_BATCHES, find_batch_dependence, case, self._validation)
                 findings += collect(CHECK_OF_AUGMENTATION, find_unmoved_masks, case, self._data)
             causes = {finding.check for finding in (*diagnosis.findings, *findings) if finding.severity != "note"}
             if case.is_finished and causes <= set(CHECKS):

@@ -37,6 +37,18 @@ def find_passed_fraction(case: Case, x: Any) -> float:
     return sum(is_given) / len(is_given)
 
 
+def find_given_fraction(sample: torch.Tensor, x: Any) -> float:
+    """Return which fraction of some rows are given ones; 0 if it is unknown.
+
+    >>> find_given_fraction(torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], [2.0]]))
+    0.5
+    """
+    if not isinstance(x, torch.Tensor) or not 0 < x.numel() <= MAX_VALUES or sample.shape[1:] != x.shape[1:]:
+        return 0.0
+    rows = set(_to_bytes(x))
+    return sum(row in rows for row in _to_bytes(sample)) / max(1, len(sample))
+
+
 def are_inputs(case: Case, data: Any, validation: Any) -> bool:
     """Return whether the network reads the given rows as they are, in training or at least in evaluation.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.given_rows import find_given_fraction
 from yisheng.diagnosis.recorder.course import REPORTED, Evaluation
 from yisheng.diagnosis.validation_rows import measure_loss, predict_rows
 
@@ -22,6 +24,10 @@ MAX_RATIO_OF_BOXES, MIN_OVERLAP = 0.6, 0.4
 MAX_DIFFERENCE = 0.02
 """Relative difference of the reported loss and that of the validation rows, up to which they are the same rows."""
 BOX = 4
+MAX_Z_OF_CHANCE = 4.0
+"""Distance of a score from that of predictions in random order, in standard errors, that is at random."""
+MIN_GIVEN = 0.9
+"""Fraction of the evaluated rows that must be given ones if no loss shows that they are."""
 
 
 def find_wrong_score(case: Case, validation: Any) -> Iterator[Finding]:
@@ -36,12 +42,18 @@ def find_wrong_score(case: Case, validation: Any) -> Iterator[Finding]:
     if last is None or last.step != case.steps or case.is_restored or not last.score >= 0:
         return
     predicted = predict_rows(case, validation)
-    if predicted is None or not _are_same_rows(case, last, validation):
+    if predicted is None:
         return
     outputs, targets = predicted
     score = score_classes(outputs, targets)
-    if score is not None and last.score < MAX_RATIO * score[1]:
-        yield _describe_classes(case, last.score, *score)
+    is_low = score is not None and last.score < MAX_RATIO * score.lowest
+    if score is not None and is_low and score.is_chance(last.score) and _are_given_rows(case, validation):
+        yield _describe_order(case, last.score, score)
+        return
+    if not _are_same_rows(case, last, validation):
+        return
+    if score is not None and is_low:
+        yield _describe_classes(case, last.score, score.accuracy, score.lowest)
         return
     overlap = score_boxes(outputs, targets)
     if overlap is not None and overlap[0] >= MIN_OVERLAP and last.score < MAX_RATIO_OF_BOXES * min(overlap):
@@ -57,15 +69,43 @@ def _are_same_rows(case: Case, last: Evaluation, validation: Any) -> bool:
     return is_scaled or abs(loss - last.loss) <= MAX_DIFFERENCE * abs(loss)
 
 
-def score_classes(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[float, float] | None:
-    """Return the accuracy and the smallest usual score of predicted classes, or None if these are no classes.
+def _are_given_rows(case: Case, validation: Any) -> bool:
+    """Return whether all rows that were evaluated are validation rows, which are equally often there."""
+    samples = case.evaluated.samples.list_samples()
+    return bool(samples) and all(find_given_fraction(sample, validation[0]) >= MIN_GIVEN for sample in samples)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of predicted classes.
+
+    Args:
+        accuracy: of the predictions.
+        lowest: the smallest usual score.
+        expected: accuracy of the same predictions in random order.
+        rows: number of rows.
+    """
+
+    accuracy: float
+    lowest: float
+    expected: float
+    rows: int
+
+    def is_chance(self, score: float) -> bool:
+        """Return whether a score is that of predictions in random order."""
+        error = math.sqrt(max(self.expected * (1 - self.expected), 1e-12) / self.rows)
+        return abs(score - self.expected) <= MAX_Z_OF_CHANCE * error
+
+
+def score_classes(outputs: torch.Tensor, targets: torch.Tensor) -> ClassScores | None:
+    """Return the scores of predicted classes, or None if these are no classes.
 
     Args:
         outputs: scores ``(N, C)``, or of one class ``(N, 1)`` or ``(N,)``, above 0 if it is more likely.
         targets: class numbers ``(N,)``, or 0 and 1 like the outputs.
 
     >>> score_classes(torch.tensor([[2.0, 1.0], [0.0, 1.0]]), torch.tensor([0, 1]))
-    (1.0, 1.0)
+    ClassScores(accuracy=1.0, lowest=1.0, expected=0.5, rows=2)
     """
     if outputs.ndim == 2 and outputs.shape[1] > 1 and not targets.is_floating_point() and targets.ndim == 1:
         predicted, true, classes = outputs.argmax(1), targets.long(), outputs.shape[1]
@@ -81,7 +121,7 @@ def score_classes(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[float, 
     kappa = (accuracy - expected) / (1 - expected).clamp(min=1e-12)
     jaccard = hits / (rows + columns - hits).clamp(min=1)
     lowest = torch.stack([accuracy, kappa, *jaccard[rows > 0]])  # no recall, precision or F1 is below Jaccard's index
-    return float(accuracy), float(lowest.min())
+    return ClassScores(float(accuracy), float(lowest.min()), float(expected), int(total))
 
 
 def score_boxes(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[float, float] | None:
@@ -103,6 +143,26 @@ def score_boxes(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[float, fl
     areas = (outputs[:, 2:] - outputs[:, :2]).clamp(min=0).prod(1) + (targets[:, 2:] - targets[:, :2]).prod(1)
     ratio = overlap / (areas - overlap).clamp(min=1e-12)
     return float(ratio.mean()), float((ratio > 0.5).float().mean())
+
+
+def _describe_order(case: Case, score: float, scores: ClassScores) -> Finding:
+    return Finding(
+        CHECK,
+        "error",
+        {"score": score, "accuracy": scores.accuracy, "accuracy in random order": scores.expected},
+        Message(
+            "the reported score is {score}, that of predictions in random order ({expected}), but the network predicts "
+            "{accuracy} of the validation rows correctly: predictions and labels are not in the same order",
+            score=f"{score:.3g}",
+            expected=f"{scores.expected:.3g}",
+            accuracy=f"{scores.accuracy:.0%}",
+        ),
+        Message(
+            "take predictions and labels from the same batch, for x, y in loader: ..., or read the rows to predict "
+            "with shuffle=False"
+        ),
+        source=case.sources.get("validation", "") or case.sources.get("evaluation", ""),
+    )
 
 
 def _describe_classes(case: Case, score: float, accuracy: float, lowest: float) -> Finding:

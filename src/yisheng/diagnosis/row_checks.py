@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core import registry
-from yisheng.core.errors import UsageError
+from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, is_path
 from yisheng.core.types import Dataset, Finding, Split
@@ -19,6 +19,7 @@ from yisheng.data.objects import to_dataset
 from yisheng.diagnosis import data_findings
 from yisheng.diagnosis.ranking import Diagnosis, rank
 from yisheng.diagnosis.sample import Sample
+from yisheng.diagnosis.unknown_classes import are_classes, find_unknown_classes, select_known
 from yisheng.reporting.findings_schema import Findings
 
 NEXT_STEP = "learning-curve"
@@ -119,14 +120,22 @@ def examine_rows(
     constant = find_constant_target(y)
     if constant is not None:
         return RowResults((constant,), {}, missing, len(y))
-    data = read_rows(x, y, validation=validation, test=test, **options)
+    unknown = None
+    try:
+        data = read_rows(x, y, validation=validation, test=test, **options)
+    except DataError:
+        unknown, validation, test = _leave_out_unknown_classes(y, validation, test)
+        if unknown is None:
+            raise
+        data = read_rows(x, y, validation=validation, test=test, **options)
     split = _read_parts(data)
     sample = Sample.from_dataset(data, split, seed=seed, raw=True, beats_baseline=beats_baseline)
     missing = tuple(name for name, rows in (("validation", split.validation), ("test", split.test)) if not len(rows))
     reported = [finding.check for finding in data.findings]
     costs: tuple[data_findings.Cost, ...] = ("cheap",) if quick else ("cheap", "trainings")
     results = [data_findings.run_checks(sample, cost, reported=reported, skipped=skipped) for cost in costs]
-    findings = [*data.findings, *(finding for result in results for finding in result.findings)]
+    findings = [] if unknown is None else [unknown]
+    findings += [*data.findings, *(finding for result in results for finding in result.findings)]
     unchecked = {name: reason for result in results for name, reason in result.unchecked.items()}
     return RowResults(tuple(findings), unchecked, missing, len(split.train), sample)
 
@@ -153,6 +162,22 @@ def read_rows(x: Any, y: Any, *, validation: Any, test: Any, **options: Any) -> 
         options = {**options, "task": "classification"}
     pairs = [_simplify(pair, is_class) for pair in ((x, y), validation, test)]
     return to_dataset(pairs[0], validation=pairs[1], test=pairs[2], **options)
+
+
+def _leave_out_unknown_classes(y: Any, validation: Any, test: Any) -> tuple[Finding | None, Any, Any]:
+    """Return the finding that held-out rows have classes without training rows, and the parts without these rows."""
+    parts = [validation, test]
+    training = _to_array(y)
+    values = [_to_array(part[1]) if isinstance(part, tuple | list) and len(part) == 2 else None for part in parts]
+    if training is None or not are_classes(training) or any(v is not None and not are_classes(v) for v in values):
+        return None, validation, test
+    finding = find_unknown_classes(training, [value for value in values if value is not None])
+    if finding is not None:
+        parts = [
+            part if value is None else select_known(part, training, value)
+            for part, value in zip(parts, values, strict=True)
+        ]
+    return finding, *parts
 
 
 def find_constant_target(y: Any) -> Finding | None:

@@ -11,10 +11,13 @@ import torch
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 
-CIRCULAR, SIGNAL = "circular-target", "no-signal"
+CIRCULAR, SIGNAL, CAPPED = "circular-target", "no-signal", "capped-targets"
+ABSENT = "absent-classes"
 TARGET_KIND, READING = "target-kind", "data in memory"
 CHECKS_OF_TARGETS = ("target-in-inputs", "fading-columns", "shifted-targets")
 """Checks that compare inputs with targets, which are the same in an autoencoder."""
+COMPOSED_LOSSES = ("squared", "absolute")
+"""Losses of elementary operations, between which there may be others, such as a mask or a limit."""
 CLASS_LOSSES = ("nll", "soft_nll", "binary_cross_entropy", "binary_cross_entropy_with_logits")
 
 
@@ -33,10 +36,14 @@ def select_for_loop(findings: Sequence[Finding], case: Case, data: Any) -> list[
         findings = [finding for finding in findings if finding.check not in CHECKS_OF_TARGETS]
     if not _learns_numbers(case, data):
         findings = [finding for finding in findings if finding.check != CIRCULAR]
+    if not _compares_directly(case):
+        findings = [finding for finding in findings if finding.check != CAPPED]
     if not _has_known_loss(case):  # another loss may learn more than the mean, which the quick model predicts
         findings = [replace(finding, severity="note") if finding.check == SIGNAL else finding for finding in findings]
     kinds = [finding for finding in findings if finding.check == TARGET_KIND and finding.severity != "error"]
     compares_classes = case.pairing is not None and case.pairing.loss in CLASS_LOSSES
+    if case.pairing is not None and case.pairing.loss in REGRESSION_LOSSES:  # whole numbers are no classes there
+        findings = [finding for finding in findings if finding.check != ABSENT]
     dropped = kinds if compares_classes or len(kinds) > 1 else []
     return [finding for finding in findings if finding.check != READING and finding not in dropped]
 
@@ -50,6 +57,14 @@ def _learns_numbers(case: Case, data: Any) -> bool:
     if targets is None or not isinstance(y, torch.Tensor) or not len(targets) or not len(y):
         return True
     return targets[0].numel() == y[0].numel()
+
+
+def _compares_directly(case: Case) -> bool:
+    """Return whether an error of numbers is output minus target, and nothing is done with it before its power."""
+    pairing = case.pairing
+    if pairing is None or pairing.loss not in REGRESSION_LOSSES or not pairing.is_only_term or pairing.is_weighted:
+        return False
+    return pairing.loss not in COMPOSED_LOSSES or pairing.difference is not None
 
 
 def _has_known_loss(case: Case) -> bool:

@@ -18,7 +18,7 @@ MAX_EVIDENCE = 20
 """Entries of the evidence: those that a person looks at."""
 
 
-@register(cost="cheap", fits=lambda spec: spec.task != "regression")
+@register(cost="cheap", fits=lambda spec: spec.task != "regression", explains=("missed-classes",))
 def absent_classes(sample: Sample) -> Iterator[Finding]:
     """Find classes (or labels) of test or validation rows without training rows, and classes with fewer than five.
 

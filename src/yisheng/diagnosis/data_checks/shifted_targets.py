@@ -25,7 +25,7 @@ def _explain_skip(sample: Sample) -> str:
     return explain_skip(sample) or ("" if sample.spec.task == "regression" else Message("the targets are classes"))
 
 
-@register(cost="cheap", needs=_explain_skip)
+@register(cost="cheap", needs=_explain_skip, explains=("evaluated-inputs", "fading-columns", "shifted-rows"))
 def shifted_targets(sample: Sample) -> Iterator[Finding]:
     """Find numbers to predict that are in other units, or transformed in another way, in the held-out rows.
 
