@@ -40,6 +40,8 @@ REGRESSION_LOSSES = ("mse", "squared", "smooth_l1", "huber", "absolute")
 MIN_CLIPPED_STEPS, MAX_NORM_RANGE = 5, 1e-3
 """Recorded steps, and range of the norms of their gradients relative to the largest, that show clipping: without it
 they differ by several percent from batch to batch."""
+MAX_UNCERTAINTY = 0.5
+"""Mean entropy of targets that are distributions, relative to that of their mean: of smoothed and mixed labels."""
 MEDIAN_WINDOW = 8
 """Losses at the end, at least, that the final loss is the median of."""
 
@@ -215,7 +217,7 @@ class Case:
         targets = [record.targets for record in self.records if record.targets is not None]
         if not targets or len({tuple(batch.shape[1:]) for batch in targets}) > 1:
             return math.nan
-        return constant_prediction_loss(self.pairing.loss, torch.cat(targets))
+        return self.pairing.factor * constant_prediction_loss(self.pairing.loss, torch.cat(targets))
 
     @property
     def is_mean(self) -> bool:
@@ -295,6 +297,17 @@ class Case:
 
 
 @torch.no_grad()
+def _constant_distribution_loss(targets: torch.Tensor) -> float:
+    """Return the entropy of the mean of distributions ``(B, C)`` over the classes; NaN if they are not certain.
+
+    Uncertain ones, as those of a teacher, leave a loss that nothing can remove.
+    """
+    if targets.ndim != 2 or targets.shape[1] < 2:
+        return math.nan
+    entropies = [float(torch.special.entr(p).sum(-1).mean()) for p in (targets.double(), targets.double().mean(0))]
+    return entropies[1] if entropies[0] < MAX_UNCERTAINTY * entropies[1] else math.nan
+
+
 def constant_prediction_loss(loss: str, targets: torch.Tensor) -> float:
     """Return the mean loss of the best constant prediction; NaN if unknown.
 
@@ -309,7 +322,7 @@ def constant_prediction_loss(loss: str, targets: torch.Tensor) -> float:
     """
     if loss in ("nll", "soft_nll"):
         if targets.is_floating_point():
-            return math.nan
+            return _constant_distribution_loss(targets)
         counts = targets[targets >= 0].flatten().unique(return_counts=True)[1].double()
         p = counts / counts.sum()
         return float(-(p * p.log()).sum()) if len(counts) > 1 else math.nan

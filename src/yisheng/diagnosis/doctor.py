@@ -23,6 +23,10 @@ from yisheng.diagnosis.batch_dependence import find_batch_dependence
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.course_findings import CHECKS, find_in_course
 from yisheng.diagnosis.loop_error import LoopError, explain_loop_error
+from yisheng.diagnosis.moved_images import CACHED as CHECK_OF_MOVES
+from yisheng.diagnosis.moved_images import find_misplaced_moves
+from yisheng.diagnosis.nothing_learned import CHECK as CHECK_OF_LEARNING
+from yisheng.diagnosis.nothing_learned import find_nothing_learned
 from yisheng.diagnosis.ranking import Diagnosis, add_findings, diagnose
 from yisheng.diagnosis.recomputed_scores import CHECK as CHECK_OF_SCORES
 from yisheng.diagnosis.recomputed_scores import find_wrong_score
@@ -37,10 +41,10 @@ from yisheng.diagnosis.selected_weights import find_reversed_selection
 from yisheng.diagnosis.trailing_network import find_trailing_network
 from yisheng.diagnosis.trained_network import find_label_noise
 from yisheng.diagnosis.transformed_rows import find_unmoved_masks
-from yisheng.diagnosis.unused_rows import CHECK as CHECK_OF_ROWS
-from yisheng.diagnosis.unused_rows import find_unused_rows
 from yisheng.diagnosis.trend_of_targets import CHECK as CHECK_OF_TREND
 from yisheng.diagnosis.trend_of_targets import find_unreached_targets
+from yisheng.diagnosis.unused_rows import CHECK as CHECK_OF_ROWS
+from yisheng.diagnosis.unused_rows import find_unused_rows
 from yisheng.diagnosis.wording import describe_defect
 
 MIN_LEARNED_TO_DOUBT = 0.6
@@ -200,10 +204,11 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             if case.is_finished and not any(finding.severity == "error" for finding in diagnosis.findings):
                 if not any(finding.check == CHECK_OF_SCORES for finding in diagnosis.findings):
                     findings += collect(CHECK_OF_SCORES, find_wrong_score, case, self._validation)
-                if not selection:
-                    findings += collect(CHECK_OF_ROWS, find_unused_rows, case, self._data, self._validation)
                 findings += collect(CHECK_OF_TREND, find_unreached_targets, case, self._data, self._validation)
                 findings += collect(CHECK_OF_BATCHES, find_batch_dependence, case, self._validation)
+                findings += collect(CHECK_OF_MOVES, find_misplaced_moves, case, self._data, self._validation)
+                if not selection:
+                    findings += collect(CHECK_OF_ROWS, find_unused_rows, case, self._data, self._validation)
                 findings += collect(CHECK_OF_AUGMENTATION, find_unmoved_masks, case, self._data)
             causes = {finding.check for finding in (*diagnosis.findings, *findings) if finding.severity != "note"}
             if case.is_finished and causes <= set(CHECKS):
@@ -220,6 +225,9 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
                 trailing = collect("underfitting", find_trailing_network, *arguments)
                 checks = {finding.check for finding in trailing}
                 findings = [finding for finding in findings if finding.check not in checks] + trailing
+        causes = {finding.check for finding in (*diagnosis.findings, *findings) if finding.severity != "note"}
+        if case.is_finished and not causes:
+            findings += collect(CHECK_OF_LEARNING, find_nothing_learned, case)
         diagnosis = replace(diagnosis, examined=tuple(examined), missing=tuple(missing))
         return add_alternatives(add_findings(diagnosis, findings, unchecked), case)
 

@@ -71,6 +71,21 @@ def have_structure(weights: Iterable[torch.Tensor]) -> bool:
     return any(_excess(p) > MIN_EXCESS for p in matrices[::-1][::interval][:MAX_WEIGHTS])
 
 
+def are_random(weights: Iterable[torch.Tensor]) -> bool:
+    """Return whether the values of all weights are independent, by whatever distribution; False for small weights.
+
+    Orthogonal weights count as well: their singular values are equal.
+
+    >>> _ = torch.manual_seed(0)
+    >>> random, trained = torch.randn(32, 64), torch.outer(torch.randn(32), torch.randn(64))
+    >>> are_random([random]), are_random([random + trained]), are_random([torch.randn(2, 3)])
+    (True, False, False)
+    """
+    matrices = [p for p in weights if p.ndim > 1 and p.is_floating_point()]
+    can_tell = any(min(len(p), p[0].numel()) >= MIN_BLOCK and _excess(p) > 0 for p in matrices)
+    return can_tell and not have_structure(matrices)
+
+
 def _excess(weight: torch.Tensor) -> float:
     """Return the largest singular value of a block relative to that of independent values; 0 for equal values."""
     block = weight.detach().flatten(1)[:MAX_BLOCK, :MAX_BLOCK].float().cpu()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch.nn import functional
 
+from yisheng.diagnosis.layer_path import MAX_PATH_LENGTH, OPERATIONS, LayerPath, follow_to_layer
 from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, Loss, first_child, saved_tensor
+from yisheng.diagnosis.written_losses import find_class_targets, find_reduction
 
 LOSSES = {
     "NllLossBackward0": "nll",
@@ -21,29 +24,11 @@ LOSSES = {
     "BinaryCrossEntropyBackward0": "binary_cross_entropy",
     "BinaryCrossEntropyWithLogitsBackward0": "binary_cross_entropy_with_logits",
 }
-OPERATIONS = {
-    "LogSoftmaxBackward0": "log_softmax",
-    "SoftmaxBackward0": "softmax",
-    "SigmoidBackward0": "sigmoid",
-    "LogSigmoidBackward0": "log_sigmoid",
-    "TanhBackward0": "tanh",
-    "ReluBackward0": "relu",
-    "SoftplusBackward0": "softplus",
-    "ExpBackward0": "exp",
-    "LogBackward0": "log",
-    "ExpandBackward0": "expand",
-    "PowBackward0": "pow",
-    "AbsBackward0": "abs",
-    "SubBackward0": "sub",
-    "AddBackward0": "add",
-    "MulBackward0": "mul",
-    "DivBackward0": "div",
-    "MeanBackward1": "pool",
-    "AvgPool2DBackward0": "pool",
-    "AdaptiveAvgPool2DBackward0": "pool",
-    "MkldnnAdaptiveAvgPool2DBackward0": "pool",
-    "ClampBackward0": "clamp",
-    "ClampBackward1": "clamp",
+ROW_LOSSES: dict[str, Callable[..., torch.Tensor]] = {
+    "nll": functional.nll_loss,
+    "mse": functional.mse_loss,
+    "binary_cross_entropy": functional.binary_cross_entropy,
+    "binary_cross_entropy_with_logits": functional.binary_cross_entropy_with_logits,
 }
 PICKING_NODES = ("IndexBackward0", "GatherBackward0")
 """Nodes that pick the value of each row's own class."""
@@ -59,12 +44,8 @@ MARGIN_NODES = (
 """Functions of a margin, the product of a score and its target."""
 MAX_NODES_IN_MARGIN = 8
 """Nodes between such a function and the product: a sign, a margin of 1, reshapes."""
-MOVING_NODES = ("PermuteBackward0", "TransposeBackward0", "TBackward0", "CloneBackward0")
-RESHAPING_NODES = ("ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0")
 REDUCTIONS = ("none", "mean", "sum")
 """Reductions of a loss by torch's number for them."""
-MAX_PATH_LENGTH = 40
-"""Nodes on one path from a loss to its last layer."""
 MAX_NODES = 200
 """Nodes between a loss and its last layer."""
 
@@ -90,6 +71,7 @@ class Pairing:
         has_weights: whether classes or labels have weights.
         clamp: bounds that the output was cut off at; None for one that there is not, and without a clamp.
         is_weighted: whether a composed loss multiplies each row with another number, as a policy gradient does.
+        factor: of the mean; half the squared error has 0.5.
         flattened: shape ``(B, C, ...)`` of an output whose classes are on axis 1 and that was reshaped to ``(N, C)``
             without moving that axis last; empty if none was.
     """
@@ -109,38 +91,7 @@ class Pairing:
     flattened: tuple[int, ...] = ()
     clamp: tuple[float, float] | None = None
     is_weighted: bool = False
-
-
-@dataclass(frozen=True)
-class _Path:
-    """The way from a loss down its first input to a layer.
-
-    Args:
-        operations: names of the operations, nearest the loss first.
-        softmax_axis: axis of the first softmax.
-        shape: shape of the output before broadcasting, or of the softmax's result.
-        expanded_shape: shape after broadcasting.
-        reshaped_from: shape before the first reshape, if nothing moved its axes before; else empty.
-        clamp: bounds of the clamp nearest to the loss, or None.
-    """
-
-    operations: tuple[str, ...]
-    softmax_axis: int | None
-    shape: tuple[int, ...]
-    expanded_shape: tuple[int, ...] | None
-    reshaped_from: tuple[int, ...] = ()
-    clamp: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class _Parent:
-    """A stand-in for a node whose first input is a given node."""
-
-    node: Any
-
-    @property
-    def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        return ((self.node, 0),)
+    factor: float = 1.0
 
 
 def read_pairing(loss: Loss) -> Pairing:
@@ -158,11 +109,11 @@ def read_pairing(loss: Loss) -> Pairing:
     nodes = list(_nodes_above_layers(loss.grad_fn))
     node = next((node for node in nodes if node.name() in LOSSES), None)
     if node is None:
-        return _read_composed_loss(nodes)
-    path = _follow_to_layer(node)
+        return _read_class_targets(loss, nodes) or _settle_reduction(loss, _read_composed_loss(nodes))
+    path = follow_to_layer(node)
     output, target = saved_tensor(node, "self"), saved_tensor(node, "target")
     reduction = getattr(node, "_saved_reduction", None)
-    return Pairing(
+    pairing = Pairing(
         LOSSES[node.name()],
         path.operations,
         path.softmax_axis,
@@ -176,15 +127,54 @@ def read_pairing(loss: Loss) -> Pairing:
         flattened=_find_flattened(path, () if output is None else tuple(output.shape)),
         clamp=path.clamp,
     )
+    return pairing if pairing.reduction == "sum" else _settle_reduction(loss, pairing)
 
 
-def _find_flattened(path: _Path, compared: tuple[int, ...]) -> tuple[int, ...]:
+def _settle_reduction(loss: Loss, pairing: Pairing) -> Pairing:
+    """Return the pairing with the reduction that the value of the loss shows: the program may reduce it itself.
+
+    A root of a mean is no mean.
+    """
+    if not pairing.is_only_term or pairing.has_weights or pairing.expanded_shape is not None:
+        return pairing
+    if pairing.difference is not None:
+        row_losses = pairing.difference.square() if pairing.loss == "squared" else pairing.difference.abs()
+    elif pairing.loss in ROW_LOSSES and pairing.output is not None and pairing.target is not None:
+        row_losses = ROW_LOSSES[pairing.loss](pairing.output, pairing.target, reduction="none")
+    else:
+        return pairing
+    reduction, factor = find_reduction(loss, row_losses)
+    return replace(pairing, reduction=reduction or "none", factor=factor)
+
+
+def _find_flattened(path: LayerPath, compared: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape of an output ``(B, C, ...)`` that became ``(N, C)`` by a reshape alone; empty if none did."""
     shape = path.reshaped_from
     is_mixed = (
         len(shape) > 2 and len(compared) == 2 and shape[1] == compared[1] != shape[-1] and shape[0] != compared[0]
     )
     return shape if is_mixed else ()
+
+
+def _read_class_targets(loss: Loss, nodes: list[Any]) -> Pairing | None:
+    """Read a cross-entropy that is written out, if its value is the mean or the sum over its rows."""
+    found = find_class_targets(nodes)
+    reduction, factor = ("", 1.0) if found is None else find_reduction(loss, found.row_losses)
+    if found is None or not reduction or factor != 1:
+        return None
+    below = follow_to_layer(found.node).operations
+    if found.node.name() == "DivBackward0":
+        below = below[2 if below[1:2] == ("sub",) else 1 :]  # the exponential, perhaps of values minus the largest
+    is_whole = found.node.name() in ("LogSoftmaxBackward0", "LogsumexpBackward0")
+    return Pairing(
+        "soft_nll" if found.target.is_floating_point() else "nll",
+        ("log_softmax", *below) if is_whole else ("log", "softmax", *below),
+        found.axis,
+        tuple(found.log_probabilities.shape),
+        reduction=reduction,
+        target=found.target,
+        output=found.log_probabilities,
+    )
 
 
 def _read_composed_loss(nodes: list[Any]) -> Pairing:
@@ -194,7 +184,7 @@ def _read_composed_loss(nodes: list[Any]) -> Pairing:
         return _read_difference(nodes, names)
     if "log" in names and "softmax" in names:
         node = nodes[names.index("softmax")]
-        path = _follow_to_layer(_Parent(node))
+        path = follow_to_layer(node, includes_node=True)
         is_only_term = _is_only_path(nodes[0], node)
         return Pairing(
             "nll",
@@ -206,7 +196,7 @@ def _read_composed_loss(nodes: list[Any]) -> Pairing:
         )
     if "log_softmax" in names:  # the probabilities of the classes as targets, or those of the class picked out
         node = nodes[names.index("log_softmax")]
-        path = _follow_to_layer(_Parent(node))
+        path = follow_to_layer(node, includes_node=True)
         is_weighted = _is_weighted(nodes[0], node)
         is_picked = not is_weighted and any(above.name() in PICKING_NODES for above in nodes[: nodes.index(node)])
         return Pairing(
@@ -238,7 +228,7 @@ def _find_margin_targets(nodes: list[Any]) -> torch.Tensor | None:
                 labels = factor.abs()
                 is_binary = bool(((labels == 0) | (labels == 1)).all()) and 0 < float(labels.float().mean()) < 1
                 is_one_sign = not (bool((factor > 0).any()) and bool((factor < 0).any()))
-                is_raw = set(_follow_to_layer(child).operations) <= {"sub", "add"}
+                is_raw = set(follow_to_layer(child).operations) <= {"sub", "add"}
                 return labels if is_binary and is_one_sign and is_raw else None
             child = first_child(child)
     return None
@@ -257,7 +247,7 @@ def _read_difference(nodes: list[Any], names: list[str]) -> Pairing:
     """Read a squared or absolute error that is composed of elementary operations."""
     kind = "pow" if "pow" in names else "abs"
     power, difference = nodes[names.index(kind)], nodes[names.index("sub")]
-    path = _follow_to_layer(difference)
+    path = follow_to_layer(difference)
     compared = saved_tensor(power, "self")
     output_shape = _layer_output_shape(difference)
     compared_shape = None if compared is None else tuple(compared.shape)
@@ -274,52 +264,6 @@ def _read_difference(nodes: list[Any], names: list[str]) -> Pairing:
         is_only_term=_is_only_path(nodes[0], difference),
         clamp=path.clamp,
     )
-
-
-def _follow_to_layer(node: Any) -> _Path:
-    """Follow the first inputs from a loss to the last layer with weights."""
-    names: list[str] = []
-    axis: int | None = None
-    shape: tuple[int, ...] = ()
-    expanded_shape: tuple[int, ...] | None = None
-    reshaped_from: tuple[int, ...] = ()
-    clamp: tuple[float, float] | None = None
-    has_moved = False
-    child = first_child(node)
-    for _ in range(MAX_PATH_LENGTH):
-        if child is None or child.name().startswith(LAYER_PREFIXES) or "AccumulateGrad" in child.name():
-            break
-        name = OPERATIONS.get(child.name())
-        if name == "expand":
-            shape, compared = tuple(child._saved_self_sym_sizes), saved_tensor(node, "self")
-            expanded_shape = None if compared is None else tuple(compared.shape)
-        elif name is not None:
-            names.append(name)
-            clamp = _read_clamp(child) if name == "clamp" and clamp is None else clamp
-            if name in ("softmax", "log_softmax") and axis is None:
-                axis, result_shape = _softmax_axis(child)
-                shape = shape or result_shape
-        elif child.name() in MOVING_NODES:
-            has_moved = True
-        elif child.name() in RESHAPING_NODES and not reshaped_from:
-            reshaped_from = tuple(int(size) for size in child._saved_self_sym_sizes)
-        child = first_child(child)
-    return _Path(tuple(names), axis, shape, expanded_shape, () if has_moved else reshaped_from, clamp)
-
-
-def _read_clamp(node: Any) -> tuple[float, float] | None:
-    """Return the bounds of a clamp by numbers; infinite where there is none."""
-    low, high = getattr(node, "_saved_min", None), getattr(node, "_saved_max", None)
-    if isinstance(low, torch.Tensor) or isinstance(high, torch.Tensor):
-        return None
-    return (-math.inf if low is None else float(low), math.inf if high is None else float(high))
-
-
-def _softmax_axis(node: Any) -> tuple[int, tuple[int, ...]]:
-    """Return the axis of a softmax, counted from 0, and the shape of its result if the node saves it."""
-    result, axis = saved_tensor(node, "result"), int(node._saved_dim)
-    axis = axis - 2**64 if axis >= 2**63 else axis  # a negative axis is saved as an unsigned number
-    return (axis, ()) if result is None else (axis % result.ndim, tuple(result.shape))
 
 
 def _layer_output_shape(node: Any) -> tuple[int, ...]:

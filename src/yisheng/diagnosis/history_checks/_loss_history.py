@@ -48,10 +48,12 @@ not fitted them; both relative to the initial loss."""
 MIN_MEMORIZED, MAX_USEFUL_GAIN, MAX_GAIN_OVER_GUESS = 0.3, 0.05, 0.02
 """Gain on training rows of a network that memorizes them; and gain on validation rows that shows nothing, over the
 initial loss and over that of guessing."""
+MIN_LEARNED_TO_OVERFIT = 0.02
+"""Gain on training rows over the loss of guessing (if unknown, the initial one) of a network that can overfit, or that
+memorizes them while the validation loss rises from that of guessing: one that has learned nothing has nothing that
+fails to hold for other rows."""
 MIN_UNLEARNED_BY_A_LINE = 0.1
 """Loss of a linear model relative to that of guessing: below it, a line follows nine tenths of the target."""
-MIN_MEMORIZED_WITH_RISE = 0.05
-"""Gain on training rows of a network that memorizes them while the validation loss rises from that of guessing."""
 MAX_FLAT_FALL, MIN_UNLEARNED, MAX_GAP = 0.02, 0.6, 0.15
 """Fall in the last third that is none; loss relative to the initial one, and gap between validation and training loss
 relative to the gain, of a network that is too small."""
@@ -107,6 +109,11 @@ class LossHistory:
     def training_end(self) -> float:
         """Return the median training loss of the same epochs."""
         return statistics.median(self.training[-self.window :])
+
+    @property
+    def reference_loss(self) -> float:
+        """Return the loss of guessing, or that of an untrained network: learning what guessing knows does not count."""
+        return self.guess if math.isfinite(self.guess) and self.guess > 0 else self.start
 
     @property
     def gain(self) -> float:
@@ -226,6 +233,9 @@ def judge_overfitting(history: LossHistory, *, is_linear: bool = False) -> Judgm
     fits_training_rows = training_falls and history.training_end < history.end
     has_risen = fits_training_rows and history.rises_beyond_noise and (is_warning or is_note)
     is_torn = is_linear and _is_torn(history)
+    reference_loss = history.reference_loss
+    if reference_loss - history.training_end < MIN_LEARNED_TO_OVERFIT * abs(reference_loss):
+        return None
     if not has_risen and generalized >= MIN_GENERALIZED and not is_torn:
         return None
     number, count = history.best + 1, len(history.validation)
@@ -285,12 +295,12 @@ def judge_memorization(history: LossHistory) -> Judgment | None:
     """Return that a network has learned its training rows and nothing that holds for other rows, or None."""
     best = history.validation[history.best]
     is_known = math.isfinite(history.guess) and history.guess > 0
-    reference_loss = history.guess if is_known else history.start  # learning what guessing knows does not count
+    reference_loss = history.reference_loss
     training_gain = (reference_loss - min(history.training)) / max(abs(reference_loss), 1e-12)
     useful = (history.guess - best) / history.guess if is_known else history.gain / max(abs(history.start), 1e-12)
     min_gain = MIN_MEMORIZED
     if is_known and judge_overfitting(history) is not None:  # both curves show it: less is enough
-        min_gain = MIN_MEMORIZED_WITH_RISE
+        min_gain = MIN_LEARNED_TO_OVERFIT
     if training_gain < min_gain or useful > (MAX_GAIN_OVER_GUESS if is_known else MAX_USEFUL_GAIN):
         return None
     reference = (

@@ -162,6 +162,8 @@ def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if is_dataclass(value):
         encoded = {field.name: _encode(getattr(value, field.name), tensors) for field in fields(value)}
         return {"type": type(value).__name__, "fields": encoded}
+    if isinstance(value, dict):
+        return {"dict": {key: _encode(item, tensors) for key, item in value.items()}}
     if isinstance(value, tuple):
         return {"tuple": [_encode(item, tensors) for item in value]}
     return [_encode(item, tensors) for item in value] if isinstance(value, list) else value
@@ -175,6 +177,8 @@ def _decode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         return value
     if "tensor" in value:
         return tensors[value["tensor"]]
+    if "dict" in value:
+        return {str(key): _decode(item, tensors) for key, item in value["dict"].items()}
     if "tuple" in value:
         return tuple(_decode(item, tensors) for item in value["tuple"])
     return RECORD_TYPES[value["type"]](**{name: _decode(item, tensors) for name, item in value["fields"].items()})

@@ -141,7 +141,9 @@ class StepObserver:
         nodes = graph_nodes(loss)
         parameters = leaf_tensors(nodes)
         reached = [p for p in parameters if id(p) in held]
-        record.depends_on_others |= len(reached) < len(parameters)
+        # Two optimizers may share the parameters of one network, if every loss reaches both.
+        is_shared = bool(reached) and all(id(p) in held or id(p) in self.names for p in parameters)
+        record.depends_on_others |= bool(parameters) and not is_shared
         if record.pairing is None and (reached or accepts_unreached):
             self._describe_loss(record, loss, nodes)
             record.reached = tuple(self.names[id(p)] for p in reached if id(p) in self.names)
@@ -161,6 +163,8 @@ class StepObserver:
         """Record what an update did."""
         record = self.record
         if record is not None and self._weights_before is not None:
+            # An optimizer that calls a closure makes its backward passes within the update.
+            record.carried_gradients = record.carried_gradients or self._carried.finish(self.parameters)
             update = measure_update(self._weights_before, self.parameters)
             self._deferred.append(lambda: record.parameters.extend(update.describe()))
             held = self.find_held()

@@ -25,7 +25,9 @@ def explain_skip(case: Case) -> str:
     )
 
 
-@register(needs=explain_skip, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
+@register(
+    needs=explain_skip, when="during", cause="rate", explains=("vanishing-gradients", "plateau", "constant-outputs")
+)
 def dead_relu(case: Case) -> Iterator[Finding]:
     """Find a layer whose relu units are nearly all zero for every sample of three recorded steps.
 

@@ -11,6 +11,7 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.records import StepRecord
+from yisheng.diagnosis.training_checks.outweighed_loss import find_remaining_fraction
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_LAYERS, MIN_GROWTH, MIN_RISING_FRACTION = 3, 30.0, 0.6
@@ -31,7 +32,14 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="first",
     cause="data",
-    explains=("high-learning-rate", "non-finite-loss", "initial-loss", "dead-relu", "saturated-activation"),
+    explains=(
+        "high-learning-rate",
+        "non-finite-loss",
+        "initial-loss",
+        "dead-relu",
+        "saturated-activation",
+        "constant-outputs",
+    ),
 )
 def exploding_gradients(case: Case) -> Iterator[Finding]:
     """Find values that grow from layer to layer in the first pass, and gradients with them: too large weights.
@@ -43,7 +51,7 @@ def exploding_gradients(case: Case) -> Iterator[Finding]:
     section 4.2; Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
     """
     record = _first_pass(case)
-    if record is None or record.inputs is None or not case.learned_less_than(MAX_LEARNED_FRACTION):
+    if record is None or record.inputs is None or not _has_learned_little(case):
         return
     stds = [layer.std for layer in record.layers if layer.kind in LAYER_KINDS]
     if len(stds) < MIN_LAYERS or not record.inputs.std > 0:
@@ -68,6 +76,14 @@ def exploding_gradients(case: Case) -> Iterator[Finding]:
             ),
             change=case.config_change(init="kaiming-normal"),
         )
+
+
+def _has_learned_little(case: Case) -> bool:
+    """Return whether little was learned; next to a huge first loss of several terms, anything looks like learning."""
+    is_unknown = math.isnan(case.baseline_loss)
+    return case.learned_less_than(MAX_LEARNED_FRACTION) or (
+        is_unknown and find_remaining_fraction(case) > 1 - MAX_LEARNED_FRACTION
+    )
 
 
 def _first_pass(case: Case) -> StepRecord | None:

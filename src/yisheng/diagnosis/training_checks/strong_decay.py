@@ -35,7 +35,15 @@ def largest_weight_decay(case: Case) -> float:
     needs=explain_skip,
     when="during",
     cause="data",
-    explains=("vanishing-gradients", "low-learning-rate", "high-learning-rate", "dead-relu", "no-gradient", "plateau"),
+    explains=(
+        "vanishing-gradients",
+        "low-learning-rate",
+        "high-learning-rate",
+        "dead-relu",
+        "no-gradient",
+        "plateau",
+        "constant-outputs",
+    ),
 )
 def strong_decay(case: Case) -> Iterator[Finding]:
     """Find weights that weight decay has shrunk to a small part of their initial size, while little is learned.

@@ -25,7 +25,15 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="first",
     cause="structure",
-    explains=("no-gradient", "vanishing-gradients", "low-learning-rate", "dead-relu", "high-learning-rate", "plateau"),
+    explains=(
+        "no-gradient",
+        "vanishing-gradients",
+        "low-learning-rate",
+        "dead-relu",
+        "high-learning-rate",
+        "plateau",
+        "constant-outputs",
+    ),
 )
 def symmetric_weights(case: Case) -> Iterator[Finding]:
     """Find hidden layers whose units began with equal weights and still had them after some updates.

@@ -8,7 +8,7 @@ from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
-from yisheng.diagnosis.initialization import are_untrained
+from yisheng.diagnosis.initialization import are_random, are_untrained
 from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE
 from yisheng.diagnosis.wording import describe_shortage, join_names
 
@@ -53,7 +53,8 @@ def uncovered_parameters(case: Case) -> Iterator[Finding]:
     all_missing = len(missing) == len(trainable)
     names, weights = [name for name, _ in missing], [p for _, p in missing]
     is_body = names == [name for name, _ in trainable][: len(missing)]  # and the optimizer holds the head
-    if is_body and not all_missing and not are_untrained(weights) and not case.learned_less_than(MAX_LEARNED_FRACTION):
+    is_untrained = are_untrained(weights) or are_random(weights)
+    if is_body and not all_missing and not is_untrained and not case.learned_less_than(MAX_LEARNED_FRACTION):
         return
     fraction = sum(p.numel() for p in weights) / max(1, sum(p.numel() for _, p in trainable))
     cause = (
