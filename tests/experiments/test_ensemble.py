@@ -199,11 +199,15 @@ def test_shuffled_targets_are_not_predicted(tmp_path, target, names):
 @pytest.mark.parametrize("target", ["price", "sold"])
 def test_an_onnx_file_predicts_the_same(tmp_path, target):
     pytest.importorskip("onnxruntime")
+    import onnx
+
     from yisheng.inference.export import onnx_file
 
     frame = draw_table(target, 400)
     run = train(tmp_path, target, frame=frame, candidates=("boosting", "linear", "tabm"), bag_folds=2)
     path = yisheng.export(run.path, format="onnx", data=frame).path
+    operators = [node.op_type for node in onnx.load(path).graph.node]
+    assert operators.count("TreeEnsemble") == 2  # the boosted trees of two folds
     rows = draw_frame(1000, seed=1).drop(columns=["price", "sold"])
     block = run.predictor.read_inputs(rows).x
     expected, outputs = run.predictor.compute_outputs(block), onnx_file.load(path)(block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,8 @@ class Trees(nn.Module):
     root: torch.Tensor
     output: torch.Tensor
     depth: torch.Tensor
+    operator: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """Computes the sums in place of the nodes, while a graph is recorded that has an operator for trees."""
 
     def __init__(self, outputs: int, values: int = 1) -> None:
         super().__init__()
@@ -152,6 +154,8 @@ class Trees(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the sum of the leaves ``(B, O)``, float64, that the rows ``(B, D)`` reach."""
+        if self.operator is not None:
+            return self.operator(x)
         is_traced = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined]  # not in the stub
         if x.device.type == "cpu" and not is_traced and len(self) and len(x):
             return self._add_leaves_of_walk(x)

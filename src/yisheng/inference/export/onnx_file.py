@@ -21,6 +21,7 @@ from yisheng.core.types import Spec
 from yisheng.inference._export_messages import explain_conversion_failure, silence_torch
 from yisheng.inference.export.full_model import FullModel
 from yisheng.inference.export.graph_inputs import OUTPUT, split_inputs
+from yisheng.inference.export.tree_nodes import insert_trees, record_trees_as_nodes
 
 SUFFIX = ".onnx"
 HOLDS_CODE = True
@@ -109,7 +110,7 @@ def convert(
     """
     from yisheng.inference.export._operators import OPERATORS
 
-    with _hide_exporter_messages(), silence_torch(), torch.no_grad():
+    with _hide_exporter_messages(), silence_torch(), torch.no_grad(), record_trees_as_nodes(model) as trees:
         try:
             program = torch.onnx.export(
                 model,
@@ -129,6 +130,7 @@ def convert(
                 Message("use format=torchscript, or change that part of the network"),
             ) from error
         assert program is not None
+        insert_trees(program.model, trees)
         for node in program.model.graph.all_nodes():
             node.metadata_props.clear()  # the exporter writes this machine's source paths into them
     return program
