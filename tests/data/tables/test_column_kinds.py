@@ -98,7 +98,7 @@ def test_distinct_numbers_are_an_identifier_only_with_such_a_name(name, expected
         (DRAW.permutation(200)[:60], "identifier"),  # a shuffled part of a file that pandas wrote with its index
         (DRAW.permutation(200)[:60] * 1000, "number"),  # far beyond the number of rows: a measurement
         (DRAW.permutation(200)[:60] - 100, "number"),
-        (DRAW.permutation(200)[:15], "number"),  # distinct by chance
+        (DRAW.permutation(200)[:15], "number"),  # too few to tell
         (np.repeat(DRAW.permutation(200)[:30], 2), "number"),
     ],
 )
