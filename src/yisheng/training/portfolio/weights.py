@@ -11,10 +11,8 @@ from yisheng.training.portfolio.row_losses import Problem
 ROUNDS = 40
 """Additions of a model at most."""
 FIRST_COPIES = 5
-"""Copies of the best model at the beginning: an addition of a sixth may help where that of a half does not."""
+"""Copies of the best model at most while no addition helps: that of a sixth may where that of a half does not."""
 BAGS = 8
-MIN_T = 0.3
-"""A model is added if the paired gain over the rows is more than this many standard errors."""
 MIN_WEIGHT = 0.02
 """A model with less weight costs time and changes nothing."""
 EVIDENCE_FRACTION, FEW_ROWS = 0.3, 1000
@@ -31,12 +29,11 @@ MAX_ROWS = 10_000
 def choose_weights(problem: Problem, folds: Sequence[np.ndarray], seed: int) -> np.ndarray:
     """Return non-negative weights ``(M,)`` with sum 1.
 
-    Selection with replacement: the mean of the models begins with copies of the best one, and gets the model (again)
-    that lowers the loss most, until no paired gain over the rows is left. This is repeated with random weights of the
-    rows, and the weights are averaged. With few rows they are drawn towards weights by evidence, which are the more
-    equal the less the rows tell the models apart. The guard: the same is done without the rows of each fold in turn; if
-    the averages chosen so are worse than the best single models chosen so, by more than chance on the rows of the
-    folds, the best model alone is returned.
+    Selection with replacement: the mean of the models begins with the best one, and gets the model (again) that lowers
+    the loss most, until none does. This is repeated with random weights of the rows, and the weights are averaged. With
+    few rows they are drawn towards weights by evidence, which are the more equal the less the rows tell the models
+    apart. The guard: the same is done without the rows of each fold in turn; if the averages chosen so are worse than
+    the best single models chosen so, by more than chance on the rows of the folds, the best model alone is returned.
 
     Args:
         problem: predictions and loss.
@@ -93,18 +90,17 @@ def choose_best(problem: Problem) -> int:
 
 def select_greedily(problem: Problem) -> np.ndarray:
     """Return the fractions ``(M,)`` in which models were added, starting with the best one."""
-    best = choose_best(problem)
-    counts = FIRST_COPIES * _one_hot(problem.count, best)
-    total = FIRST_COPIES * problem.parts[best]
-    current = problem.losses_of(problem.parts[best])
+    first = choose_best(problem)
+    counts, total = _one_hot(problem.count, first), problem.parts[first]
+    current = float(problem.losses_of(total).mean())
     for _ in range(ROUNDS):
         size = counts.sum() + 1
-        losses = [problem.losses_of((total + part) / size) for part in problem.parts]
-        best = int(np.argmin([loss.mean() for loss in losses]))
-        gain = current - losses[best]
-        standard_error = gain.std() / np.sqrt(len(gain))
-        if gain.mean() <= 0 or gain.mean() <= MIN_T * standard_error:
-            break
+        losses = [float(problem.losses_of((total + part) / size).mean()) for part in problem.parts]
+        best = int(np.argmin(losses))
+        if losses[best] >= current:
+            if size > FIRST_COPIES or counts[first] < size - 1:
+                break
+            best, losses[first] = first, current
         counts[best] += 1
         total, current = total + problem.parts[best], losses[best]
     return counts / counts.sum()
