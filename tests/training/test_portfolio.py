@@ -2,17 +2,24 @@
 
 import numpy as np
 import pytest
+import torch
 
 from yisheng.core.config import Choice, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Column, Spec
 from yisheng.models.ensemble import CANDIDATES
 from yisheng.training.fitted import choose_for_fitting
-from yisheng.training.portfolio.calibration import choose_offsets, choose_temperature, scale_probabilities
+from yisheng.training.portfolio.calibration import (
+    TEMPERATURES,
+    choose_offsets,
+    choose_temperature,
+    scale_probabilities,
+)
 from yisheng.training.portfolio.candidates import ORDER_OF_FEW, ORDER_OF_MANY, make_candidate, order_candidates
 from yisheng.training.portfolio.plan import plan_ensemble
 from yisheng.training.portfolio.row_losses import make_problem
 from yisheng.training.portfolio.weights import choose_best, choose_weights
+from yisheng.transforms.columns import columns
 
 NUMBERS = Spec("regression", (2,))
 CLASSES = Spec("classification", (2,), classes=("no", "yes"))
@@ -90,6 +97,18 @@ def test_the_temperature_of_probabilities_is_found(temperature):
     y = (p.cumsum(1) < rng.random((len(p), 1))).sum(1).clip(0, 2)
     scaled = scale_probabilities(p, 1 / temperature)
     assert choose_temperature(scaled, y, make_folds(len(y))) == pytest.approx(temperature, rel=0.08)
+
+
+def test_rows_that_are_all_predicted_correctly_sharpen_probabilities_the_less_the_fewer_they_are():
+    def choose(n):
+        y = np.arange(n) % 2
+        sure = np.where(y == 1, 0.9, 0.1)
+        return choose_temperature(np.stack([1 - sure, sure], 1), y, make_folds(n))
+
+    temperatures = [choose(n) for n in (20, 200, 20_000)]
+    assert temperatures == sorted(temperatures, reverse=True)
+    assert temperatures[0] > 0.8
+    assert temperatures[2] == TEMPERATURES.min()
 
 
 def accuracy(y, p):
@@ -179,3 +198,14 @@ def test_an_ensemble_needs_an_epoch_for_each_fold_of_a_candidate(epochs, folds, 
             choose_for_fitting(config, NUMBERS, 100)
     else:
         assert choose_for_fitting(config, NUMBERS, 100).epochs == epochs
+
+
+@pytest.mark.parametrize("name", ["linear", "lasso", "kernel"])
+def test_linear_models_and_kernels_get_an_indicator_of_each_of_many_categories(name):
+    table = (Column("place", "category", tuple(f"p{i}" for i in range(200))), Column("size"))
+    rows = np.stack([np.arange(1000) % 200, np.arange(1000) % 7], 1).astype(np.float32)
+    candidate = make_candidate(name, Spec("regression", (2,), columns=table), len(rows))
+    config = candidate.make_config(Config(seed=0))
+    assert config.scale.name == "columns"
+    fitted = columns.fit(rows, columns=table, **config.scale.options)
+    assert fitted.apply(torch.from_numpy(rows)).shape == (1000, 201)

@@ -15,6 +15,8 @@ MAX_NEIGHBOR_ROWS = 20_000
 MAX_KERNEL_ROWS = 6000
 MIN_CHOICE_ROWS = 250
 """With fewer rows, a fold of them is too small to choose among the penalties of a kernel machine."""
+MAX_CATEGORIES = 300
+"""Indicators of a column for linear models and kernels, which cannot learn an infrequent category otherwise."""
 MAX_FOREST_ROWS = 100_000
 MAX_FOREST_NODES = 400_000
 """Nodes of the trees of a fold's forest at most: with many rows the leaves become larger."""
@@ -152,13 +154,14 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
         model = "ridge" if spec.task == "regression" else "logistic"
         rate = 5e6 if model == "ridge" else 5e5
         # The strongest penalties come first.
-        return Candidate(name, model, settings={"patience": 3}, min_epochs=9, max_fraction=0.15, values_per_second=rate)
+        settings = {"patience": 3, "scale": _scale_columns()}
+        return Candidate(name, model, settings=settings, min_epochs=9, max_fraction=0.15, values_per_second=rate)
     if kind == "lasso":
         # Few of many columns matter to it, and skewed ones matter more after a power.
-        settings = {"scale": Choice(name="columns", options={"numbers": "power"})}
+        settings = {"scale": _scale_columns(numbers="power")}
         return Candidate(name, "lasso", settings=settings, max_fraction=0.15, values_per_second=2e6)
     if kind == "kernel":
-        settings = {"patience": 2}
+        settings = {"patience": 2, "scale": _scale_columns()}
         options = {} if rows >= MIN_CHOICE_ROWS else {"l2": 0.1}
         return Candidate(name, "kernel", options, settings=settings, max_rows=MAX_KERNEL_ROWS, max_fraction=0.2)
     if kind in ("extra-trees", "random-forest"):
@@ -169,6 +172,11 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
     if kind == "tabicl":
         return Candidate(name, "tabicl", {"estimators": TABICL_ESTIMATORS}, max_rows=MAX_ROWS, max_fraction=0.5)
     return _make_network(name, kind, rows)
+
+
+def _scale_columns(**options: Any) -> Choice:
+    """Return the preparation of columns with indicators of many categories."""
+    return Choice(name="columns", options={"max_categories": MAX_CATEGORIES, **options})
 
 
 def _make_boosting(name: str) -> Candidate:
