@@ -54,6 +54,7 @@ LOOP_CHECKS = {
     "self-similarity",
     "shared-normalization",
     "shifted-labels",
+    "shared-transform",
     "soft-targets",
     "stale-target",
     "strong-entropy",
@@ -69,7 +70,8 @@ LOOP_CHECKS = {
 }
     "unsynchronized-replicas",
 """Checks of a loop: see test_loop_targets.py, test_loop_faults.py, test_loop_settings.py, test_loop_copies.py,
-test_loop_terms.py, test_loop_habits.py, test_loop_gradients.py, test_loop_tokens.py, test_loss_forms.py and test_selected_weights.py."""
+test_loop_terms.py, test_loop_habits.py, test_loop_gradients.py, test_loss_sides.py,
+test_loop_tokens.py, test_loop_images.py, test_loss_forms.py and test_selected_weights.py."""
 PROGRAMS = {}
 """By check: functions ``f(fixed, steps) -> doctor`` that train with or without the fault, and their steps."""
 
@@ -547,6 +549,7 @@ def test_skipped_checks_give_a_reason():
         "small-batch-norm",
         "soft-targets",
         "sorted-targets",
+        "shared-transform",
         "stale-target",
         "strong-decay",
         "strong-dropout",

@@ -31,6 +31,7 @@ from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
 from yisheng.diagnosis.recorder.replicas import Replicas
 from yisheng.diagnosis.recorder.traced import Broadcast, list_broadcasts, list_constant_terms
+from yisheng.diagnosis.recorder.subset_transforms import SharedTransform
 
 MIN_LOSSES_TO_JUDGE = 50
 """Losses before a check says that nothing is learned."""
@@ -85,6 +86,7 @@ class Case:
         unloaded: trained weights of the program that fit the network by shape, but not by name; None without any.
         replicas: networks of the program that are updated with the same gradients and have other weights, or None.
         features: what the recorded losses show of their form.
+        shared_transform: a transform that the program has set through one of several subsets; None without any.
         graph_batches: batches of graphs, and which of them have edges.
         constant_terms: sums with derivatives that have no graph.
         is_finished: whether the training is over.
@@ -124,6 +126,7 @@ class Case:
     rate_vanished_at: int | None = None
     rates: RateWatch | None = None
     features: Sequence[LossFeature] = ()
+    shared_transform: SharedTransform | None = None
     graph_batches: Sequence[GraphBatch] = ()
     constant_terms: Sequence[ConstantTerm] = ()
     is_finished: bool = False
@@ -169,6 +172,7 @@ class Case:
             rates=copy.copy(recorder.rate_watch),
             features=tuple(recorder.loss_observer.features.entries),
             graph_batches=tuple(recorder.graph_batches.entries),
+            shared_transform=recorder.shared_transform,
             constant_terms=() if from_config else tuple(list_constant_terms()),
             is_finished=recorder.is_finished,
             began_trained=recorder.began_trained,

@@ -77,9 +77,9 @@ def _is_limit(values: np.ndarray, limit: float, fraction: float) -> bool:
     >>> _is_limit(np.minimum(numbers, 1.5), 1.5, 0.25), _is_limit(numbers, 2.0, 0.005)
     (True, False)
     """
-    others = values[values != limit]
-    if fraction < MIN_FRACTION or len(others) < MIN_ROWS / 2:
+    measurements = values[values != limit]
+    if fraction < MIN_FRACTION or len(measurements) < MIN_ROWS / 2:
         return False
-    distinct = len(np.unique(others))
-    near = float((np.abs(others - limit) < NEAR_IN_STDS * others.std()).mean())
-    return distinct >= max(MIN_VALUES, MIN_DISTINCT_FRACTION * len(others)) and near >= MIN_NEAR_FRACTION
+    distinct = len(np.unique(measurements))
+    near_fraction = float((np.abs(measurements - limit) < NEAR_IN_STDS * measurements.std()).mean())
+    return distinct >= max(MIN_VALUES, MIN_DISTINCT_FRACTION * len(measurements)) and near_fraction >= MIN_NEAR_FRACTION

@@ -33,6 +33,7 @@ from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE, next_recor
 from yisheng.diagnosis.recorder.source_lines import find_call_path, find_direct_source, find_source
 from yisheng.diagnosis.recorder.statistics import find_equal_rows, names_with_equal_rows
 from yisheng.diagnosis.recorder.step_observer import StepObserver
+from yisheng.diagnosis.recorder.subset_transforms import SharedTransform, find_shared_transform
 
 
 class Recorder:
@@ -67,6 +68,7 @@ class Recorder:
         frozen_weights: changes of frozen weights.
         habits: what the loop does with losses and gradients.
         other_networks: copies of the network that the program holds.
+        shared_transform: a transform that the program has set through one of several subsets; None without any.
         replicas: networks of the program that are updated with its gradients and have other weights.
         rate_watch: when the learning rate vanished.
 
@@ -97,6 +99,7 @@ class Recorder:
         self.loss_observer.features.reads_program = traces
         self.graph_batches = GraphBatches()
         self.other_networks = NetworkCopies(model)
+        self.shared_transform: SharedTransform | None = None
         self.replicas: Replicas | None = None
         self.evaluations = Evaluations(model)
         self.rate_watch = RateWatch()
@@ -300,9 +303,16 @@ class Recorder:
         """Note an update of a loop that is not ours; in light steps the calls are what costs, so that they are few."""
         losses, writes, rate = self.loss_observer, self.foreign_writes, optimizer.param_groups[0].get("lr")
         if writes.weight is not None:
+            self._find_shared_transform()
             writes.version = writes.weight._version
         has_loss, self._backwards_before = losses.backwards > self._backwards_before, losses.backwards
         is_light = has_loss and self.steps + 2 < self._light_until
+    def _find_shared_transform(self) -> None:
+        try:
+            self.shared_transform = self.shared_transform or find_shared_transform()
+        except Exception:  # the objects of the program may do anything when they are looked at
+            return
+
         if is_light and rate is self._rate and self.model.training:
             self.steps += 1
             return
