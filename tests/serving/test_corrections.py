@@ -13,6 +13,7 @@ from PIL import Image
 
 import yisheng
 from tests.serving.service_client import IMAGE, JSON, ServiceClient, digit_pixels, encode_png, error_code
+from yisheng.core.remote.working_copies import write_note
 from yisheng.inference.predictor import Predictor
 from yisheng.serving.corrections import make_class_folders
 from yisheng.serving.limits import Limits
@@ -41,6 +42,14 @@ def test_corrected_images_are_training_data(run):
     assert data.spec.classes == ("0", "1", "2")
     assert len(data) == 12
     Predictor(run)  # the run is still complete
+
+
+def test_a_run_at_an_address_keeps_none(run):
+    write_note(run, "s3://bucket/runs/0001-digits-lenet", 1)
+    response = ServiceClient(run).post("/wrong", json=make_correction(3, "3"))
+    assert response.status_code == 422
+    assert "not kept for s3://bucket/runs/0001-digits-lenet" in response.text
+    assert not (run / "corrections").exists()
 
 
 def test_the_last_label_of_an_image_counts(run):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from yisheng.core import files
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
+from yisheng.core.remote.sessions import name_address
 from yisheng.core.types import Spec
 from yisheng.serving.correction_bodies import Correction
 from yisheng.serving.json_rows import column_names, format_value
@@ -56,6 +57,8 @@ class Corrections:
         self._spec = spec
         self._limit, self._max_bytes = limit, max_bytes
         self._lock, self._is_shared = threading.Lock(), is_shared
+        address = name_address(folder)
+        self._address = None if address == str(folder) else address
         self._class_folders = make_class_folders(spec.classes)
         self._count, self._bytes = self._count_samples()
 
@@ -63,9 +66,18 @@ class Corrections:
         """Keep a sample once; its last label counts.
 
         Raises:
-            UsageError: there is no such class, the value is not a number, or a limit is reached.
+            UsageError: there is no such class, the value is not a number, a limit is reached, or the run is at an
+                address.
             StorageError: the sample cannot be written.
         """
+        if self._address is not None:
+            raise UsageError(
+                Message(
+                    "corrections are not kept for {address}: what is fetched anew would replace them",
+                    address=self._address,
+                ),
+                Message("copy the run to a local folder, and serve it from there"),
+            )
         targets = self._check_label(correction.label)
         with self._lock, self._lock_folder():
             if self._is_shared:

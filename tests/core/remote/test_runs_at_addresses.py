@@ -81,7 +81,7 @@ def test_a_broken_network_is_a_warning_until_the_end(expected, caplog, move_to_o
 
     with pytest.raises(StorageError, match="cannot be written: the network is unreachable"):
         yisheng.train(**SETTINGS, out=RUNS, callbacks=[break_network])
-    assert "the training goes on, and is copied with the next checkpoint" in caplog.text
+    assert "the training goes on, and is copied with a later checkpoint" in caplog.text
     break_after(None)
     run = yisheng.resume(f"{RUNS}/0001-digits-mlp", quiet=True)  # copies what is complete here
     assert hash_weights(run.path) == expected
@@ -144,12 +144,12 @@ def test_what_cannot_be_is_refused(move_to_other_machine, capsys):
     assert main(["train", "data=iris", f"out={run}"]) == 2
     assert "is a run, not a folder of runs" in capsys.readouterr().err
     mirror = Mirror(run)
-    mirror.begin_writing()
+    mirror.publisher.begin_writing()
     move_to_other_machine()
     with pytest.raises(UsageError, match="writes to"):
         yisheng.resume(run, epochs=2, quiet=True)
     yisheng.load(run)  # reading needs no right to write
-    mirror.release()
+    mirror.publisher.release()
     with pytest.raises(DataError, match="holds no complete copy"):
         yisheng.resume(f"{RUNS}/0002-iris-linear", quiet=True)
 
@@ -161,15 +161,15 @@ def test_nothing_is_half_written_when_a_checkpoint_is_not(monkeypatch, move_to_o
     def take_over(events):
         for number, event in enumerate(events):
             if number == 5:
-                sessions.find_mirror(next(iter(sessions._session.get().mirrors)))._writer.stop()
+                sessions.find_mirror(next(iter(sessions._session.get().mirrors))).publisher._writer.stop()
                 move_to_other_machine()
                 other.append(Mirror(f"{RUNS}/0001-digits-mlp"))
-                other[0].begin_writing()
+                other[0].publisher.begin_writing()
             yield event
 
     with pytest.raises(UsageError, match="another process writes to"):
         yisheng.train(**SETTINGS, out=RUNS, callbacks=[take_over])
-    other[0].release()
+    other[0].publisher.release()
 
 
 @pytest.mark.slow

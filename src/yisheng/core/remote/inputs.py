@@ -17,8 +17,9 @@ from yisheng.core.messages import Message
 from yisheng.core.remote import manifests
 from yisheng.core.remote.addresses import make_label, parse_address, split_name
 from yisheng.core.remote.connections import must_not_connect
-from yisheng.core.remote.mirrors import Mirror, find_runs_folder, read_note
+from yisheng.core.remote.mirrors import Mirror
 from yisheng.core.remote.store import FileVersion, Store
+from yisheng.core.remote.working_copies import find_runs_folder, read_note
 from yisheng.core.temporary import create_temporary_folder, remove_abandoned
 
 NOTE: Final = ".versions.json"

@@ -16,9 +16,10 @@ from yisheng.core.messages import Message
 from yisheng.core.remote import manifests
 from yisheng.core.remote.addresses import is_address, parse_address, replace_path
 from yisheng.core.remote.inputs import describe_kind
-from yisheng.core.remote.mirrors import Mirror, find_runs_folder, read_note
+from yisheng.core.remote.mirrors import Mirror
 from yisheng.core.remote.outputs import OutputFile
 from yisheng.core.remote.store import Store
+from yisheng.core.remote.working_copies import find_runs_folder, read_note
 
 _NUMBERED: Final = re.compile(r"(?P<number>[0-9]{4,9})(-.*)?")
 _CLAIMS: Final = f"{manifests.FOLDER}/numbers"
@@ -69,7 +70,7 @@ class Destination:
             StorageError: the address cannot be written.
         """
         mirror = Mirror(f"{self.address}/{folder.name}")
-        mirror.begin_writing()
+        mirror.publisher.begin_writing()
         _require_session().mirrors[folder] = mirror
         mirror.begin_empty()
 
@@ -102,14 +103,14 @@ def publish_at_end() -> Iterator[None]:
     finally:
         _session.reset(token)
         for mirror in session.mirrors.values():
-            mirror.release()
+            mirror.publisher.release()
         for output in session.outputs:
             output.discard()
 
 
 def _publish(session: Session) -> None:
     for mirror in session.mirrors.values():
-        mirror.complete()
+        mirror.publisher.complete()
     for output in session.outputs:
         output.publish()
 
@@ -118,7 +119,7 @@ def _publish_after(error: BaseException, session: Session) -> None:
     """Publish after an error of the block, and name addresses instead of working copies in it."""
     for folder, mirror in session.mirrors.items():
         try:
-            mirror.publish()
+            mirror.publisher.publish()
         except YishengError as problem:
             logger.warning(problem.problem)
         if isinstance(error, YishengError):
@@ -164,7 +165,7 @@ def open_run(value: Any, key: str, *, writes: bool) -> Path | None:
     if writes:
         if not mirror.is_published() and read_note(mirror.folder) is None:
             mirror.fetch()  # the error that there is nothing
-        mirror.begin_writing()
+        mirror.publisher.begin_writing()
         _require_session().mirrors[mirror.folder] = mirror
     return mirror.fetch()
 
@@ -218,25 +219,19 @@ def find_mirror(folder: Path) -> Mirror | None:
 
 
 def publish(folder: Path) -> None:
-    """Publish a run between two updates, if it has an address; a broken network is a warning: the next time may do.
+    """Publish a run between two updates in the background, if it has an address; a broken network is a warning.
 
     Args:
         folder: the run folder, or one in it.
 
     Raises:
         UsageError: another process has taken the address over.
+        StorageError: the cache cannot be written to.
     """
     mirror = find_mirror(folder)
     if mirror is None:
         return
-    try:
-        mirror.publish()
-    except UsageError:
-        raise
-    except YishengError as error:
-        logger.warning(
-            Message("{problem}; the training goes on, and is copied with the next checkpoint", problem=error.problem)
-        )
+    mirror.publisher.publish_later()
 
 
 def delete_published(folder: Path) -> None:
@@ -247,7 +242,7 @@ def delete_published(folder: Path) -> None:
     """
     mirror, session = find_mirror(folder), _session.get()
     if mirror is not None and session is not None:
-        mirror.delete()
+        mirror.publisher.delete()
         del session.mirrors[mirror.folder]
 
 

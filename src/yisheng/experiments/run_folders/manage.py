@@ -16,8 +16,8 @@ from yisheng.core.errors import DataError, StorageError, UsageError
 from yisheng.core.files import explain_write_error
 from yisheng.core.messages import Message
 from yisheng.core.os_errors import describe_os_error
-from yisheng.core.remote.mirrors import read_note
 from yisheng.core.remote.sessions import delete_published, name_address
+from yisheng.core.remote.working_copies import read_note
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.run_names import check_run_name, make_label
 from yisheng.core.run_state import LOCK
