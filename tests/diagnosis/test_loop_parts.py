@@ -167,3 +167,33 @@ def test_boxes_of_images_before_resizing(factor, is_reported):
     boxes = factor * torch.cat([corner, corner + 1 + 5 * torch.rand(200, 2)], 1)
     findings = yisheng.check_data(images, boxes, quick=True).findings
     assert ("unresized-boxes" in [finding.check for finding in findings]) == is_reported
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(130, 8, padding_idx=0), nn.Linear(8, 2)
+
+    def forward(self, ids):
+        return self.head(self.embed(ids).mean(1))
+
+
+@pytest.mark.parametrize("kind", ["beginning", "end", "padded"])
+def test_texts_that_are_cut_before_what_decides(kind):
+    y = torch.randint(0, 2, (700,))
+    ids = torch.randint(1, 100, (700, 24))
+    ids[:, -4:] = 100 + 15 * y[:, None] + torch.randint(0, 15, (700, 4))
+    x = ids[:, -12:] if kind == "end" else ids[:, :12]
+    if kind == "padded":  # texts that are shorter than their places are not cut
+        x = x.masked_fill(torch.arange(12) >= torch.randint(4, 12, (700, 1)), 0)
+    net = Words()
+    adam = torch.optim.Adam(net.parameters(), 1e-2)
+    with yisheng.doctor(net, adam, data=(x[:500], y[:500]), validation=(x[500:], y[500:])) as dr:
+        for _ in range(4):
+            for rows in torch.randperm(500).split(32):
+                adam.zero_grad()
+                F.cross_entropy(net(x[rows]), y[rows]).backward()
+                adam.step()
+            with torch.no_grad():
+                F.cross_entropy(net(x[500:]), y[500:])
+    assert ("truncated-inputs" in list_alarms(dr)) == (kind == "beginning")

@@ -50,25 +50,10 @@ def no_signal(sample: Sample) -> Iterator[Finding]:
         return
     rows, x, y = select_learnable(sample, sample.draw_rows("train", MAX_ROWS))
 
-    def compute_score(target: np.ndarray, number: int) -> float:
-        seed = derive(sample.seed, "twin", number)
-        if sample.spec.task == "regression":
-            return r2(target, predict_values(x, target, seed, trees=TREES))
-        p_target = predict_probabilities(x, target, seed, trees=TREES)[np.arange(len(target)), target]
-        counts = np.bincount(target)
-        return float((p_target / counts[target]).sum() / len(counts))
-
-    score = compute_score(y, 0)
-    generator = np.random.Generator(np.random.PCG64(derive(sample.seed, "twins")))
-    shuffled: list[float] = []
-    for number in range(1, PERMUTATIONS + 1):
-        shuffled.append(compute_score(generator.permutation(y), number))
-        distance = CLEAR_DISTANCE * max(float(np.std(shuffled)), 1e-6)
-        if number == FIRST_PERMUTATIONS and score > np.mean(shuffled) + distance:
-            return
-    p_value = (1 + sum(permuted >= score for permuted in shuffled)) / (1 + PERMUTATIONS)
-    if p_value <= MAX_P_VALUE:
+    result = compare_with_permutations(sample, x, y)
+    if result is None:
         return
+    score, shuffled, p_value = result
     mean = float(np.mean(shuffled))
     yield Finding(
         "no-signal",
@@ -84,3 +69,32 @@ def no_signal(sample: Sample) -> Iterator[Finding]:
             "check whether rows and targets belong together (a wrong join or sort?), or find better inputs",
         ),
     )
+
+
+def compare_with_permutations(sample: Sample, x: np.ndarray, y: np.ndarray) -> tuple[float, list[float], float] | None:
+    """Return the score of a quick model, those on permuted targets and the p-value; None if there is a signal.
+
+    Args:
+        sample: with the task and the seed.
+        x: features ``(N, D)``.
+        y: class numbers from 0 without gaps, or numbers ``(N,)``.
+    """
+
+    def compute_score(target: np.ndarray, number: int) -> float:
+        seed = derive(sample.seed, "twin", number)
+        if sample.spec.task == "regression":
+            return r2(target, predict_values(x, target, seed, trees=TREES))
+        p_target = predict_probabilities(x, target, seed, trees=TREES)[np.arange(len(target)), target]
+        counts = np.bincount(target)
+        return float((p_target / counts[target]).sum() / len(counts))
+
+    score = compute_score(y, 0)
+    generator = np.random.Generator(np.random.PCG64(derive(sample.seed, "twins")))
+    shuffled: list[float] = []
+    for number in range(1, PERMUTATIONS + 1):
+        shuffled.append(compute_score(generator.permutation(y), number))
+        distance = CLEAR_DISTANCE * max(float(np.std(shuffled)), 1e-6)
+        if number == FIRST_PERMUTATIONS and score > np.mean(shuffled) + distance:
+            return None
+    p_value = (1 + sum(permuted >= score for permuted in shuffled)) / (1 + PERMUTATIONS)
+    return None if p_value <= MAX_P_VALUE else (score, shuffled, p_value)
