@@ -11,6 +11,7 @@ from yisheng.core import registry
 from yisheng.diagnosis.doctor import doctor
 
 LOOP_CHECKS = {
+    "adversarial-target",
     "aliased-rows",
     "batch-statistics",
     "blank-class",
@@ -38,9 +39,9 @@ LOOP_CHECKS = {
     "merged-twice",
     "misaligned-targets",
     "missing-activation",
+    "non-finite-gradients",
     "opposed-score",
     "optimizer-betas",
-    "non-finite-gradients",
     "outweighed-loss",
     "padded-targets",
     "refused-loss",
@@ -60,15 +61,17 @@ LOOP_CHECKS = {
     "strong-entropy",
     "strong-smoothing",
     "swapped-arguments",
+    "trained-teacher",
     "unbounded-loss",
     "unconnected-nodes",
+    "undetached-advantage",
     "undetached-targets",
     "unloaded-weights",
     "unrelated-noise",
+    "unsynchronized-replicas",
     "untrained-vectors",
     "unused-class",
 }
-    "unsynchronized-replicas",
 """Checks of a loop: see test_loop_targets.py, test_loop_faults.py, test_loop_settings.py, test_loop_copies.py,
 test_loop_terms.py, test_loop_habits.py, test_loop_gradients.py, test_loss_sides.py,
 test_loop_tokens.py, test_loop_images.py, test_loss_forms.py and test_selected_weights.py."""
@@ -505,6 +508,7 @@ def test_skipped_checks_give_a_reason():
     assert all(unchecked.values())
     diagnosis = train(model, optimizer, *make_classes(), steps=120).diagnose()
     assert set(diagnosis.unchecked) == {
+        "adversarial-target",
         "batch-norm-statistics",
         "blank-class",
         "bounded-code",
@@ -559,15 +563,17 @@ def test_skipped_checks_give_a_reason():
         "target-outliers",
         "target-range",
         "target-scale",
+        "trained-teacher",
         "unconnected-nodes",
+        "undetached-advantage",
         "undetached-targets",
         "unloaded-weights",
         "unrelated-noise",
+        "unsynchronized-replicas",
         "untrained-vectors",
         "vanishing-gradients",
         "visible-target",
         "weights-reset",
     }
-        "unsynchronized-replicas",
     assert "no sigmoid or tanh was recorded" in diagnosis.unchecked["saturated-activation"]
     assert "3 layers with weights" in diagnosis.unchecked["exploding-gradients"]

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from yisheng.core.messages import Message
+from yisheng.diagnosis.adversaries import AdversarialSteps
 from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.probe import Probe, probe_network
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
@@ -85,6 +86,7 @@ class Case:
         copies: copies of the network that the program holds in other variables.
         unloaded: trained weights of the program that fit the network by shape, but not by name; None without any.
         replicas: networks of the program that are updated with the same gradients and have other weights, or None.
+        adversaries: in which directions losses move a network on rows that another one generates.
         features: what the recorded losses show of their form.
         shared_transform: a transform that the program has set through one of several subsets; None without any.
         graph_batches: batches of graphs, and which of them have edges.
@@ -124,6 +126,7 @@ class Case:
     unloaded: UnloadedWeights | None = None
     replicas: Replicas | None = None
     rate_vanished_at: int | None = None
+    adversaries: AdversarialSteps = field(default_factory=AdversarialSteps)
     rates: RateWatch | None = None
     features: Sequence[LossFeature] = ()
     shared_transform: SharedTransform | None = None
@@ -169,6 +172,7 @@ class Case:
             unloaded=recorder.other_networks.unloaded,
             replicas=recorder.replicas,
             rate_vanished_at=recorder.rate_watch.vanished_at,
+            adversaries=recorder.loss_observer.adversaries,
             rates=copy.copy(recorder.rate_watch),
             features=tuple(recorder.loss_observer.features.entries),
             graph_batches=tuple(recorder.graph_batches.entries),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, LEAF_NODE, first_child, saved_tensor
+from yisheng.diagnosis.loss_sides import find_learned_sides, has_advantage_with_graph
 from yisheng.diagnosis.triplet_terms import find_triplets
 
 MAX_NODES, MAX_DEPTH = 200, 40
@@ -45,6 +46,8 @@ class LossForm:
         positive_exponent: ``relu`` or ``softplus`` if an exponential is taken of its result; else empty.
         bootstraps_with_graph: whether outputs are compared with a reward plus a factor times other outputs of the same
             weights, and gradients flow into both.
+        learned_sides: ``id`` of each parameter of output and target if both are learned and nothing else teaches them.
+        advantage_with_graph: whether log-probabilities are multiplied with numbers minus outputs that have a gradient.
     """
 
     has_raw_overlap: bool = False
@@ -57,6 +60,8 @@ class LossForm:
     own_similarity: bool = False
     positive_exponent: str = ""
     bootstraps_with_graph: bool = False
+    learned_sides: tuple[frozenset[int], frozenset[int]] | None = None
+    advantage_with_graph: bool = False
 
 
 @torch.no_grad()
@@ -88,6 +93,8 @@ def read_form(nodes: Sequence[Any], target: torch.Tensor | None) -> LossForm | N
         own_similarity=_compares_with_itself(upper, target),
         positive_exponent=_find_positive_exponent(nodes, {id(node) for node in upper}),
         bootstraps_with_graph=any(map(_bootstraps_with_graph, upper)),
+        learned_sides=find_learned_sides(nodes[0]) if nodes else None,
+        advantage_with_graph=has_advantage_with_graph(upper),
     )
     return None if form == LossForm() else form
 

@@ -60,12 +60,12 @@ def read_terms(loss: Loss) -> tuple[LossTerm, ...]:
     >>> [(term.kind, term.factor) for term in read_terms(loss.mean())]
     [('weighted', 1.0), ('entropy', 0.5)]
     """
-    nodes = list(_split(loss.grad_fn, 1.0, 0))
+    nodes = list(split_terms(loss.grad_fn))
     return tuple(_describe(node, factor) for node, factor in nodes) if 1 < len(nodes) <= MAX_TERMS else ()
 
 
-def _split(node: Any, factor: float, depth: int) -> Iterator[tuple[Any, float]]:
-    """Yield the nodes of the terms below a node, with their factors."""
+def split_terms(node: Any, factor: float = 1.0, depth: int = 0) -> Iterator[tuple[Any, float]]:
+    """Yield the nodes of the terms that a node is the sum of, with their factors."""
     for _ in range(MAX_DEPTH):
         if node is None:
             return
@@ -75,8 +75,8 @@ def _split(node: Any, factor: float, depth: int) -> Iterator[tuple[Any, float]]:
             sign = -1.0 if name == "SubBackward0" else 1.0
             scale = sign * float(getattr(node, "_saved_alpha", 1) or 1)
             if depth < MAX_DEPTH:
-                yield from _split(children[0], factor, depth + 1)
-                yield from _split(children[1], factor * scale, depth + 1)
+                yield from split_terms(children[0], factor, depth + 1)
+                yield from split_terms(children[1], factor * scale, depth + 1)
             return
         step = _read_scale(node)
         if step is None:

@@ -81,11 +81,11 @@ def _read_term(node: Any, sign: int) -> PolicyTerm | None:
     weights = saved_tensor(node, "self" if children[0] is None else "other")
     if weights is None or weights.numel() < MIN_ROWS or weights.squeeze().ndim != 1:
         return None
-    direction = _find_direction(children[0] if children[1] is None else children[1])
+    direction = find_direction(children[0] if children[1] is None else children[1])
     return PolicyTerm(weights, sign * direction) if direction else None
 
 
-def _find_direction(node: Any) -> int:
+def find_direction(node: Any) -> int:
     """Return 1 if a node grows with a log-probability, -1 if it falls, and 0 if it computes something else."""
     sign = 1
     for _ in range(MAX_DEPTH):

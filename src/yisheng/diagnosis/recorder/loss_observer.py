@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from yisheng.diagnosis.adversaries import AdversarialSteps
 from yisheng.diagnosis.loss_graph import SCALING_NODES, Loss, combine_losses, inverse_factor
 from yisheng.diagnosis.recorder import traced
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
@@ -53,6 +54,7 @@ class LossObserver:
         unknown: parameters that the loss depends on and neither network nor optimizer holds.
         batch_order: the order of the batches.
         features: what the recorded losses show of their form.
+        adversaries: in which directions losses move a network on rows that another one generates.
         probe: a parameter that losses reach, whose gradient shows whether a backward pass did.
         arguments: of the network in a light step.
     """
@@ -72,6 +74,7 @@ class LossObserver:
         self.unknown = UnknownParameters()
         self.batch_order = BatchOrder()
         self.features = LossFeatures()
+        self.adversaries = AdversarialSteps()
         self.probe: torch.Tensor | None = None
         self.arguments: tuple[Any, ...] = ()
         self._model, self._step, self._writes, self._notes = model, step, writes, notes
@@ -144,7 +147,8 @@ class LossObserver:
             self._is_observing = False
 
     def end_step(self, record: StepRecord | None) -> None:
-        """Keep what a recorded step shows of the targets."""
+        """Keep what a recorded step shows of the targets, and compare its losses."""
+        self.adversaries.end_step()
         if record is not None and self._targets is None:
             self._targets = record.targets
 
@@ -249,6 +253,7 @@ class LossObserver:
             self.nonfinite_loss = explain_by_graph(loss, len(self.log) + 1, self._model)
         if not is_recorded:
             return None
+        self.adversaries.add(loss, self._step.last_output)
         reached, unheld = self._step.add_loss(loss, accepts_unreached=self.probe is None)
         record = self._step.record
         if reached and record is not None and record.pairing is not None:

@@ -123,6 +123,8 @@ class Recorder:
             traced.add_listener(self)
             self.habits.begin()
             self._hooks.append(self.model.register_forward_hook(self._after_forward))
+            if isinstance(self.model, nn.ModuleDict | nn.ModuleList):  # it is never called, only its parts are
+                self._hooks += [part.register_forward_hook(self._after_part) for part in self.model.children()]
             self.loss_observer.begin()
         elif self.evaluations.depends_on_mode:
             self._hooks.append(self.model.register_forward_pre_hook(self._note_mode))
@@ -283,6 +285,11 @@ class Recorder:
                 self.notes.note_source("forward", find_source)
                 self.graph_batches.add(arguments)
             traced.end_evaluation()
+            traced.trace(output)
+
+    def _after_part(self, _module: nn.Module, _arguments: Any, output: Any) -> None:
+        """Follow the output of a part of a container to the loss."""
+        if is_grad_enabled() and not self._light_until and not is_compiling():
             traced.trace(output)
 
     def _note_mode(self, module: nn.Module, *_: Any) -> None:

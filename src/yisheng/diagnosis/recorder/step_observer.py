@@ -51,6 +51,7 @@ class StepObserver:
         names: names of the network's parameters by ``id``.
         parameters: the network's parameters by name, as they were when the step began.
         last_input: the first input of the network in the last recorded step.
+        last_output: its last output there.
         example: the first rows of its inputs; None if they are not tensors, or large.
         ran_in_bfloat16: whether a layer computed in bfloat16.
         has_missing_gradient: whether a parameter of the optimizer had no gradient in the last recorded update.
@@ -62,10 +63,10 @@ class StepObserver:
         self.parameters = dict(model.named_parameters())
         self.names = {id(p): name for name, p in self.parameters.items()}
         self.last_input: torch.Tensor | None = None
+        self.last_output: torch.Tensor | None = None
         self.example: tuple[torch.Tensor, ...] | None = None
         self.ran_in_bfloat16 = self.has_missing_gradient = False
         self._model, self._optimizer = model, optimizer
-        self._output: torch.Tensor | None = None
         self._layers: list[MeasuredLayer] = []
         self._deferred: list[Callable[[], None]] = []
         self._deferred_steps = 0
@@ -123,7 +124,7 @@ class StepObserver:
 
     def forget_batch(self) -> None:
         """Let go of the last inputs and outputs."""
-        self._output = self.last_input = None
+        self.last_output = self.last_input = None
 
     def add_loss(self, loss: Loss, *, accepts_unreached: bool) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Record what a loss is made of, before its backward pass.
@@ -173,7 +174,7 @@ class StepObserver:
     def record_output(self, _module: nn.Module, _arguments: Any, output: Any) -> None:
         """Keep the output of the network, for the targets of a loss that is written out: a forward hook."""
         if self.record is not None and isinstance(output, torch.Tensor) and torch.is_grad_enabled():
-            self._output = output.detach()
+            self.last_output = output.detach()
 
     def find_held(self) -> set[int]:
         """Return the ``id`` of each parameter that the optimizer holds."""
@@ -188,8 +189,7 @@ class StepObserver:
         target = record.pairing.target
         record.blocked, record.infinite_slopes = find_blocked(nodes, self.names), find_infinite_slopes(nodes)
         record.targets = (
-        self._compare_rows(record)
-            targets_of_difference(record.pairing, self._output) if target is None else target[:MAX_SAMPLES].clone()
+            targets_of_difference(record.pairing, self.last_output) if target is None else target[:MAX_SAMPLES].clone()
         )
 
     def _record_inputs(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
