@@ -73,7 +73,7 @@ class Corrections:
         if self._address is not None:
             raise UsageError(
                 Message(
-                    "corrections are not kept for {address}: what is fetched anew would replace them",
+                    "corrections are not kept for {address}: the next copy that is fetched would replace them",
                     address=self._address,
                 ),
                 Message("copy the run to a local folder, and serve it from there"),

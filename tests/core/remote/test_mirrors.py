@@ -190,10 +190,10 @@ def test_unpublished_changes_stay_and_those_from_elsewhere_are_fetched(move_to_o
 @pytest.fixture
 def slow_uploads(monkeypatch):
     """Return a function that lets one upload of a file go on; before, each of them waits."""
-    permits, begun, upload = threading.Semaphore(0), threading.Semaphore(0), Store.upload
+    permits, starts, upload = threading.Semaphore(0), threading.Semaphore(0), Store.upload
 
     def wait_and_upload(self, source, name, size):
-        begun.release()
+        starts.release()
         assert permits.acquire(timeout=30)
         return upload(self, source, name, size)
 
@@ -202,7 +202,7 @@ def slow_uploads(monkeypatch):
             permits.release()
 
     monkeypatch.setattr(Store, "upload", wait_and_upload)
-    permit.wait = lambda: begun.acquire(timeout=30)
+    permit.wait = lambda: starts.acquire(timeout=30)
     return permit
 
 
