@@ -123,6 +123,7 @@ def test_a_quote_inside_a_value_is_text(tmp_path):
 def test_codes_keep_their_leading_zeros(tmp_path, monkeypatch):
     monkeypatch.setattr(decoded_text, "CHUNK_BYTES", 1 << 8)
     monkeypatch.setattr(delimited, "CHUNK_VALUES", 60)
+    monkeypatch.setattr(delimited, "MIN_CHUNK_ROWS", 1)
     text = "zip,n,y\n" + "".join(f"{n % 40 + 60},{n},{n / 2}\n" for n in range(100)) + "007,5,1\n010,6,2\n"
     zips = read(tmp_path, text).spec.columns[0]
     assert zips.kind == "category"
@@ -132,6 +133,7 @@ def test_codes_keep_their_leading_zeros(tmp_path, monkeypatch):
 def test_numbers_before_texts_are_read_again_as_written(tmp_path, monkeypatch):
     """With numbers first and words later, the numbers keep the way in which they are written."""
     monkeypatch.setattr(delimited, "CHUNK_VALUES", 60)
+    monkeypatch.setattr(delimited, "MIN_CHUNK_ROWS", 1)
     text = "".join(f"{n % 5}.50,{n % 2},,{n % 3}\n" for n in range(100)) + "x,true,5,1.5\n"
     data = read(tmp_path, f"a,b,c,y\n{text}", kinds={"a": "category"})
     assert data.spec.columns[0].categories == ("0.50", "1.50", "2.50", "3.50", "4.50", "x")
@@ -142,6 +144,7 @@ def test_numbers_before_texts_are_read_again_as_written(tmp_path, monkeypatch):
 
 def test_free_text_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(delimited, "CHUNK_VALUES", 300)
+    monkeypatch.setattr(delimited, "MIN_CHUNK_ROWS", 1)
     monkeypatch.setattr(column_builder, "MAX_UNCHECKED_TEXTS", 50)
     monkeypatch.setattr(column_builder, "MAX_TEXT_BYTES", 5000)
     moments = pd.date_range("2020-01-01", periods=300, freq="61s").astype(str)

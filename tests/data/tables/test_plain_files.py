@@ -33,6 +33,7 @@ def read(path, *, threads):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine, "count_cores", lambda: threads)
         patch.setattr(delimited, "CHUNK_VALUES", 6)
+        patch.setattr(delimited, "MIN_CHUNK_ROWS", 1)
         try:
             table = read_delimited(path)
         except DataError as error:

@@ -63,12 +63,7 @@ class ColumnBuilder:
         if values.dtype.kind == "b":
             self._set_mixed()
         elif values.dtype.kind in "iuf":
-            if not self._is_text:
-                self._append(values.to_numpy())
-            elif values.isna().all():
-                self._append(np.full(len(values), -1, np.int32))
-            else:
-                self._set_mixed()
+            self.add_numbers(values.to_numpy())
         else:
             numbers = self.numbers
             if numbers is not None and not (numbers.dtype.kind == "f" and np.isnan(numbers).all()):
@@ -78,6 +73,17 @@ class ColumnBuilder:
                 self._values, self._is_text = allocate_column(max(self.capacity, self.rows), np.dtype(np.int32)), True
                 self._values[: self.rows] = -1
             self._add_texts(values)
+
+    def add_numbers(self, values: np.ndarray) -> None:
+        """Append a chunk of numbers; see `add`."""
+        if self.is_mixed:
+            return
+        if not self._is_text:
+            self._append(values)
+        elif np.isnan(values).all():
+            self._append(np.full(len(values), -1, np.int32))
+        else:
+            self._set_mixed()
 
     def _append(self, values: np.ndarray) -> None:
         start, self.rows = self.rows, self.rows + len(values)

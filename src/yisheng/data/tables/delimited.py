@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK_VALUES = 200_000
-"""Values that are parsed at a time."""
+"""Values that are parsed at a time, at least `MIN_CHUNK_ROWS` rows."""
+MIN_CHUNK_ROWS = 64
 MAX_PARSERS = 4
 """Threads that parse a plain file: each holds a chunk."""
 
@@ -177,9 +178,26 @@ def _parse(file: _File, builders: list[ColumnBuilder], text_columns: Collection[
         file.path, file.layout, file.scan, text_columns, columns, missing_words=file.missing_words
     ):
         rows += len(chunk)
+        numbers = _take_numbers(chunk)
         for n in columns:
-            builders[n].add(chunk[n])
+            if n in numbers:
+                builders[n].add_numbers(numbers[n])
+            else:
+                builders[n].add(chunk[n])
     return rows
+
+
+def _take_numbers(chunk: pd.DataFrame) -> dict[int, np.ndarray]:
+    """Return the columns of numbers, by position; pandas takes 40 us to select one, less than 1 us to copy it."""
+    by_type: dict[np.dtype, list[int]] = {}
+    for n, dtype in zip(map(int, chunk.columns), chunk.dtypes, strict=True):
+        if dtype.kind in "iuf":
+            by_type.setdefault(dtype, []).append(n)
+    return {
+        n: column
+        for positions in by_type.values()
+        for n, column in zip(positions, chunk[positions].to_numpy().T, strict=True)
+    }
 
 
 def read_chunks(
@@ -201,7 +219,7 @@ def read_chunks(
         scan: from a pass over the file.
         text_columns: positions of the columns to read as they are written.
         columns: positions of the columns to read.
-        chunk_rows: rows at a time; 0 stands for as many as have `CHUNK_VALUES` values.
+        chunk_rows: rows at a time; 0 stands for as many as have `CHUNK_VALUES` values, and `MIN_CHUNK_ROWS` at least.
         missing_words: words that mean a missing value, by position; the usual ones by default.
 
     Raises:
@@ -209,7 +227,7 @@ def read_chunks(
     """
     import pandas as pd
 
-    chunk_rows = chunk_rows or max(1, CHUNK_VALUES // len(layout.names))
+    chunk_rows = chunk_rows or max(MIN_CHUNK_ROWS, CHUNK_VALUES // len(layout.names))
     words = missing_words or dict.fromkeys(range(len(layout.names)), MISSING_WORDS)
     parse: Callable[..., Any] = functools.partial(
         pd.read_csv,

@@ -101,7 +101,8 @@ def _scan(path: Path, layout: Layout, encoding: str) -> ScanResult:
     held, header, line = b"", b"", layout.skip + 1
     for chunk in _append_line_end(layout.read_chunks(path, encoding)):
         block = held + chunk
-        count, end = _count_plain_lines(block, mark, width) or _count_records(block, mark, width)
+        breaks = _find_plain_breaks(block, mark, width)
+        count, end = _count_records(block, mark, width) if breaks is None else _count_plain_lines(breaks, width)
         held = block[end:]
         if count is None or len(held) > _MAX_RECORD_BYTES:
             return _scan_exactly(path, layout, encoding)
@@ -112,7 +113,7 @@ def _scan(path: Path, layout: Layout, encoding: str) -> ScanResult:
         line, rows = line + line_count, rows + count
         blank_count += _count_blank_lines(block[:end]) if width == 1 else 0
         _require_size(path, rows, width)
-        code_columns |= _find_code_columns(block[:end], mark)
+        code_columns |= _find_code_columns(block[:end], mark, breaks)
         is_plain = is_plain and count == line_count
     if held:
         return _scan_exactly(path, layout, encoding)
@@ -129,21 +130,26 @@ def _append_line_end(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield b"\n"
 
 
-def _count_plain_lines(block: bytes, mark: int, width: int) -> tuple[int, int] | None:
-    r"""Return the number of complete lines and the position after them, if each is a record without quotes; else None.
+def _find_plain_breaks(block: bytes, mark: int, width: int) -> np.ndarray | None:
+    r"""Return the positions of separators and line ends in complete lines that are records without quotes; else None.
 
-    >>> _count_plain_lines(b"1,2\n,4\n5", ord(","), 2), _count_plain_lines(b"1,2\n\n", ord(","), 2)
-    ((2, 7), None)
+    >>> _find_plain_breaks(b"1,2\n,4\n5", ord(","), 2)
+    array([1, 3, 4, 6])
+    >>> _find_plain_breaks(b"1,2\n\n", ord(","), 2)
     """
-    end = block.rfind(b"\n") + 1
     if b'"' in block:
         return None
-    values = np.frombuffer(block, np.uint8, end)
+    values = np.frombuffer(block, np.uint8, block.rfind(b"\n") + 1)
     breaks = np.flatnonzero((values == mark) | (values == _NEWLINE))
     if len(breaks) % width:
         return None
     is_end = (values[breaks] == _NEWLINE).reshape(-1, width)
-    return (len(is_end), end) if is_end[:, -1].all() and not is_end[:, :-1].any() else None
+    return breaks if is_end[:, -1].all() and not is_end[:, :-1].any() else None
+
+
+def _count_plain_lines(breaks: np.ndarray, width: int) -> tuple[int, int]:
+    """Return the number of lines, and the position after them."""
+    return len(breaks) // width, int(breaks[-1]) + 1 if len(breaks) else 0
 
 
 def _header_line(block: bytes, layout: Layout) -> bytes:
@@ -240,17 +246,30 @@ def _find_ends_and_marks(block: bytes, mark: int) -> tuple[np.ndarray, np.ndarra
     return is_end, is_mark
 
 
-def _find_code_columns(block: bytes, mark: int) -> set[int]:
-    """Return the columns of complete records that hold a code such as 007."""
+def _find_code_columns(block: bytes, mark: int, breaks: np.ndarray | None) -> set[int]:
+    """Return the columns of complete records that hold a code such as 007.
+
+    Args:
+        block: the records.
+        mark: the separator.
+        breaks: positions of all separators and line ends if there are no quotes.
+    """
     values = np.frombuffer(block, np.uint8)
     if len(values) < 2:
         return set()
-    is_digit = (values >= _ZERO) & (values <= _ZERO + 9)
     around = np.array([_NEWLINE, _QUOTE, ord(" "), mark], np.uint8)
-    zeros = np.flatnonzero((values[:-1] == _ZERO) & is_digit[1:])
-    zeros = zeros[np.isin(values[np.maximum(zeros - 1, 0)], around) | (zeros == 0)]
+    if (
+        breaks is not None and b" 0" not in block
+    ):  # only values begin with such a zero: the others need not be looked at
+        zeros = np.append(0, breaks[:-1] + 1)
+        zeros = zeros[values[zeros] == _ZERO]  # a line end follows, so there is a next character
+        zeros = zeros[values[zeros + 1] - np.uint8(_ZERO) <= 9]
+    else:
+        zeros = np.flatnonzero((values[:-1] == _ZERO) & (values[1:] - np.uint8(_ZERO) <= 9))
+        zeros = zeros[np.isin(values[np.maximum(zeros - 1, 0)], around) | (zeros == 0)]
     if not len(zeros):
         return set()
+    is_digit = values - np.uint8(_ZERO) <= 9
     non_digits = np.append(np.flatnonzero(~is_digit), len(values))
     following = non_digits[np.searchsorted(non_digits, zeros)]  # the first character after the digits
     is_whole = np.isin(np.append(values, _NEWLINE)[following], around)
