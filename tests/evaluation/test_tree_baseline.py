@@ -164,6 +164,30 @@ def test_rows_of_weight_zero_are_not_learned():
     assert weighted.max() < 1e3
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_few_rows_have_the_trees_of_all_bins(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_baseline, "MAX_TREES", 30)
+    generator = np.random.default_rng(3)
+    x = generator.normal(size=(60, 12)).astype(np.float32)
+    x[:, 0] = generator.integers(0, 70, 60)
+    x[generator.random(x.shape) < 0.1] = np.nan
+    categories = Column("c", "category", tuple(map(str, range(70))))
+    is_class = task == "classification"
+    spec = Spec(
+        "classification" if is_class else "regression",
+        (12,),
+        classes=("p", "q") if is_class else (),
+        columns=(categories, *(Column(f"x{i}") for i in range(1, 12))),
+    )
+    target = np.nan_to_num(x[:, 1]) + generator.normal(size=60)
+    y = (target > 0).astype(np.int64) if is_class else target[:, None].astype(np.float32)
+    trees = tree_baseline._GradientBoosting(spec, 0, 40)
+    assert trees.options["max_bins"] == 70
+    fewer_bins = trees.fit(x[:40], y[:40], None)(x)
+    trees.options["max_bins"] = 255
+    np.testing.assert_array_equal(trees.fit(x[:40], y[:40], None)(x), fewer_bins)
+
+
 def test_large_parts_are_sampled_and_described(monkeypatch):
     monkeypatch.setattr(tree_baseline, "MAX_TRAINING_ROWS", 100)
     data, parts = prices(), split(500)

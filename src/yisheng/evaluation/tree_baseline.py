@@ -139,6 +139,8 @@ class _GradientBoosting:
         binary = spec.task == "classification" and len(spec.classes) == 2
         trees_per_round = 1 if binary else len(spec.classes) or spec.outputs
         self.rounds = int(np.clip(MAX_TREES // trees_per_round, 20, 600))
+        # No column has more distinct numbers than rows: with fewer bins the trees are the same, the histograms smaller.
+        category_counts = [0, *(len(c.categories) for c in spec.columns)]
         categorical = [c.kind == "category" and len(c.categories) <= MAX_CATEGORIES for c in spec.columns]
         self.options: dict[str, Any] = {
             "max_iter": self.rounds,
@@ -146,6 +148,7 @@ class _GradientBoosting:
             "max_leaf_nodes": int(np.clip(n // 150, 8, 31)),
             "max_features": max(0.3, min(1.0, 3 / spec.shape[0])),
             "categorical_features": categorical or None,
+            "max_bins": int(np.clip(max(n, *category_counts), 2, MAX_CATEGORIES)),
             "early_stopping": n >= 10_000,
             "n_iter_no_change": 20,
             "random_state": derive(seed, "trees") % 2**31,
