@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
 from filelock import FileLock, Timeout
 
@@ -23,14 +23,15 @@ from yisheng.core.logging import logger, progress_stream
 from yisheng.core.messages import Message
 from yisheng.core.read_ahead import map_ahead
 from yisheng.core.signals import StopSignal, collect_signals, raise_stop_signals
-from yisheng.experiments.bulk_tasks import predict_on_cluster
 from yisheng.inference.bulk import parquet
 from yisheng.inference.bulk.chunk import Chunk, OtherColumnsError, Source, Tally
 from yisheng.inference.bulk.partial_output import PartialOutput
 from yisheng.inference.bulk.predicted_chunk import ChunkWriter, PredictedChunk
 from yisheng.inference.prediction_file import FORMATS, PredictionTable
 from yisheng.inference.predictor import Predictor
-from yisheng.search.executors.cluster import Cluster
+
+if TYPE_CHECKING:
+    from yisheng.search.executors.cluster import Cluster
 
 JSON_LINES_SUFFIXES: Final = (".jsonl", ".ndjson")
 TEXT_TABLE_SUFFIXES: Final = (".csv", ".tsv")
@@ -219,6 +220,8 @@ class _StreamWriter:
 
     def _predict_on(self, cluster: Cluster, threads: int) -> Iterator[Predicted]:
         """Yield the same as `_predict`; a signal does not wait for the cluster."""
+        from yisheng.experiments.bulk_tasks import predict_on_cluster  # imports what trains
+
         partial, folder = self.partial, self._predictor.folder
         partial.write_state()  # so that what ends before the first chunk is kept
         predictions = predict_on_cluster(

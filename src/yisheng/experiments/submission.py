@@ -27,7 +27,6 @@ from yisheng.inference.bulk.images import ImageFiles
 from yisheng.inference.bulk.shard_rows import ShardRows
 from yisheng.inference.prediction_file import FORMATS
 from yisheng.inference.predictor import Predictor
-from yisheng.search.executors.cluster import open_cluster, require_cluster
 
 
 def submit(
@@ -80,6 +79,8 @@ def submit(
             Message("excel_safe=true is for .csv and .tsv, got out={out}", out=out), Message("leave it out")
         )
     if cluster is not None:
+        from yisheng.search.executors.cluster import require_cluster  # imports what trains
+
         require_cluster(cluster)
     run = RunFolder(folder).model_folder
     predictor = Predictor(run.path)
@@ -89,6 +90,8 @@ def submit(
     options_of_file: dict[str, Any] = {"format": format, "force": force, "excel_safe": excel_safe, "interval": interval}
     if cluster is None:
         return predict_to_file(predictor, source, out, **options_of_file)
+    from yisheng.search.executors.cluster import open_cluster
+
     with open_cluster(cluster) as opened:
         return predict_to_file(predictor, source, out, **options_of_file, cluster=opened)
 
