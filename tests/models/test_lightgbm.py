@@ -44,7 +44,17 @@ def test_the_outputs_are_those_of_the_library(task, missing):
 def test_settings_that_are_named_are_those_of_the_library():
     spec = SPECS["two classes"].with_outputs(1)
     rows = draw_rows(spec)
-    model = fit(spec, rows, row_fraction=1.0, column_fraction=1.0, leaves=8, learning_rate=0.1, l2=2.0)
+    model = fit(
+        spec,
+        rows,
+        row_fraction=1.0,
+        column_fraction=1.0,
+        leaves=8,
+        learning_rate=0.1,
+        l2=2.0,
+        cat_smooth=1.0,
+        cat_l2=2.0,
+    )
     parameters = {
         "objective": "binary",
         "num_leaves": 8,
@@ -53,6 +63,8 @@ def test_settings_that_are_named_are_those_of_the_library():
         "lambda_l2": 2.0,
         "min_sum_hessian_in_leaf": 1e-7,
         "min_data_per_group": 5,
+        "cat_smooth": 1.0,
+        "cat_l2": 2.0,
         "verbosity": -1,
     }
     data = library.Dataset(rows.x, rows.y.astype(float), categorical_feature=[1], params=parameters)
@@ -67,6 +79,19 @@ def test_categories_beyond_a_word_of_bits_are_split():
     y = (np.random.default_rng(0).permutation(120)[x[:, 0].astype(int)] % 2).astype(np.float32)[:, None]
     model = fit(spec, FitRows(x, y, None, 0), rounds=60, learning_rate=0.3)
     np.testing.assert_allclose(model(torch.from_numpy(x)).numpy(), y, atol=0.2)
+
+
+def test_infrequent_categories_are_learned_with_little_smoothing():
+    levels = tuple(f"level {i}" for i in range(150))
+    spec = Spec("regression", (1,), columns=(Column("port", "category", levels),))
+    x = np.arange(150, dtype=np.float32).repeat(6)[:, None]
+    y = np.random.default_rng(0).normal(size=150).astype(np.float32)[x[:, 0].astype(int)][:, None]
+
+    def compute_error(**options):
+        model = fit(spec, FitRows(x, y, None, 0), rounds=60, learning_rate=0.3, **options)
+        return float(((model(torch.from_numpy(x)).numpy() - y) ** 2).mean())
+
+    assert compute_error(cat_smooth=1.0, cat_l2=1.0) < 0.5 * compute_error()
 
 
 def test_quantiles_and_monotone_columns():

@@ -45,6 +45,8 @@ def lightgbm(
     column_fraction: Annotated[float, Interval(gt=0, le=1)] = 0.6,
     row_fraction: Annotated[float, Interval(gt=0, le=1)] = ROW_FRACTION,
     l2: Annotated[float, Interval(ge=0, le=1e9)] = 0.0,
+    cat_smooth: Annotated[float, Interval(ge=0, le=1e9)] = 10.0,
+    cat_l2: Annotated[float, Interval(ge=0, le=1e9)] = 10.0,
     extra_trees: bool = False,
     monotone: dict[str, str] | tuple[str, ...] = (),
 ) -> FittedModel:
@@ -63,6 +65,9 @@ def lightgbm(
         column_fraction: fraction of the columns, drawn again at each split, that may be split; at least three columns.
         row_fraction: fraction of the rows, drawn for each tree, that it is fitted to.
         l2: penalty λ/2 |value|² of the leaves.
+        cat_smooth: categories are ordered by Σ gradient / (Σ hessian + cat_smooth), and one with fewer rows than this
+            is not split off: the smaller, the more is learned from infrequent categories.
+        cat_l2: further penalty of the leaves of a split by categories.
         extra_trees: one random threshold for each column and node, instead of the best one.
         monotone: columns of numbers that the prediction may only rise or only fall with, as in area:up,age:down.
 
@@ -83,6 +88,8 @@ def lightgbm(
         "bagging_fraction": row_fraction,
         "bagging_freq": 1 if row_fraction < 1 else 0,
         "lambda_l2": l2,
+        "cat_smooth": cat_smooth,
+        "cat_l2": cat_l2,
         "extra_trees": extra_trees,
     }
     directions = parse_monotone(monotone, spec)

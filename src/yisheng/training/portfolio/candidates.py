@@ -22,6 +22,8 @@ MAX_FOREST_NODES = 400_000
 """Nodes of the trees of a fold's forest at most: with many rows the leaves become larger."""
 SMALL_ROWS = 3000
 """Up to so many rows small trees and networks come early, with more rows large trees."""
+INFREQUENT_CATEGORIES = {"cat_smooth": 1.0, "cat_l2": 1.0}
+"""Options of LightGBM, whose defaults leave categories of few rows unused."""
 TABICL_ESTIMATORS = 2
 """Few of them: those of the folds are averaged, too."""
 TREE_PATIENCE, NETWORK_PATIENCE = 3, 20
@@ -195,7 +197,14 @@ def _make_lightgbm(name: str) -> Candidate:
     """Return LightGBM's boosted trees."""
     options = {
         "boosting": {},
-        "boosting-small": {"leaves": 6, "learning_rate": 0.06, "leaf_rows": 10, "column_fraction": 0.5, "l2": 1.0},
+        "boosting-small": {
+            "leaves": 6,
+            "learning_rate": 0.06,
+            "leaf_rows": 10,
+            "column_fraction": 0.5,
+            "l2": 1.0,
+            **INFREQUENT_CATEGORIES,
+        },
         "boosting-deep": {"leaves": 128, "learning_rate": 0.03, "leaf_rows": 5, "column_fraction": 0.5},
         "boosting-extra": {"leaves": 31, "column_fraction": 1.0, "extra_trees": True},
     }[name]
