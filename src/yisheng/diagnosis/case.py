@@ -31,8 +31,8 @@ from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
 from yisheng.diagnosis.recorder.replicas import Replicas
-from yisheng.diagnosis.recorder.traced import Broadcast, list_broadcasts, list_constant_terms
 from yisheng.diagnosis.recorder.subset_transforms import SharedTransform
+from yisheng.diagnosis.recorder.traced import Broadcast, list_broadcasts, list_constant_terms
 
 MIN_LOSSES_TO_JUDGE = 50
 """Losses before a check says that nothing is learned."""
@@ -84,11 +84,11 @@ class Case:
         habits: what the loop does with its losses and gradients; None for a training by a config.
         broadcasts: rows that were combined with all rows on the way to the loss.
         copies: copies of the network that the program holds in other variables.
-        unloaded: trained weights of the program that fit the network by shape, but not by name; None without any.
-        replicas: networks of the program that are updated with the same gradients and have other weights, or None.
-        adversaries: in which directions losses move a network on rows that another one generates.
-        features: what the recorded losses show of their form.
         shared_transform: a transform that the program has set through one of several subsets; None without any.
+        unloaded: trained weights of the program that fit the network by shape, but not by name; None without any.
+        adversaries: in which directions losses move a network on rows that another one generates.
+        replicas: networks of the program that are updated with the same gradients and have other weights, or None.
+        features: what the recorded losses show of their form.
         graph_batches: batches of graphs, and which of them have edges.
         constant_terms: sums with derivatives that have no graph.
         is_finished: whether the training is over.
@@ -124,12 +124,12 @@ class Case:
     broadcasts: Sequence[Broadcast] = ()
     copies: Sequence[NetworkCopy] = ()
     unloaded: UnloadedWeights | None = None
+    shared_transform: SharedTransform | None = None
     replicas: Replicas | None = None
-    rate_vanished_at: int | None = None
     adversaries: AdversarialSteps = field(default_factory=AdversarialSteps)
+    rate_vanished_at: int | None = None
     rates: RateWatch | None = None
     features: Sequence[LossFeature] = ()
-    shared_transform: SharedTransform | None = None
     graph_batches: Sequence[GraphBatch] = ()
     constant_terms: Sequence[ConstantTerm] = ()
     is_finished: bool = False
@@ -170,13 +170,13 @@ class Case:
             broadcasts=() if from_config else tuple(list_broadcasts()),
             copies=tuple(recorder.other_networks.copies),
             unloaded=recorder.other_networks.unloaded,
+            shared_transform=recorder.shared_transform,
             replicas=recorder.replicas,
-            rate_vanished_at=recorder.rate_watch.vanished_at,
             adversaries=recorder.loss_observer.adversaries,
+            rate_vanished_at=recorder.rate_watch.vanished_at,
             rates=copy.copy(recorder.rate_watch),
             features=tuple(recorder.loss_observer.features.entries),
             graph_batches=tuple(recorder.graph_batches.entries),
-            shared_transform=recorder.shared_transform,
             constant_terms=() if from_config else tuple(list_constant_terms()),
             is_finished=recorder.is_finished,
             began_trained=recorder.began_trained,
@@ -225,7 +225,8 @@ class Case:
         targets = [record.targets for record in self.records if record.targets is not None]
         if not targets or len({tuple(batch.shape[1:]) for batch in targets}) > 1:
             return math.nan
-        return self.pairing.factor * constant_prediction_loss(self.pairing.loss, torch.cat(targets))
+        counted = select_counted(self.pairing, torch.cat(targets))
+        return self.pairing.factor * constant_prediction_loss(self.pairing.loss, counted)
 
     @property
     def is_mean(self) -> bool:
@@ -305,6 +306,13 @@ class Case:
 
 
 @torch.no_grad()
+def select_counted(pairing: Pairing, targets: torch.Tensor) -> torch.Tensor:
+    """Return the targets that the loss does not leave out."""
+    if pairing.ignored is None or targets.is_floating_point():
+        return targets
+    return targets[targets != pairing.ignored]
+
+
 def _constant_distribution_loss(targets: torch.Tensor) -> float:
     """Return the entropy of the mean of distributions ``(B, C)`` over the classes; NaN if they are not certain.
 

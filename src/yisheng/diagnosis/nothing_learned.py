@@ -17,6 +17,8 @@ MIN_LOSSES, TAIL = 200, 4
 MAX_LEARNED = 0.01
 """Fraction of the loss of a constant prediction that counts as nothing; the entropy of a few hundred targets is too
 low by about as much."""
+MAX_LEARNED_OF_TRAINING = 0.3
+"""The same of the training loss, if evaluated rows show that nothing holds for them; more is `memorization`."""
 MIN_CLASSES = 3
 """Classes without which a loop that evaluates nothing is not judged: the two classes of a network that learns against
 another one stay at guessing when all is well, and so do targets that another network predicts."""
@@ -38,19 +40,28 @@ def find_nothing_learned(case: Case) -> Iterator[Finding]:
     has_classes = _count_classes(case) >= MIN_CLASSES
     if math.isnan(guess) and has_classes:  # one term of several: relative to guessing
         guess, loss, evaluated = 1.0, find_remaining_fraction(case), []
-    limit = (1 - MAX_LEARNED) * guess
-    if not guess > 0 or not loss >= limit or min(evaluated, default=guess) < limit or not (evaluated or has_classes):
+    best = min(evaluated, default=math.nan)
+    max_learned = MAX_LEARNED_OF_TRAINING if evaluated else MAX_LEARNED
+    if not guess > 0 or not loss >= (1 - max_learned) * guess or best < (1 - MAX_LEARNED) * guess:
         return
+    if not evaluated and not has_classes:
+        return
+    facts = {"steps": f"{case.steps:,}", "loss": f"{loss:.4g}", "guess": f"{guess:.4g}"}
     yield Finding(
         CHECK,
         "warning",
-        {"training loss": loss, "guessing": guess, "updates": case.steps},
+        {"training loss": loss, "best evaluated loss": best, "guessing": guess, "updates": case.steps},
         Message(
             "after {steps} updates the training loss is {loss}, and that of the best constant prediction is {guess}: "
             "nothing has been learned from the inputs",
-            steps=f"{case.steps:,}",
-            loss=f"{loss:.4g}",
-            guess=f"{guess:.4g}",
+            **facts,
+        )
+        if not evaluated
+        else Message(
+            "after {steps} updates the training loss is {loss}, that of evaluated rows {best} at best, and that of the "
+            "best constant prediction {guess}: nothing has been learned that holds",
+            **facts,
+            best=f"{best:.4g}",
         ),
         Message(
             "train on one batch alone until its loss is close to 0: if that fails, look for the fault in the network, "

@@ -72,6 +72,7 @@ class Pairing:
         clamp: bounds that the output was cut off at; None for one that there is not, and without a clamp.
         is_weighted: whether a composed loss multiplies each row with another number, as a policy gradient does.
         factor: of the mean; half the squared error has 0.5.
+        ignored: class number that the loss leaves out, or None.
         flattened: shape ``(B, C, ...)`` of an output whose classes are on axis 1 and that was reshaped to ``(N, C)``
             without moving that axis last; empty if none was.
     """
@@ -92,6 +93,7 @@ class Pairing:
     clamp: tuple[float, float] | None = None
     is_weighted: bool = False
     factor: float = 1.0
+    ignored: int | None = None
 
 
 def read_pairing(loss: Loss) -> Pairing:
@@ -126,8 +128,15 @@ def read_pairing(loss: Loss) -> Pairing:
         has_weights=any(saved_tensor(node, name) is not None for name in ("weight", "pos_weight")),
         flattened=_find_flattened(path, () if output is None else tuple(output.shape)),
         clamp=path.clamp,
+        ignored=_read_ignored(node),
     )
     return pairing if pairing.reduction == "sum" else _settle_reduction(loss, pairing)
+
+
+def _read_ignored(node: Any) -> int | None:
+    """Return the class number that a loss leaves out; a negative one is saved as an unsigned number."""
+    number = getattr(node, "_saved_ignore_index", None)
+    return None if number is None else int(number) - 2**64 if int(number) >= 2**63 else int(number)
 
 
 def _settle_reduction(loss: Loss, pairing: Pairing) -> Pairing:
@@ -140,7 +149,10 @@ def _settle_reduction(loss: Loss, pairing: Pairing) -> Pairing:
     if pairing.difference is not None:
         row_losses = pairing.difference.square() if pairing.loss == "squared" else pairing.difference.abs()
     elif pairing.loss in ROW_LOSSES and pairing.output is not None and pairing.target is not None:
-        row_losses = ROW_LOSSES[pairing.loss](pairing.output, pairing.target, reduction="none")
+        options = {} if pairing.ignored is None else {"ignore_index": pairing.ignored}
+        row_losses = ROW_LOSSES[pairing.loss](pairing.output, pairing.target, reduction="none", **options)
+        if pairing.reduction == "mean" and pairing.ignored is not None:
+            row_losses = row_losses[pairing.target != pairing.ignored]
     else:
         return pairing
     reduction, factor = find_reduction(loss, row_losses)

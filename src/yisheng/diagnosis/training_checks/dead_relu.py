@@ -26,7 +26,10 @@ def explain_skip(case: Case) -> str:
 
 
 @register(
-    needs=explain_skip, when="during", cause="rate", explains=("vanishing-gradients", "plateau", "constant-outputs")
+    needs=explain_skip,
+    when="during",
+    cause="rate",
+    explains=("vanishing-gradients", "plateau", "constant-outputs", "missed-classes"),
 )
 def dead_relu(case: Case) -> Iterator[Finding]:
     """Find a layer whose relu units are nearly all zero for every sample of three recorded steps.

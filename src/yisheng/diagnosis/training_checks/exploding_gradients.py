@@ -39,6 +39,7 @@ def explain_skip(case: Case) -> str:
         "dead-relu",
         "saturated-activation",
         "constant-outputs",
+        "missed-classes",
     ),
 )
 def exploding_gradients(case: Case) -> Iterator[Finding]:

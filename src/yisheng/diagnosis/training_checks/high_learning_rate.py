@@ -17,6 +17,8 @@ MIN_LOSSES = 20
 """A rate of divergence, a factor of two per step, shows in far fewer; noise of single batches needs some."""
 MIN_RISE, MIN_SPIKE = 1.2, 5.0
 """Factors between the first loss and the final one, or the largest one, that are reported."""
+MIN_CAUSAL_UPDATE = 1e-3
+"""Largest relative update of a weight, below which updates have moved no loss: its course is that of the batches."""
 LARGE_UPDATE = 0.3
 """Update relative to the weight that is reported if little is learned."""
 MAX_LEARNED_FRACTION, MAX_LEARNED_AFTER_LARGE_UPDATE = 0.5, 0.2
@@ -72,6 +74,9 @@ def high_learning_rate(case: Case) -> Iterator[Finding]:
     if len(losses) < 2:
         return
     largest, typical = _update_sizes(case)
+    if 0 <= largest < MIN_CAUSAL_UPDATE and case.nonfinite_loss is None:
+        return
+    largest = max(0.0, largest)
     symptom = _describe_divergence(case, losses, largest) or _describe_large_updates(case, largest, typical)
     if not symptom:
         return
@@ -90,13 +95,13 @@ def high_learning_rate(case: Case) -> Iterator[Finding]:
 
 
 def _update_sizes(case: Case) -> tuple[float, float]:
-    """Return the largest relative update of a weight, and the median one of the weight that changes most."""
+    """Return the largest relative update of a weight, -1 if unknown, and the median one of that which changes most."""
     ratios: dict[str, list[float]] = {}
     for p in (p for record in case.records for p in record.parameters):
         is_random = len(p.shape) > 1 and p.weight > 0 and p.name not in case.equal_rows
         if is_random and math.isfinite(p.update / p.weight):
             ratios.setdefault(p.name, []).append(p.update / p.weight)
-    largest = max((max(updates) for updates in ratios.values()), default=0.0)
+    largest = max((max(updates) for updates in ratios.values()), default=-1.0)
     return largest, max((statistics.median(updates[:FIRST_UPDATES]) for updates in ratios.values()), default=0.0)
 
 

@@ -23,6 +23,9 @@ MAX_RECALL_OF_COMMON, MIN_RECALL_OF_OTHERS = 0.15, 0.8
 """The same for a class that is not rare, and of which no row is found: something leaves it out."""
 MAX_PADDING_TOKENS = 2
 """Different inputs where the target is ignored: padding, and the end of the text before it."""
+MAX_SWING = 100.0
+"""Largest loss over the first one or that of guessing, above which it has diverged: batches with a rare row that is
+missed have some dozens of times as much."""
 MAX_EQUAL_SHARE = 0.5
 """Fraction of the training rows relative to that of equally frequent classes, below which a class is rare."""
 
@@ -43,7 +46,8 @@ def explain_skip(case: Case) -> str:
 def missed_classes(case: Case) -> Iterator[Finding]:
     """Find rare classes, or labels, that the last evaluation hardly predicted, while the others are recognized.
 
-    A class that is not rare and never predicted is left out by ``ignore_index``, or by its weight in the loss.
+    A network whose loss has diverged, or whose learning rate vanished, predicts frequent classes as well, for this
+    reason. A class that is not rare and never predicted is left out by ``ignore_index``, or by its weight in the loss.
 
     Args:
         case: the classes and predictions of its last evaluation, and the targets of the recorded steps.
@@ -64,6 +68,8 @@ def missed_classes(case: Case) -> Iterator[Finding]:
     is_left_out = left_out is not None and (has_weights or _is_ignored(case, left_out))
     if left_out is not None and is_left_out and not confusion.is_multilabel and not _is_padding(case, left_out):
         yield _explain_left_out(case, left_out, int(rows[left_out]), float(fractions[left_out]))
+        return
+    if _is_moved_wrongly(case):  # it answers with the frequent classes, whatever they are
         return
     missed = rare & (rows >= MIN_ROWS) & (_upper_recall(hits, rows) < MAX_RECALL)
     is_common = ~rare & (rows > 0)
@@ -92,6 +98,14 @@ def missed_classes(case: Case) -> Iterator[Finding]:
         ),
         source=case.sources.get("loss", ""),
     )
+
+
+def _is_moved_wrongly(case: Case) -> bool:
+    """Return whether the loss has diverged beyond what rare rows do to it, or the learning rate vanished early."""
+    if case.rate_vanished_at is not None and case.rate_vanished_at < case.steps / 2:
+        return True
+    start = max(abs(case.first_loss), case.baseline_loss if case.baseline_loss > 0 else 0.0)
+    return case.nonfinite_loss is not None or max(case.losses, default=0.0) > MAX_SWING * start
 
 
 def _find_left_out(rows: torch.Tensor, hits: torch.Tensor, is_common: torch.Tensor) -> int | None:

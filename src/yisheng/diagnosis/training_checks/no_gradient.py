@@ -32,7 +32,14 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="first",
     cause="structure",
-    explains=("vanishing-gradients", "low-learning-rate", "dead-relu", "plateau", "discarded-batches"),
+    explains=(
+        "vanishing-gradients",
+        "low-learning-rate",
+        "dead-relu",
+        "plateau",
+        "discarded-batches",
+        "missed-classes",
+    ),
 )
 def no_gradient(case: Case) -> Iterator[Finding]:
     """Find parameters of the optimizer that require a gradient and never get one.

@@ -12,13 +12,15 @@ from torch.nn import functional as F  # its common name
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, constant_prediction_loss
+from yisheng.diagnosis.case import Case, constant_prediction_loss, select_counted
 from yisheng.diagnosis.pairing import Pairing
 
 MIN_UPDATES = 50
 """Before that, a penalty that is made small first may still leave room for the other term."""
 MIN_RATIO = 3.0
 """Other terms at first over the one that compares outputs with targets: equal shares are common and learn."""
+NO_CLASS = -100
+"""Number that torch leaves out by default."""
 LAST_RECORDS = 4
 """Recorded steps at the end: one batch may be an easy one."""
 MAX_LEARNED_FRACTION = 0.1
@@ -66,7 +68,7 @@ def outweighed_loss(case: Case) -> Iterator[Finding]:
     targets, pairing = [record.targets for record in case.records if record.targets is not None], case.pairing
     if not targets or pairing is None or len({tuple(batch.shape[1:]) for batch in targets}) > 1:
         return
-    guess = constant_prediction_loss(pairing.loss, torch.cat(targets))
+    guess = constant_prediction_loss(pairing.loss, select_counted(pairing, torch.cat(targets)))
     if not guess > 0 or other_terms < MIN_RATIO * first or last < (1 - MAX_LEARNED_FRACTION) * guess:
         return
     yield Finding(
@@ -110,7 +112,7 @@ def find_remaining_fraction(case: Case) -> float:
     for record in case.records[-LAST_RECORDS:]:
         if record.pairing is None or record.targets is None:
             continue
-        guess = constant_prediction_loss(record.pairing.loss, record.targets)
+        guess = constant_prediction_loss(record.pairing.loss, select_counted(record.pairing, record.targets))
         fractions.append(compute_mean_loss(record.pairing) / guess if guess > 0 else math.nan)
     return statistics.median(fractions) if fractions and all(map(math.isfinite, fractions)) else math.nan
 
@@ -129,7 +131,8 @@ def compute_mean_loss(pairing: Pairing) -> float:
     if output.shape == target.shape and pairing.loss == "binary_cross_entropy_with_logits":
         return float(F.binary_cross_entropy_with_logits(output.float(), target.float()))
     if pairing.loss == "nll" and output.ndim == 2:
-        return float(F.nll_loss(output.float(), target))
+        ignored = NO_CLASS if pairing.ignored is None else pairing.ignored
+        return float(F.nll_loss(output.float(), target, ignore_index=ignored))
     if pairing.loss == "mse" and output.shape == target.shape:
         return float(F.mse_loss(output.float(), target.float()))
     return math.nan

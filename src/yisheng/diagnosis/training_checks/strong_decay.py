@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from torch import nn
+
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
@@ -43,6 +45,7 @@ def largest_weight_decay(case: Case) -> float:
         "no-gradient",
         "plateau",
         "constant-outputs",
+        "missed-classes",
     ),
 )
 def strong_decay(case: Case) -> Iterator[Finding]:
@@ -59,7 +62,10 @@ def strong_decay(case: Case) -> Iterator[Finding]:
     decay, updates = largest_weight_decay(case), [record for record in case.records if record.parameters]
     if not case.learned_less_than(MAX_LEARNED_FRACTION):
         return
-    initial = {p.name: p.weight for p in updates[0].parameters if len(p.shape) > 1 and p.weight > 0}
+    vectors = {f"{name}.weight" for name, module in case.model.named_modules() if isinstance(module, nn.Embedding)}
+    layers = [p for p in updates[0].parameters if len(p.shape) > 1 and p.weight > 0]
+    # Vectors of tokens are large at first, so that the steps of an adaptive optimizer take long to shrink them.
+    initial = {p.name: p.weight for p in layers if p.name not in vectors}
     final = {p.name: p.weight for p in updates[-1].parameters}
     fractions = [final[name] / weight for name, weight in initial.items() if name in final]
     if fractions and max(fractions) < MAX_REMAINING_FRACTION and _fraction_left_by_decay(case) < MAX_UNEXPLAINED:

@@ -33,6 +33,7 @@ def explain_skip(case: Case) -> str:
         "high-learning-rate",
         "plateau",
         "constant-outputs",
+        "missed-classes",
     ),
 )
 def symmetric_weights(case: Case) -> Iterator[Finding]:
