@@ -78,7 +78,8 @@ def find_batch_dependence(case: Case, validation: Any) -> Iterator[Finding]:
 
 def _find_batch_size(case: Case, x: torch.Tensor) -> int:
     """Return the rows of the recorded evaluated batches if these are the first given rows in their order, else 0."""
-    start, sizes = 0, []
+    start = 0
+    sizes: list[int] = []
     for record in case.evaluated.inputs:
         rows = x[start : start + (record.shape[0] if record.shape else 0)]
         if tuple(rows.shape) != tuple(record.shape) or not len(rows):
