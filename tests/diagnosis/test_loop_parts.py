@@ -79,6 +79,21 @@ def test_trend_that_a_network_does_not_continue(kind):
     assert ("shifted-targets" in list_alarms(dr)) == (kind == "levels")
 
 
+def test_loop_that_learns_differences_of_the_levels_that_it_gives():
+    series = 0.03 * torch.arange(700.0) + torch.sin(torch.arange(700) * 0.4) + 0.1 * torch.randn(700)
+    x, y = series[:-1].unfold(0, 8, 1), series[8:, None]
+    net = make_mlp(8, 32, 1, activation=nn.Tanh)
+    adam = torch.optim.Adam(net.parameters(), 1e-2)
+    with yisheng.doctor(net, adam, data=(x[:450], y[:450]), validation=(x[450:], y[450:])) as dr:
+        for _ in range(8):
+            for rows in torch.randperm(450).split(32):
+                last = x[rows, -1:]
+                adam.zero_grad()
+                F.mse_loss(net(x[rows] - last), y[rows] - last).backward()
+                adam.step()
+    assert "shifted-targets" not in list_alarms(dr)
+
+
 def test_line_that_goes_on_with_a_trend():
     x = torch.linspace(-1, 1, 600)[:, None]
     y = 2 * x + 0.01 * torch.randn(600, 1)

@@ -20,6 +20,10 @@ MIN_ERROR_RATIO, MIN_ERROR_IN_STDS = 3.0, 0.2
 """Mean error of these rows, in one direction, relative to the root mean square of the errors of the training rows, and
 to the standard deviation of the training targets: a network that goes on with the trend has none."""
 
+MAX_TRAINING_ERROR = 0.5
+"""Error of the training rows in standard deviations of their targets: above it the network does not take the given rows
+and targets as they are, since the loop scales them or learns differences, or it has learned little."""
+
 
 def find_unreached_targets(case: Case, data: Any, validation: Any) -> Iterator[Finding]:
     """Yield that many held-out targets are larger (or smaller) than all of training, and are predicted too low (high).
@@ -44,6 +48,8 @@ def find_unreached_targets(case: Case, data: Any, validation: Any) -> Iterator[F
     for number in range(y.shape[1]):
         target, held_out = y[:, number], held_out_y[:, number]
         training_error = float((target - output[:, number]).square().mean().sqrt())
+        if not training_error <= MAX_TRAINING_ERROR * float(target.std()):
+            continue
         for sign in (1, -1):
             is_beyond = sign * held_out > (sign * target).max()
             count = int(is_beyond.sum())
