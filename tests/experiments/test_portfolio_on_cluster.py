@@ -19,8 +19,8 @@ from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments import portfolio_tasks
 from yisheng.experiments import run as run_module
-from yisheng.search.executors import cluster as clusters
-from yisheng.search.executors.cluster import SentData
+from yisheng.search.executors import sent_data
+from yisheng.search.executors.sent_data import SentData
 from yisheng.training.portfolio import step as portfolio_step
 from yisheng.training.portfolio.candidates import Candidate
 from yisheng.training.portfolio.fold_data import FoldData
@@ -277,7 +277,7 @@ def test_two_drivers_in_one_folder_are_refused(tmp_path, use_cluster, monkeypatc
 
 def test_data_that_cannot_be_sent_is_refused(tmp_path, use_cluster, monkeypatch):
     """Data of this process alone: no other one could load it."""
-    monkeypatch.setattr(clusters, "MAX_SENT_BYTES", 100)
+    monkeypatch.setattr(sent_data, "MAX_SENT_BYTES", 100)
     use_cluster(ClusterInThisProcess())
     draw = np.random.default_rng(0)
     data = (draw.normal(size=(60, 3)), draw.integers(0, 2, 60))

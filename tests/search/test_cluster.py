@@ -20,7 +20,9 @@ from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import merge_settings
 from yisheng.experiments import load_data
 from yisheng.search.executors import cluster as clusters
-from yisheng.search.executors.cluster import Origin, open_cluster, require_cluster
+from yisheng.search.executors import sent_data
+from yisheng.search.executors.cluster import open_cluster, require_cluster
+from yisheng.search.executors.sent_data import Origin
 from yisheng.search.executors.serial import train_serial
 from yisheng.search.jobs import Job
 
@@ -119,13 +121,13 @@ def test_a_cluster_that_the_program_has_joined(tmp_path, two_nodes, alone, monke
         _require_equal_folds(tmp_path / "folds", two_nodes.address)
         _require_equal_ensembles(tmp_path / "ensembles", two_nodes.address)
         with monkeypatch.context() as patch:
-            patch.setattr(clusters, "MAX_SENT_BYTES", 100)
+            patch.setattr(sent_data, "MAX_SENT_BYTES", 100)
             shared = yisheng.tune(**SEARCH, cluster="auto", out=tmp_path / "large", quiet=True)
             assert read_table(alone.path) == read_table(shared.path)
             settings = SEARCH | {"data": load_wine(return_X_y=True)}
             with pytest.raises(UsageError, match="more than 0 GB is not sent"):
                 yisheng.tune(**settings, cluster="auto", out=tmp_path / "own", quiet=True)
-            patch.setattr(clusters, "fingerprint", lambda data: "another")
+            patch.setattr(sent_data, "fingerprint", lambda data: "another")
             with pytest.raises(DataError, match="other data in the place that the config names"):
                 yisheng.tune(**SEARCH, cluster="auto", out=tmp_path / "data", quiet=True)
         monkeypatch.setattr(clusters, "find_origin", lambda: Origin({"torch": "1.0"}, "other"))

@@ -30,9 +30,8 @@ from yisheng.core.types import Dataset, Spec, Split
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.models.ensemble import Ensemble
-from yisheng.search.executors.cluster import (
-    MIN_TASK_SECONDS,
-    Cluster,
+from yisheng.search.executors.cluster import MIN_TASK_SECONDS, Cluster
+from yisheng.search.executors.sent_data import (
     SentConfig,
     SentData,
     describe_data,

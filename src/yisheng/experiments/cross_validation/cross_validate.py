@@ -37,7 +37,8 @@ from yisheng.experiments.groups import require_groups
 from yisheng.experiments.load_data import load_dataset
 from yisheng.inference import ensemble
 from yisheng.reporting import run_page
-from yisheng.search.executors.cluster import Cluster, Loader, open_if_given, require_cluster
+from yisheng.search.executors.cluster import Cluster, open_if_given, require_cluster
+from yisheng.search.executors.sent_data import Loader
 from yisheng.training.portfolio.plan import plan_ensemble
 from yisheng.training.pretrained import load_pretrained
 from yisheng.training.progress import detect_display

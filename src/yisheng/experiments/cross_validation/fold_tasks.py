@@ -20,8 +20,8 @@ from yisheng.core.temporary import create_temporary_folder
 from yisheng.core.types import Dataset
 from yisheng.experiments import complete_run
 from yisheng.experiments.cross_validation.folds import Fold, fold_config
-from yisheng.search.executors.cluster import (
-    Cluster,
+from yisheng.search.executors.cluster import Cluster
+from yisheng.search.executors.sent_data import (
     Loader,
     SentConfig,
     SentData,

@@ -18,7 +18,8 @@ from yisheng.core.errors import NonFiniteError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message, plural_message
 from yisheng.core.types import Dataset
-from yisheng.search.executors.cluster import Cluster, Loader
+from yisheng.search.executors.cluster import Cluster
+from yisheng.search.executors.sent_data import Loader
 from yisheng.search.executors.serial import Trainer, train_serial
 from yisheng.search.executors.stacked import chunks, layers
 from yisheng.search.executors.stacked.chunks import Group

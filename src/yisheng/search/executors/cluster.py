@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
-import json
 import logging
 import math
 import re
@@ -21,27 +20,31 @@ import socket
 import statistics
 import sys
 import tempfile
-import uuid
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import torch
 
-from yisheng.core import process, provenance
-from yisheng.core.components import describe_sources
-from yisheng.core.config import Config
-from yisheng.core.errors import DataError, MissingPartError, ProcessError, UsageError, YishengError
-from yisheng.core.logging import logger
+from yisheng.core import process
+from yisheng.core.errors import MissingPartError, ProcessError, UsageError, YishengError
 from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Split
-from yisheng.data.fingerprint import fingerprint
+from yisheng.search.executors.sent_data import (
+    Loader,
+    Origin,
+    SentConfig,
+    SentData,
+    describe_data,
+    find_origin,
+    receive_config,
+    receive_data,
+    send_config,
+)
 from yisheng.search.executors.serial import Trainer, require_importable
 from yisheng.search.jobs import Job, Outcome
 
-Loader: TypeAlias = Callable[[], Dataset]
-"""Loads a data set; it can be sent to another process."""
 AUTO: Final = "auto"
 CONNECT_SECONDS: Final = 10.0
 """Time to wait for an answer of a cluster's address."""
@@ -51,8 +54,6 @@ MIN_TASK_SECONDS: Final = 1.0
 """A task trains as many jobs as take this long: one of Ray takes a few milliseconds by itself."""
 WAITING_TASKS: Final = 2
 """Tasks that wait on the cluster, so that no core waits for the driver."""
-MAX_SENT_BYTES: Final = 1 << 30
-"""Larger data is not sent: each process loads it from where the config says, and compares its fingerprint."""
 _LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
 _ADDRESS = re.compile(r"(?!local:)[^\s:/]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
 REMEDY: Final = Message(
@@ -174,50 +175,6 @@ def _make_token() -> str:
 def open_if_given(place: str | None) -> contextlib.AbstractContextManager[Cluster | None]:
     """Return `open_cluster` of a place, or nothing to enter for None."""
     return contextlib.nullcontext() if place is None else open_cluster(place)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What the results of a process depend on, apart from its jobs.
-
-    Args:
-        versions: of Python and of the packages that compute.
-        sources: hash of the code of this package and its plugins.
-    """
-
-    versions: Mapping[str, str]
-    sources: str
-
-    def explain_difference(self, origin: Origin) -> str:
-        """Return in what another process differs, or ""."""
-        for name in sorted({*self.versions, *origin.versions}):
-            if self.versions.get(name) != origin.versions.get(name):
-                versions = {"version": origin.versions.get(name), "required": self.versions.get(name)}
-                return Message("{name} {version} instead of {required}", name=name, **versions)
-        return "" if self.sources == origin.sources else Message("other sources of yisheng or of a plugin")
-
-
-@functools.cache
-def find_origin() -> Origin:
-    """Return the origin of this process."""
-    return Origin(provenance.versions(), provenance.hash_sources())
-
-
-@dataclass(frozen=True)
-class SentData:
-    """A data set for other processes: the data itself, or how to load it.
-
-    Args:
-        token: a name of this data that no other has.
-        data: the data; None if it is too large to be sent.
-        load: returns it, in another process too.
-        sha256: its fingerprint, to compare what was loaded.
-    """
-
-    token: str
-    data: Dataset | None
-    load: Loader | None = None
-    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -369,67 +326,6 @@ def _call(origin: Origin, function: Callable[[Any, Any], Any], shared: Any, argu
         return error
 
 
-@dataclass(frozen=True)
-class SentConfig:
-    """A config for another process, which imports the user's own components itself.
-
-    Args:
-        text: the config as JSON.
-        sources: reference and hash of the source of each own component, by key.
-    """
-
-    text: str
-    sources: Mapping[str, Any]
-
-
-def send_config(config: Config) -> SentConfig:
-    """Return what is sent of a config."""
-    return SentConfig(config.model_dump_json(), describe_sources(config.custom_choices()))
-
-
-def receive_config(sent: SentConfig) -> Config:
-    """Return the config in a process of the cluster.
-
-    Raises:
-        UsageError: a component of the user's own cannot be imported here, or has another source.
-    """
-    config = Config(**json.loads(sent.text)).import_components()
-    actual = describe_sources(config.custom_choices())
-    for key, source in sent.sources.items():
-        if actual.get(key, {}).get("sha256") != source["sha256"]:
-            raise UsageError(
-                Message("a machine of the cluster has another {key}={source}", key=key, source=source["reference"]),
-                Message("copy the file to all machines"),
-            )
-    return config
-
-
-def describe_data(data: Dataset, load: Loader | None) -> SentData:
-    """Return what is sent of a data set.
-
-    Args:
-        data: the data set.
-        load: loads it in another process; None if only this one has it.
-
-    Raises:
-        UsageError: it is too large, and only this process has it.
-    """
-    nbytes = sum(getattr(data, name).nbytes for name in ("x", "y") if getattr(data, name) is not None)
-    if nbytes <= MAX_SENT_BYTES:
-        return SentData(uuid.uuid4().hex, data)
-    if load is None:
-        raise UsageError(
-            Message(
-                "the data has {nbytes} GB, and more than {MAX_SENT_BYTES} GB is not sent to a cluster",
-                nbytes=f"{nbytes / 2**30:.1f}",
-                MAX_SENT_BYTES=MAX_SENT_BYTES >> 30,
-            ),
-            Message("put it into files that all machines reach, and name them with data="),
-        )
-    logger.info(Message("{size} GB of data: each process loads it by itself", size=f"{nbytes / 2**30:.1f}"))
-    return SentData(uuid.uuid4().hex, None, load, fingerprint(data))
-
-
 def _chunk_size(seconds: Sequence[float], pending: int, cores: int) -> int:
     """Return the number of jobs of the next task: as many as take `MIN_TASK_SECONDS`, few enough for all cores.
 
@@ -451,10 +347,8 @@ class _SentJob:
     split: int
 
 
-_received: list[tuple[str, Dataset]] = []
-"""In a process of the cluster: the latest data by its token."""
 _latest: list[tuple[str, Trainer, Sequence[Split]]] = []
-"""Likewise the trainer of the latest data, and the splits, whose identity it goes by."""
+"""In a process of the cluster: the trainer of the latest data, and the splits, whose identity it goes by."""
 
 
 def _train_chunk(
@@ -471,26 +365,3 @@ def _train_chunk(
         arrays = {name: value.cpu().numpy() for name, value in outcome.weights.items()}
         results.append((replace(outcome, weights={}, executor="cluster"), arrays))
     return results
-
-
-def receive_data(sent: SentData) -> Dataset:
-    """Return the data in a process of the cluster; the latest is kept for the next task.
-
-    Raises:
-        DataError: this machine has other data in the place that the config names.
-    """
-    if not _received or _received[0][0] != sent.token:
-        _received[:] = [(sent.token, sent.data if sent.data is not None else _load(sent))]
-    return _received[0][1]
-
-
-def _load(sent: SentData) -> Dataset:
-    """Load data that was too large to be sent, and compare it."""
-    assert sent.load is not None
-    data = sent.load()
-    if fingerprint(data) != sent.sha256:
-        raise DataError(
-            Message("a machine of the cluster has other data in the place that the config names"),
-            Message("copy the same files to all machines"),
-        )
-    return data
