@@ -303,23 +303,23 @@ class Recorder:
         self.habits.before_update()
         if self._traces and self.steps + 1 in SCAN_STEPS:
             self.other_networks.scan(self.steps, is_untrained=not self.began_trained)
+            self._find_shared_transform()
             self.replicas = find_replicas(self.model)
         self.step_observer.before_update()
 
-    def _after_update_of_loop(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Note an update of a loop that is not ours; in light steps the calls are what costs, so that they are few."""
-        losses, writes, rate = self.loss_observer, self.foreign_writes, optimizer.param_groups[0].get("lr")
-        if writes.weight is not None:
-            self._find_shared_transform()
-            writes.version = writes.weight._version
-        has_loss, self._backwards_before = losses.backwards > self._backwards_before, losses.backwards
-        is_light = has_loss and self.steps + 2 < self._light_until
     def _find_shared_transform(self) -> None:
         try:
             self.shared_transform = self.shared_transform or find_shared_transform()
         except Exception:  # the objects of the program may do anything when they are looked at
             return
 
+    def _after_update_of_loop(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Note an update of a loop that is not ours; in light steps the calls are what costs, so that they are few."""
+        losses, writes, rate = self.loss_observer, self.foreign_writes, optimizer.param_groups[0].get("lr")
+        if writes.weight is not None:
+            writes.version = writes.weight._version
+        has_loss, self._backwards_before = losses.backwards > self._backwards_before, losses.backwards
+        is_light = has_loss and self.steps + 2 < self._light_until
         if is_light and rate is self._rate and self.model.training:
             self.steps += 1
             return
