@@ -181,13 +181,14 @@ class StepObserver:
         return {id(p) for group in self._optimizer.param_groups for p in group["params"]}
 
     def _describe_loss(self, record: StepRecord, loss: Loss, nodes: list[Any]) -> None:
+        record.blocked, record.infinite_slopes = find_blocked(nodes, self.names), find_infinite_slopes(nodes)
         record.pairing = read_pairing(loss)
         if not record.pairing.is_only_term:
             record.terms = read_terms(loss)
+        self._compare_rows(record)
         activations = [keep_activation(a) for a in find_activations(nodes, self.names) if a.result.ndim > 1]
         self._deferred.append(lambda: record.activations.extend(describe() for describe in activations))
         target = record.pairing.target
-        record.blocked, record.infinite_slopes = find_blocked(nodes, self.names), find_infinite_slopes(nodes)
         record.targets = (
             targets_of_difference(record.pairing, self.last_output) if target is None else target[:MAX_SAMPLES].clone()
         )
@@ -211,10 +212,6 @@ class StepObserver:
         if self._keeps_rows and self.last_input is not None and self.last_input.ndim > 1:
             record.sample = sample_batch(self.last_input)
 
-    def _note_random_state(self) -> None:
-        if self._keeps_rows and self.record is not None:
-            self.record.random_states += (hash(torch.get_rng_state().numpy().tobytes()),)
-
     def _compare_rows(self, record: StepRecord) -> None:
         """Note whether all rows of the last input are the same."""
         x = self.last_input
@@ -223,6 +220,10 @@ class StepObserver:
             return
         if x.is_floating_point() and len(x) >= MIN_ROWS_TO_COMPARE:
             record.has_equal_rows = bool((x == x[:1]).all())
+
+    def _note_random_state(self) -> None:
+        if self._keeps_rows and self.record is not None:
+            self.record.random_states += (hash(torch.get_rng_state().numpy().tobytes()),)
 
     def _describe_inputs(self, record: StepRecord, x: torch.Tensor) -> None:
         if not is_small(x):
