@@ -24,14 +24,16 @@ def list_alarms(dr):
 
 def losses_of_labels(critic, real, fake, label):
     bce = F.binary_cross_entropy_with_logits
-    ones = torch.ones(32, 1)
-    return bce(critic(real), ones) + bce(critic(fake.detach()), 0 * ones), lambda: bce(critic(fake), label * ones)
+    real_labels = torch.ones(32, 1)
+    return bce(critic(real), real_labels) + bce(critic(fake.detach()), 0 * real_labels), lambda: bce(
+        critic(fake), label * real_labels
+    )
 
 
 def losses_of_squares(critic, real, fake, label):
-    ones = torch.ones(32, 1)
-    return F.mse_loss(critic(real), ones) + F.mse_loss(critic(fake.detach()), -ones), lambda: F.mse_loss(
-        critic(fake), (2 * label - 1) * ones
+    real_labels = torch.ones(32, 1)
+    return F.mse_loss(critic(real), real_labels) + F.mse_loss(critic(fake.detach()), -real_labels), lambda: F.mse_loss(
+        critic(fake), (2 * label - 1) * real_labels
     )
 
 
@@ -152,3 +154,28 @@ def test_advantages_with_a_gradient(form, is_detached):
             (-term.mean() + 0.5 * advantage.pow(2).mean()).backward()
             optimizer.step()
     assert ("undetached-advantage" in list_alarms(dr)) != is_detached
+
+
+def carry_hidden_state(cell, dr, optimizer, *, is_in_place):
+    hidden = torch.zeros(16, 12)
+    with dr:
+        for step in range(3):
+            hidden = cell(X[16 * step : 16 * step + 16], hidden.detach() if is_in_place else hidden)
+            state = hidden.exp()
+            if is_in_place and step:
+                state += 1
+            optimizer.zero_grad()
+            state.sum().backward(retain_graph=True)
+            optimizer.step()
+
+
+@pytest.mark.parametrize("is_in_place", [False, True])
+def test_a_hidden_state_that_is_carried_with_its_graph(is_in_place):
+    cell = nn.RNNCell(8, 12)
+    optimizer = torch.optim.SGD(cell.parameters(), 0.1)
+    dr = yisheng.doctor(cell, optimizer)
+    with pytest.raises(RuntimeError, match="inplace operation"):
+        carry_hidden_state(cell, dr, optimizer, is_in_place=is_in_place)
+    remedies = [finding.remedy for finding in dr.findings if finding.check == "loop-error"]
+    assert len(remedies) == 1
+    assert ("hidden.detach()" in remedies[0]) != is_in_place

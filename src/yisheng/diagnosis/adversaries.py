@@ -212,8 +212,8 @@ class AdversarialSteps:
         through = [i for i, pull in enumerate(pulls) if pull.is_generated and i >= len(self._previous[0])]
         self._previous, self._pulls, self._generated = (self._pulls, self._generated), [], set()
         for i in through:
-            pull, before = pulls[i], pulls[:i]  # losses after it are about the next generated rows
-            at_weight = [entry for entry in before if entry.weight == pull.weight and not entry.is_generated]
+            pull, previous = pulls[i], pulls[:i]  # losses after it are about the next generated rows
+            at_weight = [entry for entry in previous if entry.weight == pull.weight and not entry.is_generated]
             fakes = [entry for entry in at_weight if entry.signature in signatures]
             reals = [entry for entry in at_weight if entry.signature not in signatures]
             if fakes and reals and all(not _agree(fake, real) for fake in fakes for real in reals):

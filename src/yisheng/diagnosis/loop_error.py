@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ REMEDIES = {
     "out of memory": Message("use smaller batches; keep loss.item() instead of the loss itself"),
 }
 """What to do about an error, by a part of its message."""
+CHANGED_TENSOR = re.compile(r"modified by an inplace operation: \[\S+ \[([0-9, ]+)\]\]")
+"""Shape of the tensor that was changed between a forward pass and its backward pass, in torch's message."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ def explain_loop_error(loop_error: LoopError | None, case: Case, diagnosis: Diag
         return
     message = " ".join(str(loop_error.error).split())[:MAX_MESSAGE]
     remedy = next((text for part, text in REMEDIES.items() if part in message), "")
+    if _has_changed_weights(message, case):
+        remedy = Message(
+            "an update has changed weights that this backward pass still needs: detach what is carried from one step "
+            "to the next (hidden = hidden.detach()), or call all backward() before the first step()"
+        )
     cut = case.sources.get("cut") or case.sources.get("cut after")
     has_no_graph = "does not require grad" in message and cut
     problem = Message(
@@ -78,3 +86,12 @@ def explain_loop_error(loop_error: LoopError | None, case: Case, diagnosis: Diag
         remedy or Message("fix the error at this line; what else was found may be its reason"),
         source=loop_error.source,
     )
+
+
+def _has_changed_weights(message: str, case: Case) -> bool:
+    """Return whether an update changed what a backward pass needs: it has the shape of a weight, or is transposed."""
+    match = CHANGED_TENSOR.search(message)
+    if match is None or not case.begun_updates + case.steps:
+        return False
+    shape = tuple(int(size) for size in match[1].split(","))
+    return any(tuple(p.shape) in (shape, shape[::-1]) for p in case.model.parameters() if p.ndim > 1)

@@ -57,11 +57,16 @@ def find_replicas(model: nn.Module) -> Replicas | None:
             candidate = dict(module.named_parameters())
             if module is model or {n: p.shape for n, p in candidate.items()} != shapes:
                 continue
-            twin = candidate[name]
-            if twin is weight or twin.grad is None or twin.grad is weight.grad or twin.device != weight.device:
+            counterpart = candidate[name]
+            if (
+                counterpart is weight
+                or counterpart.grad is None
+                or counterpart.grad is weight.grad
+                or counterpart.device != weight.device
+            ):
                 continue
-            if torch.equal(twin.grad, weight.grad):  # type: ignore[arg-type]  # it has a gradient
-                cosines.append(float(torch.cosine_similarity(twin.flatten(), weight.flatten(), dim=0)))
+            if torch.equal(counterpart.grad, weight.grad):  # type: ignore[arg-type]  # it has a gradient
+                cosines.append(float(torch.cosine_similarity(counterpart.flatten(), weight.flatten(), dim=0)))
     except Exception:  # the objects of the program may do anything when they are looked at
         return None
     different = [cosine for cosine in cosines if abs(cosine) < MAX_CORRELATION]
