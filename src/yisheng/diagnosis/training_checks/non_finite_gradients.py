@@ -37,6 +37,7 @@ def explain_skip(case: Case) -> str:
         "low-learning-rate",
         "high-learning-rate",
         "vanishing-gradients",
+        "oscillation",
         "too-few-epochs",
     ),
 )
