@@ -61,8 +61,9 @@ def read_pulls(loss: Loss) -> list[Pull]:
     >>> loss = nn.functional.binary_cross_entropy_with_logits(critic(points), torch.ones(4, 1))
     >>> [(pull.direction, pull.is_generated) for pull in read_pulls(loss)]
     [(1, False)]
-    >>> [(pull.direction, pull.is_generated) for pull in read_pulls(critic(nn.Linear(1, 2)(points[:, :1])).mean())]
-    [(-1, True)]
+    >>> generated = nn.Linear(2, 2)(points)
+    >>> read_pulls(critic(generated).mean())[0].is_generated, read_pulls(critic(generated.detach()).mean())[0].direction
+    (True, -1)
     """
     pulls = []
     for node, factor in split_terms(loss.grad_fn):
