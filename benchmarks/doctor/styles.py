@@ -333,9 +333,9 @@ def summarize(results: list[tuple[str, list[tuple[str, str]]]]) -> Iterator[str]
     faulty = [(FAULTS[fault], [check for check, _ in checks]) for fault, checks in results if fault != "healthy"]
     healthy = [checks for fault, checks in results if fault == "healthy"]
     if faulty:
-        found = sum(any(check in expected for check in checks) for expected, checks in faulty)
+        named = sum(any(check in expected for check in checks) for expected, checks in faulty)
         first = sum(bool(checks) and checks[0] in expected for expected, checks in faulty)
-        yield f"{found} of {len(faulty)} faults found, {first} named first"
+        yield f"{named} of {len(faulty)} faults found, {first} named first"
     alarms = sum(any(severity != "note" for _, severity in checks) for checks in healthy)
     yield f"{alarms} of {len(healthy)} healthy loops with an alarm"
 

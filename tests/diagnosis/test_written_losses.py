@@ -39,7 +39,7 @@ CROSS_ENTROPIES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "one-hot": lambda o: -(ONE_HOT * F.log_softmax(o, 1)).sum(1).mean(),
     "one-hot and a count": lambda o: -(ONE_HOT.float() * torch.log(o.softmax(1))).sum() / ROWS,
     "logsumexp": lambda o: (torch.logsumexp(o, 1) - o[range(ROWS), Y]).mean(),
-    "a mean of torch's": lambda o: F.cross_entropy(o, Y, reduction="none").mean(),
+    "a mean of single losses": lambda o: F.cross_entropy(o, Y, reduction="none").mean(),
     "a quarter": lambda o: -F.log_softmax(o, 1).gather(1, Y[:, None]).mean() / 4,
 }
 
@@ -53,20 +53,20 @@ def linear_output(classes: int) -> torch.Tensor:
 @pytest.mark.parametrize("name", CROSS_ENTROPIES)
 def test_cross_entropy_is_read_like_that_of_torch(name: str) -> None:
     output = linear_output(CLASSES)
-    found, expected = read_pairing(CROSS_ENTROPIES[name](output)), read_pairing(F.cross_entropy(output, Y))
-    assert (found.loss, found.reduction, found.softmax_axis, found.shape) == ("nll", "mean", 1, (ROWS, CLASSES))
-    assert found.target is not None
-    assert torch.equal(found.target, Y)
-    assert found.output is not None
+    pairing, expected = read_pairing(CROSS_ENTROPIES[name](output)), read_pairing(F.cross_entropy(output, Y))
+    assert (pairing.loss, pairing.reduction, pairing.softmax_axis, pairing.shape) == ("nll", "mean", 1, (ROWS, CLASSES))
+    assert pairing.target is not None
+    assert torch.equal(pairing.target, Y)
+    assert pairing.output is not None
     assert expected.output is not None
-    assert torch.allclose(found.output, expected.output, atol=1e-6)
-    assert found.operations in (("log_softmax",), ("log", "softmax"))
+    assert torch.allclose(pairing.output, expected.output, atol=1e-6)
+    assert pairing.operations in (("log_softmax",), ("log", "softmax"))
 
 
 def test_operations_below_a_written_softmax_are_read() -> None:
     output = linear_output(CLASSES).relu()
-    found = read_pairing(-torch.log(exponentials_over_their_sum(output)[range(ROWS), Y]).mean())
-    assert found.operations == ("log", "softmax", "relu")
+    pairing = read_pairing(-torch.log(exponentials_over_their_sum(output)[range(ROWS), Y]).mean())
+    assert pairing.operations == ("log", "softmax", "relu")
 
 
 @pytest.mark.parametrize(
@@ -100,15 +100,15 @@ def test_reduction_of_cross_entropy_is_that_of_its_value(
 def test_reduction_of_an_error_is_that_of_its_value(
     loss: Callable[[torch.Tensor], torch.Tensor], expected: tuple[str, float]
 ) -> None:
-    found = read_pairing(loss(linear_output(1)))
-    assert (found.reduction, found.factor) == expected
+    pairing = read_pairing(loss(linear_output(1)))
+    assert (pairing.reduction, pairing.factor) == expected
 
 
 def test_actions_of_a_policy_are_no_targets() -> None:
     advantages = torch.linspace(-1, 2, ROWS)
-    found = read_pairing(-(F.log_softmax(linear_output(CLASSES), 1).gather(1, Y[:, None])[:, 0] * advantages).mean())
-    assert found.target is None
-    assert found.is_weighted
+    pairing = read_pairing(-(F.log_softmax(linear_output(CLASSES), 1).gather(1, Y[:, None])[:, 0] * advantages).mean())
+    assert pairing.target is None
+    assert pairing.is_weighted
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.5])

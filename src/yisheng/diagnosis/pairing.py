@@ -142,7 +142,7 @@ def _read_ignored(node: Any) -> int | None:
 def _settle_reduction(loss: Loss, pairing: Pairing) -> Pairing:
     """Return the pairing with the reduction that the value of the loss shows: the program may reduce it itself.
 
-    A root of a mean is no mean.
+    The root of a mean is none of these.
     """
     if not pairing.is_only_term or pairing.has_weights or pairing.expanded_shape is not None:
         return pairing
@@ -170,22 +170,22 @@ def _find_flattened(path: LayerPath, compared: tuple[int, ...]) -> tuple[int, ..
 
 def _read_class_targets(loss: Loss, nodes: list[Any]) -> Pairing | None:
     """Read a cross-entropy that is written out, if its value is the mean or the sum over its rows."""
-    found = find_class_targets(nodes)
-    reduction, factor = ("", 1.0) if found is None else find_reduction(loss, found.row_losses)
-    if found is None or not reduction or factor != 1:
+    classes = find_class_targets(nodes)
+    reduction, factor = ("", 1.0) if classes is None else find_reduction(loss, classes.row_losses)
+    if classes is None or not reduction or factor != 1:
         return None
-    below = follow_to_layer(found.node).operations
-    if found.node.name() == "DivBackward0":
+    below = follow_to_layer(classes.node).operations
+    if classes.node.name() == "DivBackward0":
         below = below[2 if below[1:2] == ("sub",) else 1 :]  # the exponential, perhaps of values minus the largest
-    is_whole = found.node.name() in ("LogSoftmaxBackward0", "LogsumexpBackward0")
+    is_whole = classes.node.name() in ("LogSoftmaxBackward0", "LogsumexpBackward0")
     return Pairing(
-        "soft_nll" if found.target.is_floating_point() else "nll",
+        "soft_nll" if classes.target.is_floating_point() else "nll",
         ("log_softmax", *below) if is_whole else ("log", "softmax", *below),
-        found.axis,
-        tuple(found.log_probabilities.shape),
+        classes.axis,
+        tuple(classes.log_probabilities.shape),
         reduction=reduction,
-        target=found.target,
-        output=found.log_probabilities,
+        target=classes.target,
+        output=classes.log_probabilities,
     )
 
 

@@ -62,7 +62,7 @@ def find_class_targets(nodes: Sequence[Any]) -> ClassTargets | None:
         probabilities = _read_log_probabilities(source)
         if probabilities is not None:
             targets = (_read_target(node, *probabilities) for node in nodes)
-            target = next((found for found in targets if found is not None), None)
+            target = next((target for target in targets if target is not None), None)
             return None if target is None else ClassTargets(source, *probabilities, target)
     return None
 
