@@ -131,7 +131,7 @@ def _fill_listing(
     listing.folders |= checks.folders
 
 
-def _read_directory(stream: IO[bytes], size: int, path: Path) -> Iterator[_Entry]:
+def _read_directory(stream: IO[bytes], size: int, path: Path | str) -> Iterator[_Entry]:
     """Yield the entries of the central directory."""
     count, begin, length, end = _find_directory(stream, size)
     shift = end - length - begin  # a zip may follow other data, such as a program that extracts it
@@ -224,7 +224,7 @@ def _to_text(name: bytes) -> str:
 class _SafetyChecks:
     """Checks for what makes a zip unsafe, and the folders in it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self._path = path
         self._names: set[str] = set()
         self._prefixes: dict[str, str | None] = {"": ""}
