@@ -331,6 +331,11 @@ if TYPE_CHECKING:
             ]
         ]
         """What is tried; all by default, in an order that depends on the number of rows (model=ensemble)."""
+        cat_l2: float
+        """Further penalty of the leaves of a split by categories (model=lightgbm)."""
+        cat_smooth: float
+        """Categories are ordered by Σ gradient / (Σ hessian + cat_smooth), and one with fewer rows than this is not
+        split off: the smaller, the more is learned from infrequent categories (model=lightgbm)."""
         checkpoint: str | None
         """A file of weights of the same form, instead of the published ones (model=tabicl)."""
         class_weight: float | Sequence[float] | Literal["balanced"] | None
@@ -556,6 +561,9 @@ if TYPE_CHECKING:
         """Standard deviation, in the same units (init=normal, scale=imagenet, target_scale=imagenet)."""
         step_size: int
         """Epochs of each step; 10 makes three steps of 30 epochs (schedule=step)."""
+        stream: bool | Literal["auto"]
+        """Read the files of a folder at an address one after the other, without a copy of all of them; auto does so if
+        the copy would take more than a quarter of the free disk (data=folder, data=shards)."""
         strict: bool
         """A damaged image is an error; by default it is left out and reported (data=flowers-102, data=folder,
         data=hymenoptera and 5 others)."""
@@ -725,6 +733,8 @@ if TYPE_CHECKING:
                 ]
             ]
         ]
+        cat_l2: Varied[float]
+        cat_smooth: Varied[float]
         checkpoint: Varied[str | None]
         class_weight: Varied[float | Sequence[float] | Literal["balanced"] | None]
         classes: Varied[Sequence[str]]
@@ -812,6 +822,7 @@ if TYPE_CHECKING:
         start: Varied[float]
         std: Varied[float | Sequence[float]]
         step_size: Varied[int]
+        stream: Varied[bool | Literal["auto"]]
         strict: Varied[bool]
         style: Varied[Literal["auto", "published", "small", "textbook", "modern", "classic"]]
         target: Varied[str | Sequence[str] | int | None]
@@ -925,6 +936,8 @@ COMMON_SETTINGS: Final = (
     "blocks",
     "brightness",
     "candidates",
+    "cat_l2",
+    "cat_smooth",
     "checkpoint",
     "class_weight",
     "classes",
@@ -1010,6 +1023,7 @@ COMMON_SETTINGS: Final = (
     "start",
     "std",
     "step_size",
+    "stream",
     "strict",
     "style",
     "target",
@@ -1103,6 +1117,8 @@ if TYPE_CHECKING:
         blocks: Any = ...,
         brightness: Any = ...,
         candidates: Any = ...,
+        cat_l2: Any = ...,
+        cat_smooth: Any = ...,
         checkpoint: Any = ...,
         class_weight: Any = ...,
         classes: Any = ...,
@@ -1188,6 +1204,7 @@ if TYPE_CHECKING:
         start: Any = ...,
         std: Any = ...,
         step_size: Any = ...,
+        stream: Any = ...,
         strict: Any = ...,
         style: Any = ...,
         target: Any = ...,
@@ -1286,6 +1303,8 @@ SETTINGS: Final = (
     "blocks",
     "brightness",
     "candidates",
+    "cat_l2",
+    "cat_smooth",
     "checkpoint",
     "class_weight",
     "classes",
@@ -1374,6 +1393,7 @@ SETTINGS: Final = (
     "start",
     "std",
     "step_size",
+    "stream",
     "strict",
     "style",
     "target",
@@ -1468,6 +1488,8 @@ if TYPE_CHECKING:
         blocks: Any = ...,
         brightness: Any = ...,
         candidates: Any = ...,
+        cat_l2: Any = ...,
+        cat_smooth: Any = ...,
         checkpoint: Any = ...,
         class_weight: Any = ...,
         classes: Any = ...,
@@ -1556,6 +1578,7 @@ if TYPE_CHECKING:
         start: Any = ...,
         std: Any = ...,
         step_size: Any = ...,
+        stream: Any = ...,
         strict: Any = ...,
         style: Any = ...,
         target: Any = ...,
@@ -1653,6 +1676,8 @@ SEARCH_SETTINGS: Final = (
     "blocks",
     "brightness",
     "candidates",
+    "cat_l2",
+    "cat_smooth",
     "checkpoint",
     "class_weight",
     "classes",
@@ -1740,6 +1765,7 @@ SEARCH_SETTINGS: Final = (
     "start",
     "std",
     "step_size",
+    "stream",
     "strict",
     "style",
     "target",
@@ -1833,6 +1859,8 @@ if TYPE_CHECKING:
         blocks: Any = ...,
         brightness: Any = ...,
         candidates: Any = ...,
+        cat_l2: Any = ...,
+        cat_smooth: Any = ...,
         checkpoint: Any = ...,
         class_weight: Any = ...,
         classes: Any = ...,
@@ -1920,6 +1948,7 @@ if TYPE_CHECKING:
         start: Any = ...,
         std: Any = ...,
         step_size: Any = ...,
+        stream: Any = ...,
         strict: Any = ...,
         style: Any = ...,
         target: Any = ...,

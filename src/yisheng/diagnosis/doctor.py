@@ -110,7 +110,7 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             )
         self._recorder = Recorder(model, optimizer)
         self._data, self._validation, self._test = data, validation, test
-        self._row_results: RowResults | None = None
+        self._row_results: dict[bool | None, RowResults] = {}
         self._error: LoopError | None = None
         self._beginning: Beginning | None = None
         self._diagnosis: Diagnosis | None = None
@@ -232,16 +232,18 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         return add_alternatives(add_findings(diagnosis, findings, unchecked), case)
 
     def _examine_rows(self, case: Case) -> RowResults:
-        """Return the results of the checks of the rows; they are made once."""
-        if self._row_results is None:
+        """Return the results of the checks of the rows; they are made once, and again if the network beats guessing."""
+        beats_guess = _beats_guess(case)
+        if beats_guess not in self._row_results:
             x, y = self._data if _is_pair(self._data) else (self._data, None)
             try:
-                self._row_results = examine_rows(
-                    x, y, validation=self._validation, test=self._test, beats_baseline=_beats_guess(case)
+                self._row_results[beats_guess] = examine_rows(
+                    x, y, validation=self._validation, test=self._test, beats_baseline=beats_guess
                 )
             except YishengError as error:
-                self._row_results = RowResults(unchecked={"data": f"{error.problem}: {error.remedy}"})
-        return self._row_results
+                unchecked = {"data": f"{error.problem}: {error.remedy}"}
+                self._row_results[beats_guess] = RowResults(unchecked=unchecked)
+        return self._row_results[beats_guess]
 
     @property
     def findings(self) -> tuple[Finding, ...]:

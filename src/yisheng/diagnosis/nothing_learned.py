@@ -19,6 +19,8 @@ MAX_LEARNED = 0.01
 low by about as much."""
 MAX_LEARNED_OF_TRAINING = 0.3
 """The same of the training loss, if evaluated rows show that nothing holds for them; more is `memorization`."""
+MAX_REMAINING = 1.1
+"""One term of several relative to that of guessing, above which it is not unlearned, but wrong."""
 MIN_CLASSES = 3
 """Classes without which a loop that evaluates nothing is not judged: the two classes of a network that learns against
 another one stay at guessing when all is well, and so do targets that another network predicts."""
@@ -39,7 +41,10 @@ def find_nothing_learned(case: Case) -> Iterator[Finding]:
     evaluated = [e.loss for series in case.course.series.values() for e in series if math.isfinite(e.loss)]
     has_classes = _count_classes(case) >= MIN_CLASSES
     if math.isnan(guess) and has_classes:  # one term of several: relative to guessing
-        guess, loss, evaluated = 1.0, find_remaining_fraction(case), []
+        guess, loss = 1.0, find_remaining_fraction(case)
+        if loss > MAX_REMAINING or (evaluated and min(evaluated) < (1 - MAX_LEARNED_OF_TRAINING) * evaluated[0]):
+            return  # the term has other targets than the evaluation, as of mixed rows
+        evaluated = []
     best = min(evaluated, default=math.nan)
     max_learned = MAX_LEARNED_OF_TRAINING if evaluated else MAX_LEARNED
     if not guess > 0 or not loss >= (1 - max_learned) * guess or best < (1 - MAX_LEARNED) * guess:

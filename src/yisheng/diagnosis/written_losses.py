@@ -77,7 +77,7 @@ def find_reduction(loss: Loss, row_losses: torch.Tensor) -> tuple[str, float]:
     Returns:
         mean, sum or an empty text for neither, and the factor 1 or 0.5.
 
-    >>> rows = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> rows = torch.tensor([1.0, 2.0, 6.0], requires_grad=True)
     >>> find_reduction(rows.mean() / 4, rows.detach()), find_reduction((rows / 2).sum(), rows.detach())
     (('mean', 1.0), ('sum', 0.5))
     >>> find_reduction(rows.max(), rows.detach())

@@ -25,6 +25,9 @@ MIN_SWINGS, MIN_SWING_FACTOR, MIN_SWING_IN_NOISE = 4, 1.5, 3.0
 """Of an irregular loss: rises followed by a fall, by which factor, and by how many times the noise."""
 MIN_RARE_ROWS, MAX_RARE_CLASSES = 2.0, 10
 """Rows of the rarest of a few classes in a batch, on average, below which they may be what moves the loss."""
+MAX_DISTANT_ROWS, MIN_DISTANCE = 5.0, 10.0
+"""Rows in a batch, on average, whose target is so many standard deviations from the median, below which their number is
+what moves the loss."""
 MEDIAN_WIDTH = 7
 """Losses in the running median that swings are counted in."""
 MAD_TO_STD = 1.4826
@@ -46,6 +49,12 @@ def explain_skip(case: Case) -> str:
     if rare is not None and rare < MIN_RARE_ROWS:
         return Message(
             "a batch holds {rare} rows of the rarest class on average, and the loss moves with them", rare=f"{rare:.1f}"
+        )
+    distant = _expected_distant_rows(case)
+    if 0 < distant < MAX_DISTANT_ROWS:
+        return Message(
+            "a batch holds {rows} targets far from all others on average, and the loss moves with them",
+            rows=f"{distant:.1f}",
         )
     batches = [(record.inputs.mean, record.inputs.std) for record in case.records if record.inputs is not None]
     if not batches or 1 < len(set(batches)) < len(batches):
@@ -108,6 +117,17 @@ def _expected_rare_rows(case: Case) -> float | None:
         return None
     counts = targets.unique(return_counts=True)[1]
     return float(counts.min()) / len(batches) if 1 < len(counts) <= MAX_RARE_CLASSES else None
+
+
+def _expected_distant_rows(case: Case) -> float:
+    """Return the mean number of rows in a batch whose target is far from all others; 0 for classes."""
+    batches = [record.targets for record in case.records if record.targets is not None]
+    targets = case.collect_targets()
+    if targets is None or not batches or not targets.is_floating_point():
+        return 0.0
+    distances = (targets - targets.median()).abs().flatten()
+    spread = MAD_TO_STD * float(distances.median())
+    return float((distances > MIN_DISTANCE * spread).sum()) / len(batches) if spread > 0 else 0.0
 
 
 def _quarter_lr(case: Case) -> dict[str, float]:

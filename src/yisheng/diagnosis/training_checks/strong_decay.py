@@ -45,6 +45,7 @@ def largest_weight_decay(case: Case) -> float:
         "no-gradient",
         "plateau",
         "constant-outputs",
+        "missing-activation",
         "missed-classes",
     ),
 )

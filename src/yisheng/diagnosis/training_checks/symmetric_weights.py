@@ -33,6 +33,7 @@ def explain_skip(case: Case) -> str:
         "high-learning-rate",
         "plateau",
         "constant-outputs",
+        "missing-activation",
         "missed-classes",
     ),
 )
