@@ -126,8 +126,8 @@ def _expected_distant_rows(case: Case) -> float:
     if targets is None or not batches or not targets.is_floating_point():
         return 0.0
     distances = (targets - targets.median()).abs().flatten()
-    spread = MAD_TO_STD * float(distances.median())
-    return float((distances > MIN_DISTANCE * spread).sum()) / len(batches) if spread > 0 else 0.0
+    deviation = MAD_TO_STD * float(distances.median())
+    return float((distances > MIN_DISTANCE * deviation).sum()) / len(batches) if deviation > 0 else 0.0
 
 
 def _quarter_lr(case: Case) -> dict[str, float]:
