@@ -5,6 +5,8 @@ import itertools
 import torch
 from torch import nn
 
+import yisheng
+
 
 def make_mlp(*widths, activation=nn.ReLU):
     layers = []
@@ -26,3 +28,19 @@ def make_line(rows=480, columns=8):
     generator = torch.Generator().manual_seed(6)
     x = torch.randn(rows, columns, generator=generator)
     return x, x @ torch.randn(columns, 1, generator=generator) / columns**0.5
+
+
+def train(net, compute_loss, steps=60, lr=5e-3):
+    """Train a network on a loss of it by Adam, and return its doctor."""
+    optimizer = torch.optim.Adam(net.parameters(), lr)
+    with yisheng.doctor(net, optimizer) as dr:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            compute_loss(net).backward()
+            optimizer.step()
+    return dr
+
+
+def list_alarms(dr):
+    """Return the checks of the errors and warnings that a doctor names."""
+    return [finding.check for finding in dr.findings if finding.severity != "note"]

@@ -9,7 +9,7 @@ from torch.nn import functional as F  # the usual name
 
 import yisheng
 
-from .small_trainings import make_classes, make_mlp
+from .small_trainings import list_alarms, make_classes, make_mlp
 
 X, Y = make_classes(rows=600, columns=8, classes=2)
 
@@ -17,10 +17,6 @@ X, Y = make_classes(rows=600, columns=8, classes=2)
 @pytest.fixture(autouse=True)
 def fixed_seed():
     torch.manual_seed(0)
-
-
-def list_alarms(dr):
-    return [finding.check for finding in dr.findings if finding.severity != "note"]
 
 
 class Agent:

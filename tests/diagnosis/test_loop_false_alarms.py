@@ -8,9 +8,7 @@ from torch.nn import functional as F
 import yisheng
 from yisheng import check_data
 
-
-def list_alarms(dr):
-    return [finding.check for finding in dr.findings if finding.severity != "note"]
+from .small_trainings import list_alarms
 
 
 def make_mlp(inputs, hidden, outputs):

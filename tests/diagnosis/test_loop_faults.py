@@ -8,7 +8,7 @@ from torch.nn import functional as F  # the usual name
 
 import yisheng
 
-from .small_trainings import make_classes, make_mlp
+from .small_trainings import list_alarms, make_classes, make_mlp
 
 X, Y = make_classes(rows=600, columns=8, classes=2)
 DATA, VALIDATION = (X[:400], Y[:400]), (X[400:], Y[400:])
@@ -29,10 +29,6 @@ def train(net, optimizer, loss, data=DATA, validation=VALIDATION, *, epochs=10, 
             with torch.no_grad():
                 loss(net(validation[0]), validation[1])
     return dr
-
-
-def list_alarms(dr):
-    return [finding.check for finding in dr.findings if finding.severity != "note"]
 
 
 def train_margin(loss, is_healthy):

@@ -7,16 +7,12 @@ from torch.nn import functional as F
 
 import yisheng
 
-from .small_trainings import make_classes, make_mlp
+from .small_trainings import list_alarms, make_classes, make_mlp
 
 
 @pytest.fixture(autouse=True)
 def fixed_seed():
     torch.manual_seed(0)
-
-
-def list_alarms(dr):
-    return [finding.check for finding in dr.findings if finding.severity != "note"]
 
 
 def fit(net, loss, rows, held_out, *, epochs=10, evaluate=None, lr=1e-2):

@@ -9,16 +9,12 @@ from torch.nn import functional as F  # the usual name
 import yisheng
 from yisheng.diagnosis.loss_terms import read_terms
 
-from .small_trainings import make_classes, make_mlp
+from .small_trainings import list_alarms, make_classes, make_mlp
 
 
 @pytest.fixture(autouse=True)
 def fixed_seed():
     torch.manual_seed(0)
-
-
-def list_alarms(dr):
-    return [finding.check for finding in dr.findings if finding.severity != "note"]
 
 
 def describe(loss):

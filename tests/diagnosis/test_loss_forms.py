@@ -9,7 +9,7 @@ import yisheng
 from yisheng.diagnosis.loss_forms import read_form
 from yisheng.diagnosis.loss_graph import graph_nodes
 
-from .small_trainings import make_classes, make_mlp
+from .small_trainings import list_alarms, make_classes, make_mlp, train
 
 X, Y = make_classes()
 
@@ -17,20 +17,6 @@ X, Y = make_classes()
 @pytest.fixture(autouse=True)
 def fixed_seed():
     torch.manual_seed(0)
-
-
-def list_alarms(dr):
-    return [finding.check for finding in dr.findings if finding.severity != "note"]
-
-
-def train(net, compute_loss, steps=60, lr=5e-3):
-    optimizer = torch.optim.Adam(net.parameters(), lr)
-    with yisheng.doctor(net, optimizer) as dr:
-        for _ in range(steps):
-            optimizer.zero_grad()
-            compute_loss(net).backward()
-            optimizer.step()
-    return dr
 
 
 @pytest.mark.parametrize("fixed", [False, True])

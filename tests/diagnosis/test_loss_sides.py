@@ -8,7 +8,7 @@ from torch.nn import functional as F  # the usual name
 import yisheng
 from yisheng.diagnosis.loss_sides import find_learned_sides
 
-from .small_trainings import make_classes, make_mlp
+from .small_trainings import list_alarms, make_classes, make_mlp
 
 X, Y = make_classes()
 
@@ -16,10 +16,6 @@ X, Y = make_classes()
 @pytest.fixture(autouse=True)
 def fixed_seed():
     torch.manual_seed(0)
-
-
-def list_alarms(dr):
-    return [finding.check for finding in dr.findings if finding.severity != "note"]
 
 
 def losses_of_labels(critic, real, fake, label):

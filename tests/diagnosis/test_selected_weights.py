@@ -11,7 +11,7 @@ from torch.nn import functional as F  # the usual name
 import yisheng
 from yisheng.diagnosis.recomputed_scores import score_boxes, score_classes
 
-from .small_trainings import make_classes, make_mlp
+from .small_trainings import list_alarms, make_classes, make_mlp
 
 X, Y = make_classes(640)
 
@@ -19,10 +19,6 @@ X, Y = make_classes(640)
 @pytest.fixture(autouse=True)
 def fixed_seed():
     torch.manual_seed(0)
-
-
-def list_alarms(dr):
-    return [finding.check for finding in dr.findings if finding.severity != "note"]
 
 
 def run_epoch(net, optimizer, x, y, loss=F.cross_entropy):

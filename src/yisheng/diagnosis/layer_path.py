@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, first_child, saved_tensor
+from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, first_child, read_signed, saved_tensor
 
 OPERATIONS = {
     "LogSoftmaxBackward0": "log_softmax",
@@ -107,6 +107,5 @@ def _read_clamp(node: Any) -> tuple[float, float] | None:
 
 def _softmax_axis(node: Any) -> tuple[int, tuple[int, ...]]:
     """Return the axis of a softmax, counted from 0, and the shape of its result if the node saves it."""
-    result, axis = saved_tensor(node, "result"), int(node._saved_dim)
-    axis = axis - 2**64 if axis >= 2**63 else axis  # a negative axis is saved as an unsigned number
+    result, axis = saved_tensor(node, "result"), read_signed(node._saved_dim)
     return (axis, ()) if result is None else (axis % result.ndim, tuple(result.shape))

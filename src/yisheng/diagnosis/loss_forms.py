@@ -8,7 +8,14 @@ from typing import Any
 
 import torch
 
-from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, LEAF_NODE, first_child, saved_tensor
+from yisheng.diagnosis.loss_graph import (
+    LAYER_PREFIXES,
+    LEAF_NODE,
+    collect_leaves,
+    first_child,
+    read_factor,
+    saved_tensor,
+)
 from yisheng.diagnosis.loss_sides import find_learned_sides, has_advantage_with_graph
 from yisheng.diagnosis.triplet_terms import find_triplets
 
@@ -125,19 +132,11 @@ def _is_raw_overlap(node: Any) -> bool:
     if node.name() != "DivBackward0" or any(child is None for child, _ in node.next_functions):
         return False
     above, below = (list(nodes_above_layers(child)) for child, _ in node.next_functions)
-    products = [product for product in above if product.name() == "MulBackward0" and _is_mask(_read_factor(product))]
+    products = [product for product in above if product.name() == "MulBackward0" and _is_mask(read_factor(product))]
     names = [item.name() for item in (*above, *below)]
     is_sum = any(item.name().startswith("Sum") for item in below)
     has_norm = any("Norm" in name or name.startswith(("Sqrt", *SQUASHING)) for name in names)
     return bool(products) and is_sum and not has_norm
-
-
-def _read_factor(node: Any) -> torch.Tensor | None:
-    """Return the numbers that a product multiplies with, if they depend on no parameter."""
-    children = [child for child, _ in node.next_functions]
-    if len(children) != 2 or (children[0] is None) == (children[1] is None):
-        return None
-    return saved_tensor(node, "self" if children[0] is None else "other")
 
 
 def _is_mask(values: torch.Tensor | None) -> bool:
@@ -268,7 +267,7 @@ def _read_scalar(node: Any) -> float | None:
     number = getattr(node, "_saved_other", None) if node.name().endswith("1") else None
     if isinstance(number, int | float):
         return float(number)
-    factor = saved_tensor(node, "other") if node.name().startswith("Div") else _read_factor(node)
+    factor = saved_tensor(node, "other") if node.name().startswith("Div") else read_factor(node)
     return float(factor) if factor is not None and factor.numel() == 1 else None
 
 
@@ -281,7 +280,7 @@ def _bootstraps_with_graph(node: Any) -> bool:
     if len(children) < 2 or any(child is None for child in children):
         return False
     for side, opposite in (children, children[::-1]):
-        if _is_bootstrapped(side) and _collect_leaves(side) & _collect_leaves(opposite):
+        if _is_bootstrapped(side) and collect_leaves(side) & collect_leaves(opposite):
             return True
     return False
 
@@ -294,7 +293,7 @@ def _is_bootstrapped(node: Any) -> bool:
         return False
     for below in _chain(first_child(node)):
         if below.name().startswith("Mul"):
-            factor = _read_factor(below) if below.name().endswith("0") else torch.tensor(_read_scalar(below) or 0.0)
+            factor = read_factor(below) if below.name().endswith("0") else torch.tensor(_read_scalar(below) or 0.0)
             if factor is None or not bool(((factor >= 0) & (factor <= 1)).all()):
                 return False
             if float(factor.max()) < 1:  # others mask rows
@@ -302,17 +301,3 @@ def _is_bootstrapped(node: Any) -> bool:
         elif not below.name().startswith((*PASSING, "Max", "Amax", "Min", "Amin", "Gather")):
             return False
     return False
-
-
-def _collect_leaves(node: Any) -> set[int]:
-    """Return the ``id`` of each parameter below a node."""
-    queue, visited, leaves = [node], set[Any](), set[int]()
-    while queue and len(visited) < 10 * MAX_NODES:
-        current = queue.pop()
-        if current is None or current in visited:
-            continue
-        visited.add(current)
-        if current.name() == LEAF_NODE:
-            leaves.add(id(current.variable))
-        queue.extend(child for child, _ in current.next_functions)
-    return leaves

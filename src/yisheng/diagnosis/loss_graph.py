@@ -27,7 +27,7 @@ SCALING_NODES = ("MulBackward0", "DivBackward0")
 LEAF_NODE = "torch::autograd::AccumulateGrad"
 """Name of the nodes that fill the gradient of a tensor."""
 ACTIVATION_NODES = {"ReluBackward0": "relu", "SigmoidBackward0": "sigmoid", "TanhBackward0": "tanh"}
-MAX_GRAPH_NODES = 5000
+MAX_GRAPH_NODES, MAX_NODES_OF_LEAVES = 5000, 2000
 MAX_NEARBY_NODES = 200
 """Nodes that are searched for the parameter nearest to an activation."""
 
@@ -221,6 +221,69 @@ def saved_tensor(node: Any, name: str) -> torch.Tensor | None:
 def first_child(node: Any) -> Any:
     """Return the node of a node's first input that depends on parameters."""
     return next((child for child, _ in node.next_functions if child is not None), None)
+
+
+def read_factor(node: Any, *, min_values: int = 1) -> torch.Tensor | None:
+    """Return the numbers that a product multiplies something with, if they depend on no parameter; else None.
+
+    Args:
+        node: of the product.
+        min_values: how many numbers there must be: 2 leave out a factor of the whole.
+
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> read_factor((w * torch.tensor([3.0, 4.0])).grad_fn)
+    tensor([3., 4.])
+    >>> read_factor((w * w).grad_fn)
+    """
+    children = [child for child, _ in node.next_functions]
+    if len(children) != 2 or (children[0] is None) == (children[1] is None):
+        return None
+    factor = saved_tensor(node, "self" if children[0] is None else "other")
+    return factor if factor is not None and factor.numel() >= min_values else None
+
+
+def read_signed(number: int) -> int:
+    """Return a whole number that a node saves; it saves negative ones as unsigned.
+
+    >>> read_signed(torch.ones(2, 3, requires_grad=True).softmax(-1).grad_fn._saved_dim)
+    -1
+    """
+    return int(number) - 2**64 if int(number) >= 2**63 else int(number)
+
+
+def collect_leaves(node: Any) -> frozenset[int]:
+    """Return the ``id`` of each parameter below a node, among at most `MAX_NODES_OF_LEAVES` nodes."""
+    queue, visited, leaves = [node], set[Any](), set[int]()
+    while queue and len(visited) < MAX_NODES_OF_LEAVES:
+        current = queue.pop()
+        if current is None or current in visited:
+            continue
+        visited.add(current)
+        if current.name() == LEAF_NODE:
+            leaves.add(id(current.variable))
+        queue.extend(child for child, _ in current.next_functions)
+    return frozenset(leaves)
+
+
+def has_node_above_layers(node: Any, prefixes: tuple[str, ...], max_nodes: int) -> bool:
+    """Return whether a node, or one between it and the last layers with weights, has a name with such a beginning.
+
+    Args:
+        node: the first one.
+        prefixes: beginnings of names.
+        max_nodes: nodes that are looked at.
+    """
+    queue, visited = [node], set[Any]()
+    while queue and len(visited) < max_nodes:
+        current = queue.pop()
+        if current is None or current in visited or current.name() == LEAF_NODE:
+            continue
+        visited.add(current)
+        if current.name().startswith(prefixes):
+            return True
+        if not current.name().startswith(LAYER_PREFIXES):
+            queue.extend(child for child, _ in current.next_functions)
+    return False
 
 
 def _nearest_parameter(node: Any, names: Mapping[int, str]) -> str:

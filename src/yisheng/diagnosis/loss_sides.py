@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, LEAF_NODE, first_child
+from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, LEAF_NODE, collect_leaves, first_child, has_node_above_layers
 from yisheng.diagnosis.loss_terms import split_terms
 from yisheng.diagnosis.policy_terms import find_direction
 
@@ -41,7 +41,9 @@ def find_learned_sides(root: Any) -> tuple[Leaves, Leaves] | None:
     terms = list(split_terms(root))
     for node, factor in terms:
         pair = _find_pair(node, factor)
-        if pair is None or any(child is None for child in pair) or any(map(_is_normalized, pair)):
+        if pair is None or any(child is None for child in pair):
+            continue
+        if any(has_node_above_layers(child, NORMALIZING, MAX_NODES) for child in pair):
             continue
         output, target = map(collect_leaves, pair)
         leaves = output | target
@@ -76,20 +78,6 @@ def has_advantage_with_graph(upper: Sequence[Any]) -> bool:
             if find_direction(policy) and _is_difference_to_output(advantage):
                 return True
     return False
-
-
-def collect_leaves(node: Any) -> Leaves:
-    """Return the ``id`` of each parameter below a node."""
-    queue, visited, leaves = [node], set[Any](), set[int]()
-    while queue and len(visited) < MAX_NODES:
-        current = queue.pop()
-        if current is None or current in visited:
-            continue
-        visited.add(current)
-        if current.name() == LEAF_NODE:
-            leaves.add(id(current.variable))
-        queue.extend(child for child, _ in current.next_functions)
-    return frozenset(leaves)
 
 
 def _find_pair(node: Any, factor: float) -> tuple[Any, Any] | None:
@@ -142,21 +130,6 @@ def _begins_with(node: Any, prefix: str | tuple[str, ...]) -> bool:
     while node is not None and node.name().startswith(PASSING):
         node = first_child(node)
     return node is not None and node.name().startswith(prefix)
-
-
-def _is_normalized(node: Any) -> bool:
-    """Return whether something above the first layers with weights normalizes outputs over the rows."""
-    queue, visited = [node], set[Any]()
-    while queue and len(visited) < MAX_NODES:
-        current = queue.pop()
-        if current is None or current in visited or current.name() == LEAF_NODE:
-            continue
-        visited.add(current)
-        if current.name().startswith(NORMALIZING):
-            return True
-        if not current.name().startswith(LAYER_PREFIXES):
-            queue.extend(child for child, _ in current.next_functions)
-    return False
 
 
 def _is_difference_to_output(node: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, Loss, first_child, saved_tensor
+from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, Loss, first_child, read_factor, saved_tensor
 
 MAX_TERMS, MAX_DEPTH = 16, 60
 """Terms that are read, and nodes from the loss down to one, or from it to a softmax."""
@@ -126,7 +126,7 @@ def _describe(node: Any, factor: float) -> LossTerm:
         node = first_child(node)
         name = "" if node is None else node.name()
     if name == "MulBackward0":
-        weights = _read_weights(node)
+        weights = read_factor(node, min_values=2)
         if weights is not None and not _is_soft_loss(node):
             return LossTerm(factor, "weighted", lowest=float(weights.min()), highest=float(weights.max()))
     if name.startswith(COMPARING_NODES):
@@ -137,7 +137,7 @@ def _describe(node: Any, factor: float) -> LossTerm:
         product = first_child(node) if name == "SumBackward1" else node
         # The mean over rows and classes is that of the rows divided by the classes.
         rows = classes if name != "SumBackward1" and classes else 1
-        divergence = _compare(_read_weights(product), saved_tensor(first_child(product), "result"))
+        divergence = _compare(read_factor(product, min_values=2), saved_tensor(first_child(product), "result"))
         return LossTerm(-factor / rows, "loss", classes=classes, temperature=temperature, divergence=divergence)
     return LossTerm(factor, "")
 
@@ -162,21 +162,12 @@ def _find_entropy(node: Any) -> tuple[float, int] | None:
     return None
 
 
-def _read_weights(node: Any) -> torch.Tensor | None:
-    """Return the several numbers that a product multiplies something with, if they depend on no parameter."""
-    children = [child for child, _ in node.next_functions]
-    if len(children) != 2 or (children[0] is None) == (children[1] is None):
-        return None
-    weights = saved_tensor(node, "self" if children[0] is None else "other")
-    return weights if weights is not None and weights.numel() > 1 else None
-
-
 def _is_soft_loss(node: Any) -> bool:
     """Return whether a node sums targets times logarithms of probabilities over the classes."""
     child = first_child(node) if node.name() == "SumBackward1" else node
     if child is None or child.name() != "MulBackward0":
         return False
-    weights, below = _read_weights(child), first_child(child)
+    weights, below = read_factor(child, min_values=2), first_child(child)
     return weights is not None and weights.ndim > 1 and below is not None and below.name() == "LogSoftmaxBackward0"
 
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from yisheng.diagnosis.layer_path import MAX_PATH_LENGTH, OPERATIONS, LayerPath, follow_to_layer
-from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, Loss, first_child, saved_tensor
+from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, Loss, first_child, read_factor, read_signed, saved_tensor
 from yisheng.diagnosis.written_losses import find_class_targets, find_reduction
 
 LOSSES = {
@@ -134,9 +134,9 @@ def read_pairing(loss: Loss) -> Pairing:
 
 
 def _read_ignored(node: Any) -> int | None:
-    """Return the class number that a loss leaves out; a negative one is saved as an unsigned number."""
+    """Return the class number that a loss leaves out."""
     number = getattr(node, "_saved_ignore_index", None)
-    return None if number is None else int(number) - 2**64 if int(number) >= 2**63 else int(number)
+    return None if number is None else read_signed(number)
 
 
 def _settle_reduction(loss: Loss, pairing: Pairing) -> Pairing:
@@ -235,7 +235,7 @@ def _find_margin_targets(nodes: list[Any]) -> torch.Tensor | None:
         for _ in range(MAX_NODES_IN_MARGIN):
             if child is None or child.name().startswith(LAYER_PREFIXES):
                 break
-            factor = _read_factor(child) if child.name() == "MulBackward0" else None
+            factor = read_factor(child, min_values=2) if child.name() == "MulBackward0" else None
             if factor is not None:
                 labels = factor.abs()
                 is_binary = bool(((labels == 0) | (labels == 1)).all()) and 0 < float(labels.float().mean()) < 1
@@ -244,15 +244,6 @@ def _find_margin_targets(nodes: list[Any]) -> torch.Tensor | None:
                 return labels if is_binary and is_one_sign and is_raw else None
             child = first_child(child)
     return None
-
-
-def _read_factor(node: Any) -> torch.Tensor | None:
-    """Return the tensor of several values that a product multiplies with, if it depends on no parameter."""
-    children = [child for child, _ in node.next_functions]
-    if len(children) != 2 or (children[0] is None) == (children[1] is None):
-        return None
-    factor = saved_tensor(node, "self" if children[0] is None else "other")
-    return factor if factor is not None and factor.numel() > 1 else None
 
 
 def _read_difference(nodes: list[Any], names: list[str]) -> Pairing:
@@ -308,7 +299,7 @@ def _is_weighted(root: Any, node: Any) -> bool:
     for _ in range(MAX_PATH_LENGTH):
         if root is None or root == node:
             return False
-        if root.name() in ("MulBackward0", "DivBackward0") and _read_factor(root) is not None:
+        if root.name() in ("MulBackward0", "DivBackward0") and read_factor(root, min_values=2) is not None:
             return True
         root = first_child(root)
     return True

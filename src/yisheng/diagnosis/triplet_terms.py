@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, LEAF_NODE, first_child, saved_tensor
+from yisheng.diagnosis.loss_graph import first_child, has_node_above_layers, saved_tensor
 
 MARGIN_NODES = ("ClampMinBackward0", "ClampBackward", "ReluBackward0", "SoftplusBackward0", "LogSigmoidBackward0")
 PASSING = ("Squeeze", "Unsqueeze", "View", "Reshape", "Clone", "ToCopy")
@@ -33,7 +33,11 @@ def find_triplets(nodes: Sequence[Any]) -> tuple[int, int]:
         if not node.name().startswith(MARGIN_NODES):
             continue
         terms = list(_split(first_child(node), -1.0 if node.name().startswith("LogSigmoid") else 1.0, 0))
-        if len(terms) != TERMS or terms[0][1] * terms[1][1] > 0 or any(_is_selected(term) for term, _ in terms):
+        if (
+            len(terms) != TERMS
+            or terms[0][1] * terms[1][1] > 0
+            or any(has_node_above_layers(term, SELECTING, MAX_NODES) for term, _ in terms)
+        ):
             continue
         values = [_measure(term) for term, _ in terms]
         first, second = values
@@ -79,18 +83,3 @@ def _measure(node: Any) -> tuple[torch.Tensor, float] | None:
         is_square = child.next_functions[0] == child.next_functions[1]
         return ((first * second).sum(-1), 1.0 if is_square else -1.0) if first.ndim == TERMS else None
     return None
-
-
-def _is_selected(node: Any) -> bool:
-    """Return whether something above the last layers selects the examples of a term."""
-    queue, visited = [node], set[Any]()
-    while queue and len(visited) < MAX_NODES:
-        current = queue.pop()
-        if current is None or current in visited or current.name() == LEAF_NODE:
-            continue
-        visited.add(current)
-        if current.name().startswith(SELECTING):
-            return True
-        if not current.name().startswith(LAYER_PREFIXES):
-            queue.extend(child for child, _ in current.next_functions)
-    return False

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from yisheng.diagnosis.loss_graph import Loss, inverse_factor, saved_tensor
+from yisheng.diagnosis.loss_graph import Loss, inverse_factor, read_factor, read_signed, saved_tensor
 
 MAX_DEVIATION = 1e-2
 """Relative difference of two values of one loss: a constant against log(0) and bfloat16 change it by less."""
@@ -105,12 +105,12 @@ def _read_log_probabilities(node: Any) -> tuple[torch.Tensor, int] | None:
         result = saved_tensor(node, "result")
         if result is None:
             return None
-        return (result if name == "LogSoftmaxBackward0" else result.log()), _read_axis(node._saved_dim, result.ndim)
+        return (result if name == "LogSoftmaxBackward0" else result.log()), read_signed(node._saved_dim) % result.ndim
     if name == "LogsumexpBackward0":
         values, result = saved_tensor(node, "self"), saved_tensor(node, "result")
         if values is None or result is None or len(node._saved_dim) != 1:
             return None
-        axis = _read_axis(node._saved_dim[0], values.ndim)
+        axis = read_signed(node._saved_dim[0]) % values.ndim
         return values - (result if node._saved_keepdim else result.unsqueeze(axis)), axis
     return _read_quotient(node) if name == "DivBackward0" else None
 
@@ -125,30 +125,24 @@ def _read_quotient(node: Any) -> tuple[torch.Tensor, int] | None:
     values = saved_tensor(children[0], "result") if values is None else values
     if values is None or len(children[1]._saved_dim) != 1:
         return None
-    axis, probabilities = _read_axis(children[1]._saved_dim[0], values.ndim), values / total
+    axis, probabilities = read_signed(children[1]._saved_dim[0]) % values.ndim, values / total
     is_distribution = bool(((probabilities.sum(axis) - 1).abs() < MAX_ERROR_OF_SUM).all())
     return (probabilities.log(), axis) if is_distribution else None
-
-
-def _read_axis(axis: int, ndim: int) -> int:
-    """Return an axis counted from 0; a negative one is saved as an unsigned number."""
-    return (int(axis) - 2**64 if int(axis) >= 2**63 else int(axis)) % ndim
 
 
 def _read_target(node: Any, log_probabilities: torch.Tensor, axis: int) -> torch.Tensor | None:
     """Return the classes or probabilities that a node picks the log-probabilities of; None for another node."""
     name, shape = node.name(), log_probabilities.shape
-    rows = (*shape[:axis], *shape[axis + 1 :])
     if name == "GatherBackward0":
         index = saved_tensor(node, "index")
         is_class = index is not None and tuple(index.shape) == (*shape[:axis], 1, *shape[axis + 1 :])
-        is_class = is_class and _read_axis(node._saved_dim, len(shape)) == axis
+        is_class = is_class and read_signed(node._saved_dim) % len(shape) == axis
         return index.squeeze(axis) if index is not None and is_class else None
     if name == "IndexBackward0":
         return _read_index(node, log_probabilities) if axis == 1 and len(shape) == 2 else None
     if name == "MulBackward0":
-        factor = _read_constant_factor(node)
-        if factor is None or factor.shape != shape or tuple(factor.shape) == rows:
+        factor = read_factor(node)
+        if factor is None or factor.shape != shape:
             return None
         is_distribution = bool((factor >= 0).all()) and bool(
             ((factor.double().sum(axis) - 1).abs() < MAX_ERROR_OF_SUM).all()
@@ -170,11 +164,3 @@ def _read_index(node: Any, log_probabilities: torch.Tensor) -> torch.Tensor | No
     is_row = rows.dtype == torch.long and rows.shape == (count,) and torch.equal(rows, torch.arange(count))
     is_class = classes.dtype == torch.long and classes.shape == (count,)
     return indices[1].detach() if is_row and is_class else None
-
-
-def _read_constant_factor(node: Any) -> torch.Tensor | None:
-    """Return the tensor that a product multiplies with, if it depends on no parameter."""
-    children = [child for child, _ in node.next_functions]
-    if len(children) != 2 or (children[0] is None) == (children[1] is None):
-        return None
-    return saved_tensor(node, "self" if children[0] is None else "other")

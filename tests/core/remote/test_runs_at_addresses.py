@@ -13,7 +13,7 @@ import fsspec
 import pytest
 
 import yisheng
-from tests.core.remote.stores import break_after, list_store
+from tests.core.remote.stores import break_after, list_store, stop_after
 from yisheng.cli import main
 from yisheng.core.errors import DataError, StorageError, UsageError
 from yisheng.core.remote import sessions
@@ -39,18 +39,6 @@ def hash_weights(folder):
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
     return hash_weights(yisheng.train(**SETTINGS, out=tmp_path_factory.mktemp("runs")).path)
-
-
-def stop_after(count):
-    """Return a callback that ends a training as a lost machine does: with an error of no kind that is handled."""
-
-    def callback(events):
-        for number, event in enumerate(events):
-            if number == count:
-                raise KeyboardInterrupt
-            yield event
-
-    return callback
 
 
 def test_a_training_continues_on_another_machine_to_the_same_bits(expected, move_to_other_machine, monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import yisheng
-from tests.core.remote.stores import drop_reads
+from tests.core.remote.stores import drop_reads, stop_after
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.remote import streams
@@ -119,16 +119,6 @@ def test_files_are_streamed_if_a_copy_would_fill_the_disk(rows, photos, copies, 
     assert len(copies) == FILES
     assert find_streamed(PHOTOS, "path", "auto") is not None
     assert find_streamed(PHOTOS, "path", stream=False) is None
-
-
-def stop_after(count):
-    def callback(events):
-        for number, event in enumerate(events):
-            if number == count:
-                raise KeyboardInterrupt
-            yield event
-
-    return callback
 
 
 def test_a_stopped_training_continues_in_the_middle_of_an_epoch(rows, tmp_path, copies):

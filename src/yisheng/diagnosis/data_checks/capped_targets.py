@@ -9,6 +9,7 @@ import numpy as np
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
+from yisheng.diagnosis.data_checks.filled_targets import explain_skip
 from yisheng.diagnosis.sample import Sample
 
 MIN_FRACTION, MIN_ROWS = 0.1, 100
@@ -22,14 +23,7 @@ NATURAL_LIMITS = (0.0, 1.0, 100.0)
 """Ends of scales beyond which there is nothing: amounts, fractions and percentages."""
 
 
-def _explain_skip(sample: Sample) -> str:
-    if sample.spec.task != "regression":
-        return Message("the targets are classes")
-    enough = len(sample.rows("train")) >= MIN_ROWS
-    return "" if enough else Message("it needs at least {count} training rows", count=MIN_ROWS)
-
-
-@register(cost="cheap", needs=_explain_skip)
+@register(cost="cheap", needs=explain_skip)
 def capped_targets(sample: Sample) -> Iterator[Finding]:
     """Find numbers that end at a limit which many of them have: a sensor, a test or a survey that ends too low.
 

@@ -25,14 +25,15 @@ MAX_NEAR_FRACTION, NEAR_IN_STDS = 0.05, 0.35
 distribution of shape 2 in one of ten cases."""
 
 
-def _explain_skip(sample: Sample) -> str:
+def explain_skip(sample: Sample) -> str:
+    """Return why numbers that many targets have cannot be looked for; empty if they can."""
     if sample.spec.task != "regression":
         return Message("the targets are classes")
     enough = len(sample.rows("train")) >= MIN_ROWS
     return "" if enough else Message("it needs at least {count} training rows", count=MIN_ROWS)
 
 
-@register(cost="cheap", needs=_explain_skip)
+@register(cost="cheap", needs=explain_skip)
 def filled_targets(sample: Sample) -> Iterator[Finding]:
     """Find a number that many targets have exactly, far from all other targets.
 
