@@ -55,6 +55,10 @@ MODULE_NAMES = (
     "further.faulty_networks",
     "further.healthy_courses",
     "further.healthy_updates",
+    "everyday.faulty_sequences",
+    "everyday.faulty_loops",
+    "everyday.faulty_networks",
+    "everyday.healthy_families",
 )
 MODULES = tuple(importlib.import_module(f"benchmarks.doctor.{name}") for name in MODULE_NAMES)
 __all__ = ["FAULTY", "HEALTHY", "MODULES"]
