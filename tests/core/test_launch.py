@@ -18,6 +18,8 @@ VARIABLES = (
     "SLURM_STEP_NODELIST",
     "SLURM_PROCID",
     "SLURM_JOB_ID",
+    "LOCAL_RANK",
+    "SLURM_LOCALID",
 )
 STEP = {
     "SLURM_STEP_NUM_TASKS": "4",
@@ -52,6 +54,8 @@ def test_a_batch_script_of_slurm_is_one_process(start):
 def test_torchrun(start):
     start(WORLD_SIZE="4", RANK="2", **STEP | {"SLURM_PROCID": "0"})  # on each machine by srun
     assert find_launch() == Launch("torchrun", 2, 4)
+    start(LOCAL_RANK="1", SLURM_LOCALID="0")
+    assert find_launch() == Launch("torchrun", 2, 4, local_rank=1)
 
 
 def test_srun(start):
@@ -59,6 +63,8 @@ def test_srun(start):
     assert find_launch() == Launch("srun", 3, 4, ("gpu07", FIRST_PORT + 4567))
     start(MASTER_ADDR="10.0.0.7", MASTER_PORT="29500")
     assert find_launch() == Launch("srun", 3, 4, ("10.0.0.7", 29500))
+    start(SLURM_LOCALID="1")
+    assert find_launch() == Launch("srun", 3, 4, ("10.0.0.7", 29500), local_rank=1)
 
 
 @pytest.mark.parametrize(

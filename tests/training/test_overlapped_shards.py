@@ -61,6 +61,11 @@ def train_together(rank, size, folder):
     peers = Peers(None, rank, size)
     save_file(train(peers, exact=False), f"{folder}/{rank}.safetensors")
     peers.wait_for_all()
+    assert peers.gather_json(rank) == list(range(size))
+    peers = Peers(None, rank, size)
+    peers.batches_transfers = True
+    save_file(train(peers, exact=True), f"{folder}/batched-{rank}.safetensors")
+    peers.wait_for_all()
     dist.destroy_process_group()
 
 
@@ -77,6 +82,10 @@ def test_four_processes_make_the_exact_updates_up_to_rounding(tmp_path):
     assert results[0]["was_called"].tolist() == [False, True, False]
     for result in results[1:]:
         assert all(torch.equal(value, results[0][name]) for name, value in result.items())
+    exact = train(None, exact=True)
+    for rank in range(4):  # sent as between GPUs
+        batched = load_file(tmp_path / f"batched-{rank}.safetensors")
+        assert all(torch.equal(value, exact[name]) for name, value in batched.items())
 
 
 def test_one_process_makes_the_exact_updates_up_to_rounding():
@@ -92,7 +101,7 @@ class SumsOfOneProcess:
     def begin_sum(self, tensor):
         self.begun.append(tensor.clone())
 
-    def end_sum(self, work):
+    def end_sum(self, work, *, on_gpu):
         pass
 
 

@@ -62,17 +62,34 @@ class GeneratorStates:
 
 
 @contextlib.contextmanager
-def preserve_generators() -> Iterator[None]:
-    """Restore the global generators of Python, NumPy and torch's CPU at the end of the block."""
+def preserve_generators(device: torch.device | None = None) -> Iterator[None]:
+    """Restore the global generators of Python, NumPy and torch's CPU at the end of the block.
+
+    Args:
+        device: a CUDA GPU whose generator is restored, too.
+    """
     states = GeneratorStates()
+    gpu = torch.cuda.get_rng_state(device) if device is not None and device.type == "cuda" else None
     try:
         yield
     finally:
         states.restore()
+        if gpu is not None and device is not None:
+            torch.cuda.set_rng_state(gpu, device)
 
 
-def seed_generators(seed: int) -> None:
-    """Seed the global generators of Python, NumPy and torch's CPU; those of GPUs stay as they are."""
+def seed_generators(seed: int, device: torch.device | None = None) -> None:
+    """Seed the global generators of Python, NumPy and torch's CPU.
+
+    Args:
+        seed: of all of them.
+        device: the GPU whose generator is seeded, too; those of others stay as they are.
+    """
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.default_generator.manual_seed(seed)
+    if device is not None and device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device is not None and device.type == "mps":
+        torch.mps.manual_seed(seed)

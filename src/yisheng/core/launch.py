@@ -23,12 +23,14 @@ class Launch:
         rank: number of this process, from 0.
         size: number of processes, at least 2.
         address: host and port of the first process; None if the environment has them as torch expects them.
+        local_rank: number of this process among those of its machine, from 0.
     """
 
     launcher: str
     rank: int
     size: int
     address: tuple[str, int] | None = None
+    local_rank: int = 0
 
 
 def find_launch() -> Launch | None:
@@ -44,13 +46,17 @@ def find_launch() -> Launch | None:
     """
     if "WORLD_SIZE" in os.environ:
         size = _read_number("WORLD_SIZE", "torchrun", 1)
-        return Launch("torchrun", _read_number("RANK", "torchrun", 0), size) if size > 1 else None
+        if size == 1:
+            return None
+        local_rank = _read_number("LOCAL_RANK", "torchrun", 0) if "LOCAL_RANK" in os.environ else 0
+        return Launch("torchrun", _read_number("RANK", "torchrun", 0), size, local_rank=local_rank)
     if "SLURM_STEP_NUM_TASKS" not in os.environ or (size := _read_number("SLURM_STEP_NUM_TASKS", "srun", 1)) == 1:
         return None
     host = os.environ.get("MASTER_ADDR") or find_first_node(os.environ.get("SLURM_STEP_NODELIST", ""))
     job = _read_number("SLURM_JOB_ID", "srun", 0)
     port = _read_number("MASTER_PORT", "srun", 1) if "MASTER_PORT" in os.environ else FIRST_PORT + job % PORTS
-    return Launch("srun", _read_number("SLURM_PROCID", "srun", 0), size, (host, port))
+    local_rank = _read_number("SLURM_LOCALID", "srun", 0) if "SLURM_LOCALID" in os.environ else 0
+    return Launch("srun", _read_number("SLURM_PROCID", "srun", 0), size, (host, port), local_rank)
 
 
 def require_one_process(work: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from yisheng.core.components import supply_components
 from yisheng.core.config import AUTO, Config
@@ -42,7 +43,7 @@ def train(
     out: Path,
     fix: bool = False,
     event_callbacks: Sequence[EventCallback] = (),
-    processes: int | None = 1,
+    processes: int | Literal["auto"] | None = 1,
     cluster: str | None = None,
 ) -> Path:
     """Train by a config, one model or with ``folds`` one for each fold; return the new folder.
@@ -55,8 +56,8 @@ def train(
         out: folder of runs.
         fix: apply the doctor's remedies and train again; see `yisheng.experiments.fix`.
         event_callbacks: the user's own callbacks; see `yisheng.training.callbacks`.
-        processes: number of processes of one training; None for those that a launcher started. See
-            `yisheng.experiments.processes`.
+        processes: number of processes of one training; None for those that a launcher started; ``auto`` for one for
+            each GPU. See `yisheng.experiments.processes`.
         cluster: where the models of ``folds`` or the candidates of an ensemble are trained; see
             `yisheng.search.executors.cluster.require_cluster`.
 
@@ -75,7 +76,7 @@ def train(
             Message("callbacks are for one training, folds={folds} trains several", folds=config.folds),
             Message("use fold=1/{folds} for one of the folds, or leave callbacks out", folds=config.folds),
         )
-    count = count_processes(processes)
+    count = count_processes(processes, device=config.device, shards=config.shards)
     if cluster is not None:
         _require_many_trainings(config, cluster, count, fix=fix)
     if config.budget == AUTO and (fix or event_callbacks or count > 1):  # they are for one training
@@ -88,7 +89,7 @@ def train(
         if config.folds is not None:
             return cross_validate.train(config, data=data, out=out, cluster=cluster)
         follow = functools.partial(_follow_training, config, data, out)
-        with join_processes(count, follow) as peers:
+        with join_processes(count, follow, device=config.device) as peers:
             path = complete_run.train(
                 config, data=data, out=out, event_callbacks=event_callbacks, peers=peers, cluster=cluster
             )
@@ -167,7 +168,7 @@ def resume(
     force: bool = False,
     data: Dataset | None = None,
     event_callbacks: Sequence[EventCallback] = (),
-    processes: int | None = 1,
+    processes: int | Literal["auto"] | None = 1,
     cluster: str | None = None,
 ) -> Path:
     """Continue a run, a cross-validation or a search; on a CPU to the same bits as if it had never stopped.
@@ -188,8 +189,10 @@ def resume(
     """
     kind = RunFolder(folder)
     kind.require_current_format()
-    count = count_processes(processes)
-    if count > 1 and (kind.is_search or kind.is_cross_validation):
+    has_many = kind.is_search or kind.is_cross_validation
+    device, shards = (AUTO, 1) if has_many else (kind.config.device, kind.config.shards)
+    count = count_processes(processes, device=device, shards=shards)
+    if count > 1 and has_many:
         raise UsageError(
             Message("processes= is for one training, this folder has several"), Message("leave processes= out")
         )
@@ -205,7 +208,7 @@ def resume(
     if count > 1:
         config = _choose_for_processes(kind.config, count, fix=False, event_callbacks=event_callbacks)
         follow = functools.partial(_follow_resumed, folder.absolute(), list_references(config), data)
-    with join_processes(count, follow) as peers:
+    with join_processes(count, follow, device=device) as peers:
         path = complete_run.resume(
             folder,
             epochs=epochs,

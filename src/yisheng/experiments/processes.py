@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import multiprocessing
 import signal
 import sys
@@ -14,25 +13,25 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from typing import Literal
 
 import torch.distributed as dist
-from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]  # not in the stubs
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # not in the stubs
 
 from yisheng.core import process
 from yisheng.core.child_process import LOST_OTHERS, SIGN_OF_LIFE, Parent, run_child
-from yisheng.core.config import Config
+from yisheng.core.config import AUTO, Config
 from yisheng.core.errors import ProcessError, UsageError, YishengError
-from yisheng.core.launch import Launch, find_launch
-from yisheng.core.logging import hide_messages
+from yisheng.core.launch import find_launch
 from yisheng.core.messages import Message
+from yisheng.core.process_device import choose_process_count, choose_process_device, count_gpus
+from yisheng.experiments.process_group import JOIN_SECONDS, form_group, join_launched
 from yisheng.training.distributed import Peers
 
 SILENT_SECONDS = 30.0
 """Seconds without a sign of life after which a process that is started here counts as lost."""
 LOST_SECONDS = 120.0
 """The same during the training: Python code that never lets another thread run may take a while then."""
-JOIN_SECONDS = 300.0
-"""Seconds that a process waits for others that are alive: they import and may share their cores with much else."""
 END_SECONDS = 10.0
 """Seconds that the other processes have to end by themselves when the first one has ended."""
 END_SECONDS_AFTER_LOSS = 1.0
@@ -43,8 +42,16 @@ Follow = Callable[..., object]
 """What the other processes do: called with ``peers=``. It must be importable."""
 
 
-def count_processes(processes: int | None) -> int:
+def count_processes(
+    processes: int | Literal["auto"] | None, *, device: str = AUTO, shards: int | Literal["auto"] = AUTO
+) -> int:
     """Return the number of processes of a training: the given one, or that of the launcher.
+
+    Args:
+        processes: a number; None for those of the launcher, or this one alone; ``auto`` for those of the launcher, or
+            one for each GPU of this machine.
+        device: of the config.
+        shards: of the config.
 
     Raises:
         UsageError: the number is not allowed, or differs from that of the launcher.
@@ -52,9 +59,11 @@ def count_processes(processes: int | None) -> int:
     launch = find_launch()
     if processes is None:
         return launch.size if launch else 1
+    if processes == AUTO:
+        return launch.size if launch else choose_process_count(count_gpus(device), shards)
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
         raise UsageError(
-            Message("processes must be a whole number from 1, got {processes}", processes=f"{processes!r}"),
+            Message("processes must be a whole number from 1, or auto, got {processes}", processes=f"{processes!r}"),
             Message("use processes=2"),
         )
     if processes > 1 and launch is not None and launch.size != processes:
@@ -77,7 +86,7 @@ def is_first_process() -> bool:
 
 
 @contextlib.contextmanager
-def join_processes(processes: int, follow: Follow | None) -> Iterator[Peers | None]:
+def join_processes(processes: int, follow: Follow | None, *, device: str = "cpu") -> Iterator[Peers | None]:
     """Train in the block with several processes; yield them, or None for this one alone.
 
     If a launcher started the processes, each of them enters the block. Otherwise they are started here, and this one
@@ -86,6 +95,7 @@ def join_processes(processes: int, follow: Follow | None) -> Iterator[Peers | No
     Args:
         processes: see `count_processes`.
         follow: what a process that is started here does; None if there is no other one.
+        device: of the config; on GPUs each process has one to itself.
 
     Raises:
         ProcessError: a process did not come, or ended.
@@ -96,7 +106,7 @@ def join_processes(processes: int, follow: Follow | None) -> Iterator[Peers | No
         return
     _require_gloo()
     if launch := find_launch():
-        with _join_launched(launch) as peers:
+        with join_launched(launch, device) as peers:
             yield peers
         return
     if dist.is_initialized():
@@ -107,7 +117,8 @@ def join_processes(processes: int, follow: Follow | None) -> Iterator[Peers | No
             Message("call torch.distributed.destroy_process_group() first, or start the program with torchrun"),
         )
     assert follow is not None
-    with _start_workers(processes, follow) as peers:
+    choose_process_device(device, processes - 1, is_launched=False)  # an error if there are too few GPUs
+    with _start_workers(processes, follow, device) as peers:
         yield peers
 
 
@@ -129,79 +140,6 @@ def _require_gloo() -> None:
         )
 
 
-@contextlib.contextmanager
-def _join_launched(launch: Launch) -> Iterator[Peers]:
-    """Join the processes that a launcher started; all but the first are quiet."""
-    quiet = hide_messages(progress=False) if launch.rank else contextlib.nullcontext()
-    if dist.is_initialized():  # the user's program uses it, too
-        group = dist.new_group(backend="gloo", timeout=timedelta(seconds=JOIN_SECONDS))
-        with quiet:
-            yield Peers(group, dist.get_rank(), dist.get_world_size())
-        return
-    with quiet, _form_group(_open_store(launch), launch.rank, launch.size) as peers:
-        yield peers
-
-
-_meetings = itertools.count()
-"""Numbers of the trainings of this process, equal in all processes of a launcher."""
-
-
-def _open_store(launch: Launch) -> Store | None:
-    """Return the store where the processes of the next training meet, or None if torch knows where it is.
-
-    Raises:
-        ProcessError: the first process cannot be reached.
-    """
-    return PrefixStore(f"yisheng/{next(_meetings)}", _connect(launch)) if launch.address is not None else None
-
-
-@functools.cache
-def _connect(launch: Launch) -> TCPStore:
-    """Return the store of all trainings of this process; the first process answers the others until it ends."""
-    assert launch.address is not None
-    host, port = launch.address
-    is_first, timeout = launch.rank == 0, timedelta(seconds=JOIN_SECONDS)
-    try:
-        return TCPStore(host, port, launch.size, is_first, timeout=timeout, wait_for_workers=False)
-    except RuntimeError as error:  # `DistError` of torch
-        raise ProcessError(
-            Message(
-                "process {rank} of {size} cannot open or reach {host}:{port} ({reason})",
-                rank=launch.rank,
-                size=launch.size,
-                host=host,
-                port=port,
-                reason=str(error).splitlines()[0],
-            ),
-            Message(
-                "set MASTER_ADDR to a name of the first machine that all others reach, and MASTER_PORT to a free port",
-            ),
-        ) from error
-
-
-@contextlib.contextmanager
-def _form_group(store: Store | None, rank: int, size: int) -> Iterator[Peers]:
-    """Form the process group; it is taken apart at the end of the block."""
-    timeout = timedelta(seconds=JOIN_SECONDS)
-    try:
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timeout)
-    except (RuntimeError, ValueError) as error:
-        raise ProcessError(
-            Message(
-                "process {rank} of {size} waited {JOIN_SECONDS} seconds for the others ({reason})",
-                rank=rank,
-                size=size,
-                JOIN_SECONDS=f"{JOIN_SECONDS:g}",
-                reason=str(error).splitlines()[0],
-            ),
-            Message("start all processes at the same time, and check MASTER_ADDR and MASTER_PORT"),
-        ) from error
-    try:
-        yield Peers(None, rank, size)
-    finally:
-        dist.destroy_process_group()
-
-
 class _Workers:
     """The processes that this one has started: ranks 1 and above."""
 
@@ -212,7 +150,7 @@ class _Workers:
         self._errors: dict[int, str] = {}
         self._reading = threading.Lock()
 
-    def start(self, size: int, port: int, follow: Follow) -> None:
+    def start(self, size: int, port: int, follow: Follow, device: str) -> None:
         """Start the processes.
 
         Raises:
@@ -229,7 +167,7 @@ class _Workers:
             self._seen.append(time.monotonic())
         for rank, connection in enumerate(self._connections, 1):
             try:
-                connection.send(functools.partial(_follow_first, rank, size, port, follow))
+                connection.send(functools.partial(_follow_first, rank, size, port, follow, device))
             except OSError:
                 continue  # it has ended; `wait_until_joined` explains it
             except Exception as error:  # whatever an object of the user's own raises
@@ -348,16 +286,17 @@ _MAIN_REMEDY = Message('start the work of a script below if __name__ == "__main_
 
 
 @contextlib.contextmanager
-def _start_workers(size: int, follow: Follow) -> Iterator[Peers]:
+def _start_workers(size: int, follow: Follow, device: str) -> Iterator[Peers]:
     """Start the other processes on this machine, and end them with the block."""
+    first_device = choose_process_device(device, 0, is_launched=False)
     timeout = timedelta(seconds=JOIN_SECONDS)
     store = TCPStore(LOCAL_ADDRESS, 0, size, is_master=True, timeout=timeout, wait_for_workers=False)
     workers, grace = _Workers(), 0.0
     try:
-        workers.start(size, store.port, follow)
+        workers.start(size, store.port, follow, device)
         workers.wait_until_joined(store)
         grace = END_SECONDS
-        with _form_group(store, 0, size) as peers, workers.watched():
+        with form_group(store, 0, size, first_device) as peers, workers.watched():
             try:
                 yield peers
             except ProcessError as error:
@@ -371,14 +310,15 @@ def _joined_key(rank: int) -> str:
     return f"yisheng/joined/{rank}"
 
 
-def _follow_first(rank: int, size: int, port: int, follow: Follow, parent: Parent) -> None:
+def _follow_first(rank: int, size: int, port: int, follow: Follow, device_name: str, parent: Parent) -> None:
     """Do the work of a process that was started here; send its error to the first one."""
     process.keep_memory()
     try:
         timeout = timedelta(seconds=JOIN_SECONDS)
         store = TCPStore(LOCAL_ADDRESS, port, size, is_master=False, timeout=timeout)
+        device = choose_process_device(device_name, rank, is_launched=False)
         store.set(_joined_key(rank), "1")
-        with _form_group(store, rank, size) as peers:
+        with form_group(store, rank, size, device) as peers:
             follow(peers=peers)
     except ProcessError:
         sys.exit(LOST_OTHERS)  # the first process knows which one ended

@@ -92,7 +92,7 @@ def train(
         require_many_trainings(config)
         require_cluster(cluster)
     split = split_dataset(config, data)
-    device = machine.select_device(config.device)
+    device = machine.select_device(config.device) if peers is None else peers.device
     config, weights = load_pretrained(config)
     notes: list[str] = []
     if config.budget is not None and (peers is None or peers.is_first):
@@ -276,7 +276,7 @@ def _follow_resumed(run: RunFolder, data: Dataset | None, peers: Peers) -> RunRe
         return None  # it is finished
     config = share_config(run.config, peers)
     data = load_dataset(config) if data is None else data
-    device = machine.select_device(config.device)
+    device = machine.select_device(config.device) if peers is None else peers.device
     assembly = assemble_together(config, data, split_dataset(config, data), device, None, peers)
     share_state(assembly.state, peers)
     return _follow(assembly, data, peers)
@@ -284,7 +284,7 @@ def _follow_resumed(run: RunFolder, data: Dataset | None, peers: Peers) -> RunRe
 
 def _restore(run: RunFolder, config: Config, data: Dataset, split: Split, peers: Peers | None) -> Assembly:
     """Return the training setup with the state of the newest intact checkpoint, or at its beginning without one."""
-    device = machine.select_device(config.device)
+    device = machine.select_device(config.device) if peers is None else peers.device
     assembly = assemble_together(config, data, split, device, None, peers)
     if checkpoint.load(run.file(RunFolder.CHECKPOINT), assembly.state):
         state = assembly.state

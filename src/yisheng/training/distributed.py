@@ -1,4 +1,7 @@
-"""The processes of one training: sums in a fixed order, and small messages between them (gloo, on a CPU).
+"""The processes of one training: sums in a fixed order, and small messages between them.
+
+Tensors are sent from where they are computed, by gloo from a CPU and by NCCL from a GPU. Everything else is sent by
+gloo: reading it does not wait for a GPU, and gloo notices at once that a process ended, which NCCL may not.
 
 Every process computes an aligned part of a binary tree of shards. The upper levels are added by recursive doubling: in
 round k a process exchanges its sum with the one whose rank differs in bit k, and both add the two. Addition of two
@@ -12,6 +15,7 @@ Source: Thakur, Rabenseifner and Gropp, "Optimization of collective communicatio
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -30,6 +34,7 @@ from yisheng.training.pieces import Tensors, add_tensors
 
 TIMEOUT = timedelta(minutes=30)
 """Time to wait for a process that is alive: the first one may plan, score or download for a while."""
+CPU = torch.device("cpu")
 DIGEST_BYTES = 32
 ALIGNMENT = 16
 """Bytes at whose multiples every tensor of a message begins; no dtype requires more."""
@@ -57,18 +62,22 @@ class Peers:
         group: torch's process group; its processes have the ranks 0 to ``size - 1``.
         rank: of this process.
         size: number of processes, a power of two.
+        device: where this process computes.
 
     Attributes:
         caught: signals that this process has received; see `yisheng.core.signals.collect_signals`.
         stop_signal: a signal that any process had received before the latest `add`, or None: the same in all of them.
         sent_bytes: what this process has sent to others.
+        batches_transfers: whether what is sent and received is begun together, and the numbers of an update are sent
+            apart from its tensors, as GPUs require it.
     """
 
-    def __init__(self, group: dist.ProcessGroup | None, rank: int, size: int) -> None:
-        self.rank, self.size = rank, size
+    def __init__(self, group: dist.ProcessGroup | None, rank: int, size: int, device: torch.device = CPU) -> None:
+        self.rank, self.size, self.device = rank, size, device
         self.caught: Sequence[int] = ()
         self.stop_signal: int | None = None
         self.sent_bytes = 0
+        self.batches_transfers = device.type == "cuda"
         self._group = group
         self._messages: tuple[_Message, _Message] | None = None
 
@@ -84,7 +93,7 @@ class Peers:
 
         Args:
             contribution: of this process.
-            sums_like: tensors with the shapes and dtypes of ``sums``, on a CPU.
+            sums_like: tensors with the shapes, dtypes and device of ``sums``.
             firsts_like: likewise of ``firsts``.
 
         Raises:
@@ -95,7 +104,8 @@ class Peers:
         for distance in (1 << k for k in range(self.size.bit_length() - 1)):
             partner = self.rank ^ distance
             outgoing.write(contribution, signal)
-            self._transfer([(outgoing.content, partner)], [(incoming.content, partner)])
+            for outgoing_part, incoming_part in zip(outgoing.parts, incoming.parts, strict=True):
+                self._transfer([(outgoing_part, partner)], [(incoming_part, partner)])
             received, received_signal = incoming.read()
             failures = [part.failed for part in (contribution, received) if part.failed is not None]
             firsts = contribution.firsts
@@ -124,8 +134,12 @@ class Peers:
         with self._explain_lost_processes():
             return dist.all_reduce(tensor, group=self._group, async_op=True)
 
-    def end_sum(self, work: dist.Work | None) -> None:
+    def end_sum(self, work: dist.Work | None, *, on_gpu: bool = False) -> None:
         """Wait until a sum is complete.
+
+        Args:
+            work: what `begin_sum` returned.
+            on_gpu: whether the tensor is on a GPU: then only its stream waits, and this process goes on.
 
         Raises:
             ProcessError: another process ended.
@@ -133,9 +147,16 @@ class Peers:
         with self._explain_lost_processes():
             try:
                 if work is not None:
-                    work.wait(TIMEOUT)
+                    self._wait(work, on_gpu=on_gpu)
             finally:
                 work = None  # it holds connections, and an error would hold it
+
+    @staticmethod
+    def _wait(work: dist.Work, *, on_gpu: bool) -> None:
+        if on_gpu:
+            work.wait()  # with a time limit this process would wait, too
+        else:
+            work.wait(TIMEOUT)
 
     def broadcast(self, content: bytes | None = None, *, source: int = 0) -> bytes:
         """Return the bytes of one process in all of them.
@@ -167,6 +188,10 @@ class Peers:
         """Return plain data of one process in all of them; see `broadcast`."""
         content = json.dumps(value).encode() if self.rank == source else None
         return json.loads(self.broadcast(content, source=source))
+
+    def gather_json(self, value: Any) -> list[Any]:
+        """Return plain data of every process in all of them, in the order of the ranks."""
+        return [self.broadcast_json(value if rank == self.rank else None, source=rank) for rank in range(self.size)]
 
     def require_equal(self, values: Mapping[str, bytes], remedy: str) -> None:
         """Raise an error in all processes unless all have the same values.
@@ -211,7 +236,8 @@ class Peers:
     ) -> tuple[_Message, _Message]:
         """Return a message to send and one to receive; they are kept for the next update."""
         if self._messages is None or not self._messages[0].fits(sums_like, firsts_like):
-            self._messages = _Message(sums_like, firsts_like), _Message(sums_like, firsts_like)
+            make = functools.partial(_Message, sums_like, firsts_like, separate_numbers=self.batches_transfers)
+            self._messages = make(), make()
         return self._messages
 
     def _transfer(
@@ -220,14 +246,26 @@ class Peers:
         """Send tensors to ranks and receive tensors from ranks, all at the same time."""
         self.sent_bytes += sum(_count_bytes(tensor) for tensor, _ in outgoing)
         with self._explain_lost_processes():
-            works = [dist.isend(tensor, rank, group=self._group) for tensor, rank in outgoing]
-            works += [dist.irecv(tensor, rank, group=self._group) for tensor, rank in incoming]
+            on_gpu = any(tensor.is_cuda for tensor, _ in (*outgoing, *incoming))
+            works: list[dist.Work | None] = []
+            if self.batches_transfers:
+                works += _begin_batched_transfers(outgoing, incoming, self._group)
+            else:
+                works += [dist.isend(tensor, rank, group=self._group) for tensor, rank in outgoing]
+                works += [dist.irecv(tensor, rank, group=self._group) for tensor, rank in incoming]
             try:
                 for number in range(len(works)):
                     if (work := works[number]) is not None:
-                        work.wait(TIMEOUT)
+                        self._wait(work, on_gpu=on_gpu)
             finally:
                 works, work = [], None  # they hold connections, and an error would hold them
+
+    def _abort_sums(self) -> None:
+        """End what waits on the GPU for a process that is gone: the weights could not be read behind it."""
+        group = self._group or dist.group.WORLD
+        if self.device.type == "cuda" and group is not None:
+            with contextlib.suppress(RuntimeError):
+                group.abort()
 
     @contextlib.contextmanager
     def _explain_lost_processes(self) -> Iterator[None]:
@@ -235,6 +273,7 @@ class Peers:
             yield
         except RuntimeError as error:  # gloo's error of a closed connection, and others of torch.distributed
             reason = str(error).splitlines()[0][:200]
+            self._abort_sums()
             raise ProcessError(
                 Message(
                     "another of the {size} processes of this training ended, or cannot be reached ({reason})",
@@ -245,31 +284,56 @@ class Peers:
             ) from error
 
 
+def _begin_batched_transfers(
+    outgoing: Sequence[tuple[torch.Tensor, int]],
+    incoming: Sequence[tuple[torch.Tensor, int]],
+    group: dist.ProcessGroup | None,
+) -> list[dist.Work]:
+    """Begin to send and receive at the same time: on a GPU, one after the other would wait for each other.
+
+    Args:
+        outgoing: tensors and the ranks to send them to.
+        incoming: tensors and the ranks to receive them from.
+        group: the process group.
+    """
+    operations = [dist.P2POp(dist.isend, tensor, rank, group) for tensor, rank in outgoing]
+    operations += [dist.P2POp(dist.irecv, tensor, rank, group) for tensor, rank in incoming]
+    return dist.batch_isend_irecv(operations)
+
+
 class _Message:
     """The bytes of a contribution: whole numbers about it, then every tensor in a place of its own.
 
     Args:
-        sums_like: tensors with the shapes and dtypes of the sums.
+        sums_like: tensors with the shapes, dtypes and device of the sums.
         firsts_like: likewise of the firsts.
+        separate_numbers: keep the numbers apart from the tensors, on the CPU.
+
+    Attributes:
+        parts: what is sent, in this order.
     """
 
-    def __init__(self, sums_like: Sequence[torch.Tensor], firsts_like: Sequence[torch.Tensor]) -> None:
+    def __init__(
+        self,
+        sums_like: Sequence[torch.Tensor],
+        firsts_like: Sequence[torch.Tensor],
+        *,
+        separate_numbers: bool = False,
+    ) -> None:
         self._layout = self._describe(sums_like, firsts_like)
-        numbers = torch.empty(3 + len(sums_like), dtype=torch.int64)  # failed + 1, signal, has firsts, which sums
-        tensors = [numbers, *sums_like, *firsts_like]
+        numbers = torch.zeros(3 + len(sums_like), dtype=torch.int64)  # failed + 1, signal, has firsts, which sums
+        tensors = [*([] if separate_numbers else [numbers]), *sums_like, *firsts_like]
         offsets = [0]
         for tensor in tensors:
             offsets.append(offsets[-1] + -(-_count_bytes(tensor) // ALIGNMENT) * ALIGNMENT)
-        self.content = torch.zeros(offsets[-1], dtype=torch.uint8)
+        content = torch.zeros(offsets[-1], dtype=torch.uint8, device=sums_like[0].device)
         places = [
-            self.content[start : start + _count_bytes(tensor)].view(tensor.dtype).view(tensor.shape)
+            content[start : start + _count_bytes(tensor)].view(tensor.dtype).view(tensor.shape)
             for start, tensor in zip(offsets, tensors, strict=False)
         ]
-        self._numbers, self._sums, self._firsts = (
-            places[0],
-            places[1 : 1 + len(sums_like)],
-            places[1 + len(sums_like) :],
-        )
+        self._numbers = numbers if separate_numbers else places.pop(0)
+        self._sums, self._firsts = places[: len(sums_like)], places[len(sums_like) :]
+        self.parts = (numbers, content) if separate_numbers else (content,)
 
     def fits(self, sums_like: Sequence[torch.Tensor], firsts_like: Sequence[torch.Tensor]) -> bool:
         """Return whether tensors have the shapes and dtypes of this message."""

@@ -59,11 +59,11 @@ def compute_overlapped_shards(
     parameters: list[nn.Parameter] = [p for group in state.optimizer.param_groups for p in group["params"]]
     buffers, peers = ShardBuffers(state.model), sharding.peers
     sums = None if peers is None else BucketSums(parameters, peers)
-    loss = torch.zeros((), dtype=torch.float64)
+    loss = torch.zeros((), dtype=torch.float64, device=batch.index.device)
     changes: Tensors = [None] * buffers.count
     failure, bounds = ShardFailure(), bound_shards(len(batch), sharding.count)
     own_shards = [shard for shard in sharding.own_shards if bounds[shard][0] < bounds[shard][1]]
-    with preserve_generators():
+    with preserve_generators(batch.index.device):
         for shard in own_shards:
             seed_shard(sharding, state.step, shard, batch.index.device)
             pieces = split_shard(batch, bounds[shard], sharding.micro_batch)
@@ -71,7 +71,7 @@ def compute_overlapped_shards(
                 for number, piece in enumerate(pieces, 1):
                     is_last = shard == own_shards[-1] and number == len(pieces)
                     with contextlib.nullcontext() if sums is None or not is_last else sums.overlap():
-                        loss += compute(piece, is_observed=shard == 0).to("cpu", torch.float64)
+                        loss += compute(piece, is_observed=shard == 0).to(torch.float64)
                 fraction = (bounds[shard][1] - bounds[shard][0]) / len(batch)
                 changes = add_tensors(changes, buffers.take_changes(fraction))
             except NonFiniteError as error:
@@ -130,7 +130,7 @@ class BucketSums:
             self._begin_next()
         try:
             for number, bucket in enumerate(self._buckets):
-                self._peers.end_sum(self._running[number][1])
+                self._peers.end_sum(self._running[number][1], on_gpu=self._running[number][0].is_cuda)
                 parts = self._running[number][0].split([p.numel() for p in bucket])
                 set_gradients(bucket, [part.view(p.shape) for part, p in zip(parts, bucket, strict=True)])
         finally:
@@ -192,21 +192,22 @@ class _Totals:
         slots = torch.zeros(peers.size, 2, dtype=torch.float64)
         slots[peers.rank] = torch.tensor([0 if failed is None else failed + 1, peers.signal])
         flags = torch.tensor([*with_gradient, *(change is not None for change in changes)], dtype=torch.float64)
-        numbers = torch.cat([loss.reshape(1), slots.reshape(-1), flags])
+        numbers = torch.cat([slots.reshape(-1), flags])  # on the CPU: reading them does not wait for a GPU
         zeros = [torch.zeros_like(buffer) for buffer in buffers.floating]
-        floating = _join([zero if c is None else c for c, zero in zip(changes, zeros, strict=True)], torch.float64)
+        complete = [zero if change is None else change for change, zero in zip(changes, zeros, strict=True)]
+        floating = _join([loss, *complete], torch.float64, loss.device)
         mine = firsts if peers.is_first and firsts is not None else [torch.zeros_like(b) for b in buffers.discrete]
-        discrete = _join([value.reshape(-1).view(torch.uint8) for value in mine], torch.uint8)
+        discrete = _join([value.reshape(-1).view(torch.uint8) for value in mine], torch.uint8, loss.device)
         for part in (numbers, floating, discrete):
             if len(part):
-                peers.end_sum(peers.begin_sum(part))
-        self.loss = numbers[0]
-        slots, flags = numbers[1 : 1 + slots.numel()].view_as(slots), numbers[1 + slots.numel() :] > 0
+                peers.end_sum(peers.begin_sum(part), on_gpu=part.is_cuda)
+        slots, flags = numbers[: slots.numel()].view_as(slots), numbers[slots.numel() :] > 0
         failures = [int(value) - 1 for value in slots[:, 0].tolist() if value]
         self.failed = min(failures, default=None)
         peers.stop_signal = int(slots[:, 1].max()) or None
         self.with_gradient = flags[: len(with_gradient)].tolist()
-        parts = floating.split([buffer.numel() for buffer in buffers.floating])
+        total, *parts = floating.split([1, *(buffer.numel() for buffer in buffers.floating)])
+        self.loss = total.reshape(())
         self.changes: Tensors = [
             part.view(zero.shape).to(zero.dtype) if has else None
             for part, zero, has in zip(parts, zeros, flags[len(with_gradient) :].tolist(), strict=True)
@@ -217,5 +218,6 @@ class _Totals:
         ]
 
 
-def _join(tensors: Sequence[torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
-    return torch.cat([torch.zeros(0, dtype=dtype), *(tensor.reshape(-1).to(dtype) for tensor in tensors)])
+def _join(tensors: Sequence[torch.Tensor], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    empty = torch.zeros(0, dtype=dtype, device=device)
+    return torch.cat([empty, *(tensor.reshape(-1).to(dtype) for tensor in tensors)])

@@ -118,7 +118,7 @@ def compute_shards(state: State, batch: Batch, sharding: Sharding, compute: Comp
     bounds = bound_shards(len(batch), sharding.count)
     loss_dtype = torch.float64 if any(p.dtype == torch.float64 for p in parameters) else torch.float32
     tree, failure = TreeSum(), ShardFailure()
-    with preserve_generators():
+    with preserve_generators(batch.index.device):
         for shard in sharding.own_shards:
             rows = bounds[shard][1] - bounds[shard][0]
             tensors: Tensors = [None] * (1 + len(parameters) + buffers.count)
@@ -136,7 +136,7 @@ def compute_shards(state: State, batch: Batch, sharding: Sharding, compute: Comp
             tree.add(tensors)
     contribution = Contribution(tree.total(), buffers.first_values, failure.shard)
     if sharding.peers is not None:
-        loss_like = torch.zeros((), dtype=loss_dtype)
+        loss_like = torch.zeros((), dtype=loss_dtype, device=batch.index.device)
         contribution = sharding.peers.add(contribution, [loss_like, *parameters, *buffers.floating], buffers.discrete)
     if contribution.failed is not None:
         set_gradients(parameters, [None] * len(parameters))
@@ -193,10 +193,7 @@ def require_dense(gradients: Iterable[torch.Tensor | None]) -> None:
 
 def seed_shard(sharding: Sharding, step: int, shard: int, device: torch.device) -> None:
     """Seed the random generators for the network in one shard of an update."""
-    seed = derive(sharding.seed, "shard", step, shard)
-    seed_generators(seed)
-    if device.type != "cpu":
-        torch.manual_seed(seed)  # all devices
+    seed_generators(derive(sharding.seed, "shard", step, shard), device)
 
 
 class ShardBuffers:
@@ -215,13 +212,19 @@ class ShardBuffers:
         self.first_values: list[torch.Tensor] | None = None
 
     def take_changes(self, fraction: float) -> Tensors:
-        """Return the changes of the floating-point buffers since the start, times ``fraction``; None for none."""
+        """Return the changes of the floating-point buffers since the start, times ``fraction``; None for none.
+
+        On a GPU they are not compared, which would wait for it, and there is a change of 0 in place of None.
+        """
         buffers = dict(self._model.named_buffers())
         if self.first_values is None:
             self.first_values = [buffers[name].clone() for name, b in self._start.items() if not b.is_floating_point()]
         pairs = [(buffers[name], start) for name, start in self._start.items() if start.is_floating_point()]
         return [
-            None if _have_equal_bits(buffer, start) else _subtract(buffer, start) * fraction for buffer, start in pairs
+            None
+            if start.device.type == "cpu" and _have_equal_bits(buffer, start)
+            else _subtract(buffer, start) * fraction
+            for buffer, start in pairs
         ]
 
     def restore(self) -> None:
@@ -235,10 +238,23 @@ class ShardBuffers:
         floating = [buffers[name] for name, start in self._start.items() if start.is_floating_point()]
         discrete = [buffers[name] for name, start in self._start.items() if not start.is_floating_point()]
         for buffer, change in zip(floating, changes, strict=True):
-            if change is not None:
+            if change is not None and buffer.device.type == "cpu":
                 buffer.add_(change)
+            elif change is not None:
+                add_nonzero(buffer, change)
         for buffer, value in zip(discrete, first_values or [], strict=False):
             buffer.copy_(value)
+
+
+def add_nonzero(buffer: torch.Tensor, change: torch.Tensor) -> None:
+    """Add a change to a buffer in place; values that it does not change keep their bits, the sign of zero included.
+
+    >>> buffer = torch.tensor([-0.0, 1.0])
+    >>> add_nonzero(buffer, torch.tensor([0.0, 2.0]))
+    >>> buffer
+    tensor([-0., 3.])
+    """
+    buffer.copy_(torch.where(change == 0, buffer, buffer + change))
 
 
 def _have_equal_bits(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -103,8 +103,8 @@ class State:
         _, keys, at, has_gauss, cached = np.random.get_state(legacy=True)
         tensors["random.torch"] = torch.get_rng_state()
         tensors["random.numpy"] = torch.from_numpy(np.asarray(keys).astype(np.int64))
-        for number, value in enumerate(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []):
-            tensors[f"random.cuda.{number}"] = value
+        if self.loss_sum.device.type == "cuda":  # of the GPU that trains: each other one would hold memory for it
+            tensors["random.cuda.0"] = torch.cuda.get_rng_state(self.loss_sum.device)
         plain = {
             "epoch": self.epoch,
             "position": self.position,
@@ -143,9 +143,9 @@ class State:
         at, has_gauss, cached = plain["random"]["numpy"]
         np.random.set_state(("MT19937", tensors["random.numpy"].numpy().astype(np.uint32), at, has_gauss, cached))
         torch.set_rng_state(tensors["random.torch"])
-        cuda = _below(tensors, "random.cuda.")
-        if cuda and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all([cuda[str(number)] for number in range(len(cuda))])
+        gpu, device = tensors.get("random.cuda.0"), self.loss_sum.device
+        if gpu is not None and device.type == "cuda":
+            torch.cuda.set_rng_state(gpu, device)
 
     def _match_memory_format(self) -> None:
         """Give the optimizer's tensors the memory format of their parameters: fused kernels rely on it."""
