@@ -1,7 +1,8 @@
 """Batches: index gathers from one block, augmented and scaled on the training device.
 
 There is no Python per sample and no worker process: a batch is one `index_select`, the augmentations of the batch, and
-one scaling. Rows that a user's own code makes at random are the exception: they are read by `Dataset.stream`.
+one scaling. On a core that torch leaves free, a thread prepares the next batch while one is used. Rows that a user's
+own code makes at random are the exception: they are read by `Dataset.stream`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from yisheng.core import machine, nested
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
+from yisheng.core.read_ahead import map_ahead
 from yisheng.core.seeds import generator
 from yisheng.core.types import Batch, Dataset, InputSpec, RowStream
 from yisheng.data.prefetch import Prefetcher, make_prefetcher
@@ -34,6 +36,9 @@ BLOCKS_TOGETHER = 64
 WINDOW_BYTES = 1 << 28
 """Of the rows that are shuffled together: they stay in memory while they are trained on."""
 MIN_WINDOW_ROWS = 1024
+MIN_VALUES_AHEAD, MAX_VALUES_AHEAD = 1 << 14, 1 << 21
+"""Values of a batch that a thread prepares ahead: with fewer, handing the batch over takes as long as its preparation;
+with more, a second batch would take much memory."""
 
 Augment = Callable[[Any, torch.Tensor, torch.Generator], tuple[Any, torch.Tensor]]
 """Changes inputs and targets of a batch at random; see `yisheng.transforms.augment`."""
@@ -96,8 +101,8 @@ class Batches:
             yield from self._read_stream(self.stream, epoch, start)
             return
         rows = self.shuffle_rows(epoch)
-        for number in self._prefetched(range(start, len(self)), rows):
-            yield self._gather(rows[self.bounds(number)], epoch, number)
+        numbers = self._prefetched(range(start, len(self)), rows)
+        yield from self._gather_each(numbers, lambda number: self._gather(rows[self.bounds(number)], epoch, number))
 
     def take(self, rows: torch.Tensor, epoch: int) -> Batch:
         """Return some rows as an epoch has them: with the augmentations of their batches in it.
@@ -130,8 +135,23 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield all batches in the order of the rows, for evaluation."""
-        for number in self._prefetched(range(len(self) if len(self.rows) else 0), self.rows):
-            yield self._gather(self.rows[self.bounds(number)])
+        numbers = self._prefetched(range(len(self) if len(self.rows) else 0), self.rows)
+        yield from self._gather_each(numbers, lambda number: self._gather(self.rows[self.bounds(number)]))
+
+    def _gather_each(self, numbers: Iterator[int], gather: Callable[[int], Batch]) -> Iterator[Batch]:
+        """Yield a batch for each number, ahead of its use if that saves time; the batches are the same."""
+        return map_ahead(gather, numbers, workers=1) if self._is_worth_a_thread() else map(gather, numbers)
+
+    def _is_worth_a_thread(self) -> bool:
+        """Return whether a thread prepares the next batch: on a free core, and without random numbers of a user's."""
+        values = self.size * math.prod(self.x.shape[1:])
+        return (
+            MIN_VALUES_AHEAD <= values <= MAX_VALUES_AHEAD
+            and len(self) > 1
+            and not self.augment
+            and self.device.type == self.x.device.type == "cpu"
+            and torch.get_num_threads() < machine.count_cores()
+        )
 
     def _prefetched(self, numbers: range, rows: torch.Tensor) -> Iterator[int]:
         """Yield the same batch numbers, and announce each batch's rows to the prefetcher one batch earlier."""
