@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
 from yisheng.core.components import separate_components, supply_components
 from yisheng.core.errors import UsageError
@@ -63,7 +63,7 @@ def train(
     quiet: bool = False,
     fix: bool = False,
     callbacks: Sequence[EventCallback] = (),
-    processes: int | None = None,
+    processes: int | Literal["auto"] | None = None,
     cluster: str | None = None,
     **settings: Unpack[Settings],
 ) -> TrainedRun:
@@ -83,8 +83,8 @@ def train(
         callbacks: functions ``(events) -> events`` or ``(events, state) -> events`` that watch or stop the training;
             see `yisheng.training.callbacks`.
         processes: number of processes on this machine for one training, to the same weights as one process with the
-            same ``shards``; a script must start its work below ``if __name__ == "__main__":``. By default those that
-            ``torchrun`` started, or this one alone. See docs/scaling.md.
+            same ``shards``; a script must start its work below ``if __name__ == "__main__":``. ``auto``: one for each
+            GPU. By default those that ``torchrun`` started, or this one alone. See docs/scaling.md.
         cluster: a cluster of Ray that trains the models of ``folds=`` or the candidates of an ensemble, as for `tune`.
         **settings: any key of the config or option of its choices (``model="mlp"``, ``hidden=[64]``,
             ``lr=0.1``), or a mapping with ``name`` and options for a choice. Where a name goes, an object of your own
@@ -506,7 +506,7 @@ def resume(
     test: Any = None,
     options: Mapping[str, Any] | None = None,
     callbacks: Sequence[EventCallback] = (),
-    processes: int | None = None,
+    processes: int | Literal["auto"] | None = None,
     cluster: str | None = None,
     quiet: bool = False,
     **components: Unpack[OwnComponents],

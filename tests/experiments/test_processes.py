@@ -241,12 +241,25 @@ def test_processes_end_with_the_first_one(tmp_path):
     assert not alive
 
 
+def test_auto_is_one_process_without_gpus(tmp_path, monkeypatch):
+    assert processes.count_processes("auto", device="cpu") == 1
+    run = yisheng.train(data="iris", model="linear", epochs=1, device="cpu", processes="auto", out=tmp_path, quiet=True)
+    assert not (run.path / "rank-1.log").exists()
+    monkeypatch.setattr(processes, "count_gpus", lambda device: 5)
+    assert processes.count_processes("auto", device="cuda") == 4
+    assert processes.count_processes("auto", device="cuda", shards=2) == 2
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    monkeypatch.setenv("RANK", "0")
+    assert processes.count_processes("auto", device="cpu") == 8
+
+
 def test_what_processes_cannot_do_is_refused_before_work(tmp_path, monkeypatch):
     class Network(torch.nn.Linear):
         pass
 
     cases = [
         ({"processes": 0}, "whole number from 1"),
+        ({"processes": "all"}, "whole number from 1, or auto"),
         ({"processes": 3}, "use processes=2"),
         ({"processes": 4, "shards": 2}, "use processes=2 or fewer"),
         ({"processes": 2, "folds": 3}, "use fold=1/3"),
@@ -260,6 +273,8 @@ def test_what_processes_cannot_do_is_refused_before_work(tmp_path, monkeypatch):
     for settings, message in (
         ({"shards": 3}, "a power of two"),
         ({"exact": False}, "use processes=2 or shards=2, or leave exact= out"),
+        ({"sync_bn": True, "shards": 2, "device": "cpu"}, "sync_bn=true is for CUDA GPUs"),
+        ({"sync_bn": True, "model": "forest"}, "without gradient steps: sync_bn does not apply"),
         ({"exact": False, "model": "forest"}, "without gradient steps: exact does not apply"),
         ({"shards": 2, "scratch": True, "model": "linear"}, "scratch=true"),
         ({"shards": 2, "model": "forest"}, "without gradient steps: shards does not apply"),

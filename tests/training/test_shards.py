@@ -2,6 +2,7 @@
 
 import copy
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,8 +12,14 @@ from torch import nn
 
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, UsageError
-from yisheng.core.types import Batch
-from yisheng.training.shardable import choose_shards
+from yisheng.core.types import Batch, Spec
+from yisheng.training.shardable import (
+    choose_exact,
+    choose_shards,
+    require_rows_for_sync_bn,
+    require_sync_bn,
+    synchronize_batch_norm,
+)
 from yisheng.training.shards import Sharding, bound_shards
 from yisheng.training.state import State
 from yisheng.training.update import make_update
@@ -159,6 +166,59 @@ def test_what_cannot_be_divided_is_refused(settings, processes, message, remedy)
     with pytest.raises(UsageError, match=message) as error:
         choose_shards(Config(**settings), processes)
     assert error.value.remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("settings", "device", "exact"),
+    [
+        ({"shards": 2}, "cuda:1", False),
+        ({"shards": 1}, "cuda", True),
+        ({}, "cuda", True),
+        ({"shards": 2, "exact": True}, "cuda", True),
+        ({"shards": 4}, "cpu", True),
+        ({"shards": 4, "exact": False}, "cpu", False),
+    ],
+)
+def test_sums_are_exact_by_default_but_on_gpus(settings, device, exact):
+    assert choose_exact(Config(**settings), torch.device(device)).exact is exact
+
+
+NORMALIZED = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8))
+
+
+@pytest.mark.parametrize(
+    ("settings", "model", "device", "processes", "message"),
+    [
+        ({}, NORMALIZED, "cpu", 2, "sync_bn=true is for CUDA GPUs, this is device=cpu"),
+        ({"shards": 1}, NORMALIZED, "cuda", 1, "needs a process for each shard"),
+        ({"shards": 4}, NORMALIZED, "cuda", 2, "needs a process for each shard"),
+        ({"accumulate": 2}, NORMALIZED, "cuda", 2, "accumulate=2"),
+        ({}, nn.Linear(6, 8), "cuda", 2, "has no batch norm"),
+        ({}, NORMALIZED, "cuda", 2, None),
+    ],
+)
+def test_batch_norm_over_processes_is_refused_where_they_would_wait(settings, model, device, processes, message):
+    spec = Spec("classification", (6,), ("a", "b"))
+    config = Config(**{"shards": 2, "sync_bn": True, **settings}).resolve(spec, 100)
+    with nullcontext() if message is None else pytest.raises(UsageError, match=message):
+        require_sync_bn(config, model, torch.device(device), processes)
+
+
+def test_batch_norm_over_processes_needs_rows_for_each_of_them():
+    spec = Spec("classification", (6,), ("a", "b"))
+    config = Config(shards=4, sync_bn=True).resolve(spec, 100)
+    require_rows_for_sync_bn(config, 8)
+    with pytest.raises(UsageError, match="needs 8 rows or more in every batch, and the last one of an epoch has 7"):
+        require_rows_for_sync_bn(config, 7)
+
+
+def test_batch_norm_over_processes_keeps_the_weights():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    weights, parameters = model.state_dict(), list(model.parameters())
+    synchronized = synchronize_batch_norm(model)
+    assert isinstance(synchronized[1], nn.SyncBatchNorm)
+    assert all(a is b for a, b in zip(synchronized.parameters(), parameters, strict=True))
+    assert all(torch.equal(value, weights[name]) for name, value in synchronized.state_dict().items())
 
 
 def test_one_process_has_one_shard_by_default():

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
@@ -154,6 +155,17 @@ class Arguments:
                 Message("write {key}={default}", key=key, default=default),
             )
         return int(value)
+
+    def process_count(self) -> int | Literal["auto"] | None:
+        """Remove ``processes``; return the number, ``auto``, or None without it.
+
+        Raises:
+            UsageError: it is neither a number nor ``auto``.
+        """
+        if self.settings.get("processes") == "auto":
+            del self.settings["processes"]
+            return "auto"
+        return self.number("processes", 1) if "processes" in self.settings else None
 
     def decimal(self, key: str, default: float) -> float:
         """Remove a positive finite number; return it.

@@ -1,6 +1,6 @@
 """Continue a run that was stopped or killed, exactly from its last checkpoint.
 
-usage: yisheng resume RUN [epochs=N] [force=true] [processes=N] [cluster=local:4|auto|HOST:PORT]
+usage: yisheng resume RUN [epochs=N] [force=true] [processes=N|auto] [cluster=local:4|auto|HOST:PORT]
                       [model=FILE.py:CLASS ...] [--json] [--quiet]
 
 epochs= may make the run longer. force=true continues although the data or the versions changed. processes= may
@@ -21,7 +21,7 @@ def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     force = arguments.flag("force")
     epochs = arguments.number("epochs", 1) if "epochs" in arguments.settings else None
-    processes = arguments.number("processes", 1) if "processes" in arguments.settings else None
+    processes = arguments.process_count()
     cluster = arguments.take("cluster")
     components = {key: arguments.take(key) for key in KEYS}
     folder = arguments.run_folder(("force", "epochs", "processes", "cluster", *KEYS), writes=True)

@@ -1,15 +1,15 @@
 """Train a model on a data set, evaluate it, and write a run folder with a report.
 
 usage: yisheng train [config=FILE.toml] [key=value ...] [out=runs] [fail_on=error|warning] [fix=true]
-                     [processes=N] [cluster=local:4|auto|HOST:PORT] [--json] [--quiet]
+                     [processes=N|auto] [cluster=local:4|auto|HOST:PORT] [--json] [--quiet]
 
 Keys are those of the config and the options of its choices; see the list below and `yisheng config`.
 The last line printed is the path of the run folder. With fail_on= a finished run with findings of that severity or
 worse ends in exit code 6. With fix=true the doctor's first remedy is applied, the run is trained again, and both are
-compared. With watch=true a page in the browser follows the run. With processes=2 two processes
-of this machine compute the shards of each batch: the same weights as one process with shards=2. `torchrun ... -m
-yisheng train ...` does so on several machines. cluster= trains the models of folds=, or the candidates of a table's
-budget=, on a cluster of Ray, as in `yisheng tune`.
+compared. With watch=true a page in the browser follows the run. With processes=2 two processes of this machine compute
+the shards of each batch: the same weights as one process with shards=2. processes=auto has one for each GPU, and a
+single one without GPUs. `torchrun ... -m yisheng train ...` does so on several machines. cluster= trains the models of
+folds=, or the candidates of a table's budget=, on a cluster of Ray, as in `yisheng tune`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     arguments.require_inputs(0, 0, Message("keys and values only (data=NAME, not a bare NAME)"))
     should_fix, fail_on = arguments.flag("fix"), arguments.take("fail_on")
-    processes = arguments.number("processes", 1) if "processes" in arguments.settings else None
+    processes = arguments.process_count()
     cluster = arguments.take("cluster")
     out = arguments.runs_path()
 

@@ -156,10 +156,14 @@ class Config(BaseModel):
         description="parts of each batch that are computed independently, a power of two: as many processes or fewer "
         "give the same bits (auto: the number of processes)",
     )
-    exact: bool = Field(
-        True,
+    exact: bool | Auto = Field(
+        AUTO,
         description="with shards: the same bits with any number of processes; false: the same updates up to rounding, "
-        "with less to send",
+        "with less to send (auto: false on CUDA GPUs)",
+    )
+    sync_bn: bool = Field(
+        False,
+        description="with a GPU for each shard: batch norm over the complete batch instead of each shard alone",
     )
     shuffle: Literal["auto", "rows", "blocks"] = Field(
         AUTO,
@@ -273,6 +277,7 @@ class Config(BaseModel):
         changes |= {"batch": self._resolve_batch(rows), "score": self._resolve_score(spec, loss)}
         changes["epochs"] = self.choose_epochs(rows)
         changes["shards"] = 1 if self.shards == AUTO else self.shards
+        changes["exact"] = True if self.exact == AUTO else self.exact
         changes["budget"] = None if self.budget == AUTO else self.budget
         if self.boosting == AUTO:
             changes["boosting"] = self.epochs != 0 and spec.is_row and any(column.source for column in spec.columns)
@@ -445,6 +450,7 @@ class ResolvedConfig(Config):
     budget: Seconds | None = None
     batch: Count
     shards: Shards
+    exact: bool = True
     shuffle: Literal["rows", "blocks"]
     boosting: bool
     importance: bool

@@ -96,7 +96,8 @@ def train(
     config, weights = load_pretrained(config)
     notes: list[str] = []
     if config.budget is not None and (peers is None or peers.is_first):
-        config, note = plan_budget(config, data, split, device, weights)
+        planned, note = plan_budget(config.model_copy(update={"sync_bn": False}), data, split, device, weights)
+        config = planned.model_copy(update={"sync_bn": config.sync_bn})  # one process plans, and cannot synchronize
         notes.append(note)
     require_groups(config, data.spec)
     if peers is not None:

@@ -29,6 +29,7 @@ GRADIENT_KEYS = (
     "accumulate",
     "shards",
     "exact",
+    "sync_bn",
     "l1",
     "clip_norm",
     "clip_value",
@@ -80,6 +81,7 @@ def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
         "schedule": Choice(name="constant"),
         "batch": max(1, rows),
         "shards": 1,
+        "exact": True,
         "precision": "fp32",
         "memory_format": "contiguous",
     }

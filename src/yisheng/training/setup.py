@@ -35,7 +35,12 @@ from yisheng.training.image_preset import choose_for_small_images
 from yisheng.training.loop import Loss, Schedule, Step
 from yisheng.training.network import build_network, check_loss, read_probe, require_channels_last
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
-from yisheng.training.shardable import require_shardable
+from yisheng.training.shardable import (
+    choose_exact,
+    require_rows_for_sync_bn,
+    require_shardable,
+    synchronize_batch_norm,
+)
 from yisheng.training.shards import Sharding
 from yisheng.training.state import State
 from yisheng.training.update import Penalty, make_l1_penalty, make_update, needs_closure
@@ -169,7 +174,7 @@ def assemble(
         config, image_notes = choose_for_small_images(config, dataset, len(split.train))
         preset_notes += image_notes
     config = _choose_full_batches(config, dataset, split, pretrained)
-    config = _choose_shuffle(config, dataset)
+    config = choose_exact(_choose_shuffle(config, dataset), device)
     choices = _choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
     resolved = config.resolve(dataset.spec, len(split.train), auto=choices)
     fitted = fitted or fit_transforms(resolved, dataset, split)
@@ -213,6 +218,10 @@ def assemble(
 
     optimizer = _build_optimizer(resolved, model)
     require_shardable(resolved, model, optimizer, device, 1 if peers is None else peers.size)
+    if resolved.sync_bn:
+        last = train.bounds(len(train) - 1)
+        require_rows_for_sync_bn(resolved, last.stop - last.start)
+        model = synchronize_batch_norm(model)  # the optimizer has its parameters: they are the same tensors
     notes += _describe_updates(config, resolved, len(train), len(split.train), optimizer)
     notes += _describe_moved_targets(resolved, spec)
     torch.manual_seed(derive(resolved.seed, "train"))  # what the loop itself draws: dropout masks above all

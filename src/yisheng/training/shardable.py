@@ -8,6 +8,7 @@ from torch import nn
 from yisheng.core.config import AUTO, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
+from yisheng.training.shards import MIN_ROWS
 from yisheng.training.update import needs_closure
 
 
@@ -80,6 +81,21 @@ def _require_one_training(config: Config) -> None:
         raise UsageError(Message("epochs=0 trains nothing that processes could share"), Message("leave processes= out"))
 
 
+def choose_exact(config: Config, device: torch.device) -> Config:
+    """Return the config with ``exact=auto`` decided: false where shards are computed on CUDA GPUs.
+
+    There the kernels of a backward pass may round differently in each run, so an exact sum would cost more without
+    giving the same bits.
+
+    >>> choose_exact(Config(shards=2), torch.device("cuda", 1)).exact, choose_exact(Config(), torch.device("cpu")).exact
+    (False, True)
+    """
+    if config.exact != AUTO:
+        return config
+    is_rounded = device.type == "cuda" and config.shards not in (AUTO, 1)
+    return config.model_copy(update={"exact": not is_rounded})
+
+
 def require_shardable(
     config: ResolvedConfig, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device, processes: int
 ) -> None:
@@ -95,6 +111,8 @@ def require_shardable(
     Raises:
         UsageError: one of them cannot.
     """
+    if config.sync_bn:
+        require_sync_bn(config, model, device, processes)
     if config.shards == 1:
         if not config.exact:
             raise UsageError(
@@ -103,15 +121,6 @@ def require_shardable(
             )
         return
     require_plain_network(config)
-    if processes > 1 and device.type != "cpu":
-        raise UsageError(
-            Message(
-                "processes={processes} train on the CPU only, this is device={device}",
-                processes=processes,
-                device=device,
-            ),
-            Message("use device=cpu or processes=1"),
-        )
     if needs_closure(optimizer):
         raise UsageError(
             Message(
@@ -123,5 +132,87 @@ def require_shardable(
     if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
         raise UsageError(
             Message("SyncBatchNorm normalizes over several GPUs, and a shard is normalized alone"),
-            Message("use nn.BatchNorm2d, or shards=1"),
+            Message("use nn.BatchNorm2d, with sync_bn=true for statistics of the complete batch, or shards=1"),
         )
+
+
+def require_sync_bn(config: ResolvedConfig, model: nn.Module, device: torch.device, processes: int) -> None:
+    """Refuse ``sync_bn=true`` where batch norm cannot be computed over all processes, or where there is none.
+
+    Each process waits for the others in every layer of batch norm, so all must compute one piece of each batch.
+
+    Args:
+        config: the resolved config.
+        model: the network.
+        device: where it computes.
+        processes: number of processes.
+
+    Raises:
+        UsageError: they do not.
+    """
+    if device.type != "cuda":
+        raise UsageError(
+            Message("sync_bn=true is for CUDA GPUs, this is device={device}", device=device),
+            Message("leave sync_bn= out: each shard is then normalized alone; shards=1 normalizes the complete batch"),
+        )
+    if processes == 1 or config.shards != processes:
+        raise UsageError(
+            Message(
+                "sync_bn=true needs a process for each shard, this is processes={processes} shards={shards}",
+                processes=processes,
+                shards=config.shards,
+            ),
+            Message("use as many processes as shards, 2 or more, or leave sync_bn= out"),
+        )
+    if config.accumulate > 1:
+        raise UsageError(
+            Message(
+                "sync_bn=true with accumulate={accumulate}: processes may have different numbers of passes and would "
+                "wait for each other",
+                accumulate=config.accumulate,
+            ),
+            Message("use a larger batch= in place of accumulate=, or leave sync_bn= out"),
+        )
+    if not any(isinstance(module, BATCH_NORMS) for module in model.modules()):
+        raise UsageError(
+            Message("sync_bn=true has no effect: model={name} has no batch norm", name=config.model.name),
+            Message("leave sync_bn= out"),
+        )
+
+
+def require_rows_for_sync_bn(config: ResolvedConfig, rows: int) -> None:
+    """Refuse ``sync_bn=true`` if the last batch of an epoch would leave a process without rows.
+
+    Args:
+        config: the resolved config.
+        rows: of the smallest batch.
+
+    Raises:
+        UsageError: it would.
+    """
+    if config.sync_bn and rows < MIN_ROWS * config.shards:
+        raise UsageError(
+            Message(
+                "sync_bn=true needs {minimum} rows or more in every batch, and the last one of an epoch has {rows}",
+                minimum=MIN_ROWS * config.shards,
+                rows=rows,
+            ),
+            Message("use another batch= than {batch}, or leave sync_bn= out", batch=config.batch),
+        )
+
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+"""Layers that `synchronize_batch_norm` replaces."""
+
+
+def synchronize_batch_norm(model: nn.Module) -> nn.Module:
+    """Return the network with batch norm over all processes; parameters and buffers are the same tensors.
+
+    The names of the weights stay, so a checkpoint and the model of the run are those of plain batch norm.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    >>> synchronized = synchronize_batch_norm(model)
+    >>> type(synchronized[1]).__name__, synchronized[1].weight is model[1].weight
+    ('SyncBatchNorm', True)
+    """
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model)
