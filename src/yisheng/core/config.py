@@ -274,7 +274,7 @@ class Config(BaseModel):
             is_fixed = changes.get("finetune") == "head" and not changes.get("augment", self.augment)
             changes["feature_cache"] = 1 if is_fixed else "off"
         loss = changes.get("loss", self.loss)
-        changes |= {"batch": self._resolve_batch(rows), "score": self._resolve_score(spec, loss)}
+        changes |= {"batch": self.choose_batch(rows), "score": self._resolve_score(spec, loss)}
         changes["epochs"] = self.choose_epochs(rows)
         changes["shards"] = 1 if self.shards == AUTO else self.shards
         changes["exact"] = True if self.exact == AUTO else self.exact
@@ -312,8 +312,12 @@ class Config(BaseModel):
         )
         return choices
 
-    def _resolve_batch(self, rows: int) -> int:
-        """Return ``batch``, at most all rows; by default a power of two near 1/32 of the rows."""
+    def choose_batch(self, rows: int) -> int:
+        """Return ``batch``, at most all rows; by default a power of two near 1/32 of the rows.
+
+        >>> Config().choose_batch(1000), Config(batch=50).choose_batch(1000)
+        (32, 50)
+        """
         if isinstance(self.batch, int):
             return min(self.batch, max(rows, 1))
         return min(128, max(16, 2 ** round(math.log2(max(rows, 1) / 32))))
@@ -324,7 +328,7 @@ class Config(BaseModel):
         >>> Config().choose_epochs(1000), Config(epochs=3).choose_epochs(1000)
         (63, 3)
         """
-        return self._resolve_epochs(rows, self._resolve_batch(rows))
+        return self._resolve_epochs(rows, self.choose_batch(rows))
 
     def _resolve_epochs(self, rows: int, batch: int) -> int:
         if isinstance(self.epochs, int):

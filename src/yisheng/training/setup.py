@@ -43,6 +43,7 @@ from yisheng.training.shardable import (
 )
 from yisheng.training.shards import Sharding
 from yisheng.training.state import State
+from yisheng.training.table_preset import choose_for_tables
 from yisheng.training.update import Penalty, make_l1_penalty, make_update, needs_closure
 from yisheng.training.wide_tables import choose_for_wide_tables
 from yisheng.training.word_relevance import choose_unused_words
@@ -172,7 +173,8 @@ def assemble(
     config, preset_notes = choose_for_wide_tables(config, dataset.spec)
     if pretrained is None:
         config, image_notes = choose_for_small_images(config, dataset, len(split.train))
-        preset_notes += image_notes
+        config, table_notes = choose_for_tables(config, dataset.spec, len(split.train))
+        preset_notes += image_notes + table_notes
     config = _choose_full_batches(config, dataset, split, pretrained)
     config = choose_exact(_choose_shuffle(config, dataset), device)
     choices = _choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
