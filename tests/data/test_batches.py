@@ -16,6 +16,7 @@ from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Spec
 from yisheng.data import batches
 from yisheng.data.batches import make_batches
+from yisheng.data.host_copies import HostCopies, copy_ahead
 
 CPU = torch.device("cpu")
 
@@ -229,3 +230,32 @@ def test_thread_of_batches_ends_with_the_epoch_and_its_error_is_raised_by_it(fre
     with pytest.raises(DataError, match="broken"):
         list(dataclasses.replace(part, scale=BrokenScale()).epoch(0))
     assert set(threading.enumerate()) == before
+
+
+def test_batches_that_are_copied_ahead_are_those_of_a_block_on_the_device(monkeypatch):
+    for n, size in ((50, 8), (41, 8), (3, 8)):  # the last batch is larger, or the only one
+        weight = np.linspace(1, 2, n, dtype=np.float32)
+        _, part = make_data_and_batches(n, size, weight=weight)
+        expected = [list(part.epoch(1)), list(part.epoch(1, 2)), list(part)]
+        with monkeypatch.context() as patch:
+            patch.setattr(batches, "is_worth_copying_ahead", lambda x, device: True)
+            copied = [list(part.epoch(1)), list(part.epoch(1, 2)), list(part)]
+        for some, others in zip(copied, expected, strict=True):
+            assert len(some) == len(others)
+            for batch, other in zip(some, others, strict=True):
+                assert torch.equal(batch.x, other.x)
+                assert torch.equal(batch.y, other.y)
+                assert torch.equal(batch.index, other.index)
+                assert torch.equal(batch.weight, other.weight)
+
+
+def test_the_next_batch_is_gathered_before_the_present_one_is_used():
+    begun = []
+
+    def select(number):
+        begun.append(number)
+        return torch.tensor([number])
+
+    copies = HostCopies(torch.arange(5), CPU)
+    counts = [(number, len(begun)) for number, _, _ in copy_ahead(copies, range(4), select)]
+    assert counts == [(0, 2), (1, 3), (2, 4), (3, 4)]

@@ -22,6 +22,7 @@ from yisheng.core.messages import Message
 from yisheng.core.read_ahead import map_ahead
 from yisheng.core.seeds import generator
 from yisheng.core.types import Batch, Dataset, InputSpec, RowStream
+from yisheng.data.host_copies import HostCopies, copy_ahead, is_worth_copying_ahead
 from yisheng.data.prefetch import Prefetcher, make_prefetcher
 
 
@@ -102,7 +103,7 @@ class Batches:
             return
         rows = self.shuffle_rows(epoch)
         numbers = self._prefetched(range(start, len(self)), rows)
-        yield from self._gather_each(numbers, lambda number: self._gather(rows[self.bounds(number)], epoch, number))
+        yield from self._gather_each(numbers, rows, epoch)
 
     def take(self, rows: torch.Tensor, epoch: int) -> Batch:
         """Return some rows as an epoch has them: with the augmentations of their batches in it.
@@ -136,11 +137,23 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         """Yield all batches in the order of the rows, for evaluation."""
         numbers = self._prefetched(range(len(self) if len(self.rows) else 0), self.rows)
-        yield from self._gather_each(numbers, lambda number: self._gather(self.rows[self.bounds(number)]))
+        yield from self._gather_each(numbers, self.rows)
 
-    def _gather_each(self, numbers: Iterator[int], gather: Callable[[int], Batch]) -> Iterator[Batch]:
+    def _gather_each(self, numbers: Iterator[int], rows: torch.Tensor, *epoch: int) -> Iterator[Batch]:
         """Yield a batch for each number, ahead of its use if that saves time; the batches are the same."""
-        return map_ahead(gather, numbers, workers=1) if self._is_worth_a_thread() else map(gather, numbers)
+
+        def draw_key(number: int) -> tuple[int, ...]:
+            return (*epoch, number) if epoch else ()
+
+        def gather(number: int) -> Batch:
+            return self._gather(rows[self.bounds(number)], *draw_key(number))
+
+        if not is_worth_copying_ahead(self.x, self.device):
+            yield from map_ahead(gather, numbers, workers=1) if self._is_worth_a_thread() else map(gather, numbers)
+            return
+        copies = HostCopies(self.x, self.device)
+        for number, block, index in copy_ahead(copies, numbers, lambda number: rows[self.bounds(number)]):
+            yield self._complete(block, index, *draw_key(number))
 
     def _is_worth_a_thread(self) -> bool:
         """Return whether a thread prepares the next batch: on a free core, and without random numbers of a user's."""
@@ -197,8 +210,10 @@ class Batches:
             yield self._make_batch(*parts, index, epoch, number)
 
     def _gather(self, rows: torch.Tensor, *draw_key: int) -> Batch:
-        block = self.x.index_select(0, rows).to(self.device)
-        rows = rows.to(self.device)
+        return self._complete(self.x.index_select(0, rows).to(self.device), rows.to(self.device), *draw_key)
+
+    def _complete(self, block: torch.Tensor, rows: torch.Tensor, *draw_key: int) -> Batch:
+        """Return the batch of some rows of the block, all on the training device."""
         y = self.y.index_select(0, rows)
         weight = None if self.weight is None else self.weight.index_select(0, rows)
         return self._make_batch(block, y, weight, rows, *draw_key)
@@ -271,7 +286,7 @@ def make_batches(
         scale: the fitted input transform.
         target_scale: the fitted target transform, or None.
         device: the training device. The whole block is moved there if it takes less than half of
-            the free memory; otherwise each batch is gathered on the host.
+            the free memory; otherwise each batch is gathered on the host, and copied ahead to a CUDA GPU.
         seed: determines the order of the rows in each epoch, and the augmentations.
         augment: random changes of the shuffled batches.
         double: return inputs and real targets as float64.
