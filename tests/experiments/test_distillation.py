@@ -34,7 +34,7 @@ def test_one_model_predicts_nearly_as_well(tmp_path, target, score):
     run = train(tmp_path / "student", target, frame=frame, **DISTILLED)
     assert run.scores["test"][score].value > ensemble.scores["test"][score].value - 0.07
     board = read_leaderboard(run)
-    assert board["student"]["name"] == "boosting"
+    assert board["student"]["name"] in ("boosting", "linear")
     assert board["student"]["low"] <= board["student"]["value"] <= board["student"]["high"]
     assert board["student"]["rows_per_second"] > 0
     assert board["rows_per_second"] > 0
@@ -54,6 +54,19 @@ def test_intervals_are_those_of_the_student(tmp_path):
     bounds = np.array([row.interval for row in prediction])
     truth = draw_frame(300, seed=5).price.to_numpy()
     assert np.mean((bounds[:, 0] <= truth) & (truth <= bounds[:, 1])) > 0.83
+
+
+@pytest.mark.parametrize("is_linear", [True, False])
+def test_the_better_student_is_taken(tmp_path, is_linear):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)).astype(np.float32)
+    signal = x @ [[1.0], [2.0], [-1.0]] if is_linear else 3 * np.abs(x[:, :1])
+    y = (signal + 0.5 * rng.normal(size=(200, 1))).astype(np.float32)
+    settings = {"candidates": ("linear", "extra-trees"), "bag_folds": 2, "distill": True, "quiet": True}
+    run = yisheng.train(data=(x, y), model="ensemble", out=tmp_path, **settings)
+    student = read_leaderboard(run)["student"]["name"]
+    assert student == ("linear" if is_linear else "boosting")
+    assert run.scores["test"]["r2"].value > 0.7
 
 
 @pytest.mark.slow

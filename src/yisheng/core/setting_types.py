@@ -368,8 +368,8 @@ if TYPE_CHECKING:
         depth: int | None
         """Convolutions in each group (model=airbench, model=boosting, model=lightgbm)."""
         distill: bool
-        """Replace the ensemble in the end by one model that imitates it: boosted trees or a network. It is a little
-        less good, and predicts many times as fast (model=ensemble)."""
+        """Replace the ensemble in the end by one model that imitates it: linear, boosted trees or a network. It is a
+        little less good, and predicts many times as fast (model=ensemble)."""
         drop: Sequence[str]
         """Columns to leave out, with commas between them (data=shards, data=table, data=in-memory)."""
         dropout: float | Sequence[float]

@@ -31,8 +31,9 @@ MIN_ALTERED_ROWS = 20_000
 """So many altered rows, as far as `MAX_COPIES` allows, and twice the number of rows with many rows."""
 HELD_OUT_FRACTION = 0.1
 """Fraction of the altered rows that choose the epoch of the final student."""
-SCORING_FRACTION = 0.4
-"""Fraction of the time in which a student is trained only to be scored on rows that nobody has seen."""
+SCORING_FRACTIONS = (0.1, 0.45)
+"""When a linear student and another must have been trained to be scored on rows that nobody has seen, in fractions of
+the time."""
 TEACHER_FRACTION = 0.4
 """Fraction of a student's time in which the teacher may predict the altered rows."""
 MAX_EPOCHS, PATIENCE = 60, 6
@@ -95,27 +96,39 @@ class Distillation:
             YishengError: its loss or predictions became infinite.
         """
         start = time.perf_counter()
-        candidate = self._choose_candidate()
         fold = self.outcome.rows.folds[0]
         mean = self.average_out_of_fold()
-        deadline = start + SCORING_FRACTION * (self.end - start)
-        scored = self._train(candidate, fold.train, mean, self._make_fold_teacher(0), deadline, fold.validation)
+        teacher = self._make_fold_teacher(0)
+        best: tuple[float, Candidate, np.ndarray] | None = None
+        for candidate, fraction in zip(self._choose_candidates(), SCORING_FRACTIONS, strict=True):
+            deadline = start + fraction * (self.end - start)
+            scored = self._train(candidate, fold.train, mean, teacher, deadline, fold.validation)
+            prediction = scored.out_of_fold.numpy()
+            loss = self.measure_loss(prediction, fold.validation)
+            if best is None or loss < best[0]:
+                best = loss, candidate, prediction
+        assert best is not None
+        _, candidate, prediction = best
         rows = np.arange(len(self.outcome.rows.data))
         final = self._train(candidate, rows, mean, self._predict_all, self.end, None)
-        return Student(candidate.name, final, fold.validation, scored.out_of_fold.numpy())
+        return Student(candidate.name, final, fold.validation, prediction)
 
-    def _choose_candidate(self) -> Candidate:
-        """Return the settings of the better family: boosted trees or a network."""
+    def measure_loss(self, prediction: np.ndarray, rows: np.ndarray) -> float:
+        """Return the mean loss of predictions ``(n, V)`` of some rows."""
+        return float(self.outcome.make_problem([prediction], rows).row_losses(np.ones(1)).mean())
+
+    def _choose_candidates(self) -> tuple[Candidate, Candidate]:
+        """Return the settings of a linear model, and of the better family of boosted trees and networks."""
         spec, rows = self.outcome.spec, self.outcome.rows.data
         losses: dict[str, float] = {}
         predictions, index = self.outcome.read_out_of_fold(self.ensemble)
         for entry, prediction in zip(self.ensemble.plain["candidates"], predictions, strict=True):
             family = "tabm" if entry["name"] in ("tabm", "tabm-2", "embedded-mlp") else "boosting"
-            problem = self.outcome.make_problem([prediction], index)
-            losses[family] = min(losses.get(family, math.inf), float(problem.row_losses(np.ones(1)).mean()))
+            losses[family] = min(losses.get(family, math.inf), self.measure_loss(prediction, index))
         name = min(losses, key=lambda family: losses[family])
         candidate = make_candidate(name, spec, len(rows), lightgbm=lightgbm.is_installed())
-        return replace(candidate, options=TABM_OPTIONS if name == "tabm" else _make_tree_options(spec))
+        linear = replace(make_candidate("linear", spec, len(rows)), model="ridge")  # logits are numbers, too
+        return linear, replace(candidate, options=TABM_OPTIONS if name == "tabm" else _make_tree_options(spec))
 
     def average_out_of_fold(self) -> np.ndarray:
         """Return the ensemble's out-of-fold predictions ``(N, V)``, NaN where a candidate has none."""
@@ -212,12 +225,8 @@ def _make_tree_options(spec: Spec) -> dict[str, Any]:
 
 def _compare_losses(distillation: Distillation, student: Student) -> float:
     """Return the student's loss on the rows that were held out, divided by that of the ensemble."""
-    outcome, rows = distillation.outcome, student.rows
-    ensemble = distillation.average_out_of_fold()[rows]
-    losses = [
-        float(outcome.make_problem([prediction], rows).row_losses(np.ones(1)).mean())
-        for prediction in (student.prediction, ensemble)
-    ]
+    ensemble = distillation.average_out_of_fold()[student.rows]
+    losses = [distillation.measure_loss(prediction, student.rows) for prediction in (student.prediction, ensemble)]
     return losses[0] / max(losses[1], 1e-12)
 
 
