@@ -71,8 +71,8 @@ def ensemble(
         candidates: what is tried; all by default, in an order that depends on the number of rows.
         bag_folds: number of folds of the training part; each candidate is trained without each of them once.
         seconds: time for all candidates; those for which none is left are not tried. By default all are.
-        distill: replace the ensemble in the end by one model that imitates it: linear, boosted trees or a network. It is
-            a little less good, and predicts many times as fast.
+        distill: replace the ensemble in the end by one model that imitates it: linear, boosted trees or a network. It
+            is a little less good, and predicts many times as fast.
 
     Raises:
         UsageError: there are no candidates.
