@@ -483,7 +483,7 @@ def test_every_key_of_the_config_is_handled():
     assert set(Config.model_fields) - handled == {
         *("weights", "finetune", "head_lr", "init", "init_linear", "init_conv", "target_scale", "augment"),
         *("accumulate", "split", "score", "output", "l1", "clip_norm", "clip_value", "precision", "memory_format"),
-        *("decay_bias", "shards", "exact", "sync_bn", "shuffle", "feature_cache"),
+        *("decay_bias", "shards", "exact", "shard_weights", "sync_bn", "shuffle", "feature_cache", "compile"),
     }
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from yisheng.core import cache_folder, machine
-from yisheng.core.config import Choice, Config
+from yisheng.core.config import Choice
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
 from yisheng.core.types import Dataset, EpochEnd, Spec, Split
@@ -21,6 +21,7 @@ from yisheng.training import precision
 from yisheng.training.finetune import frozen_for_good
 from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training.setup import assemble
+from yisheng.training.trial_cache import hash_trial
 
 CPU = torch.device("cpu")
 
@@ -244,7 +245,7 @@ def test_a_frozen_body_is_timed_without_its_backward_pass():
     keys = set()
     for mode in (None, "all", "head"):
         with frozen_for_good(model, mode):
-            keys.add(precision._hash_search(Config(model=choice), model, spec, 4, [("fp32", "contiguous")]))
+            keys.add(hash_trial(choice, model, spec.shape, 4))
             assert model[0].weight.requires_grad == (mode != "head")
     assert len(keys) == 2
     assert all(p.requires_grad for p in model.parameters())

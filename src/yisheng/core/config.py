@@ -165,6 +165,11 @@ class Config(BaseModel):
         False,
         description="with a GPU for each shard: batch norm over the complete batch instead of each shard alone",
     )
+    shard_weights: bool = Field(
+        False,
+        description="with processes: each holds a part of the weights and of the optimizer's tensors, for networks "
+        "that are too large for one of them; exact=false",
+    )
     shuffle: Literal["auto", "rows", "blocks"] = Field(
         AUTO,
         description="order of the training rows in each epoch: all at random, or blocks of neighboring rows, for data "
@@ -221,6 +226,11 @@ class Config(BaseModel):
     memory_format: Literal["auto", "contiguous", "channels-last"] = Field(
         AUTO, description="order of an image's values in convolutions; auto: the faster one in a short measurement"
     )
+    compile: bool | Auto = Field(
+        AUTO,
+        description="compile the network's forward and backward pass with torch.compile; auto: in trainings of half an "
+        "hour or more, if a trial shows that it is faster",
+    )
     scratch: bool = Field(
         False, description="train with layers, loss and optimizer written from scratch, and compare with the library's"
     )
@@ -256,8 +266,8 @@ class Config(BaseModel):
     def resolve(self, spec: Spec, rows: int, *, auto: Mapping[str, Choice] = MappingProxyType({})) -> ResolvedConfig:
         """Decide every ``auto`` for some data, and write out every option.
 
-        ``precision`` and ``memory_format`` become ``fp32`` and ``contiguous``; a training replaces them if its
-        precision search finds something faster.
+        ``precision`` and ``memory_format`` become ``fp32`` and ``contiguous``, and ``compile`` becomes false; a
+        training replaces them if its trials find something faster.
 
         Args:
             spec: the contract of the data set.
@@ -293,7 +303,7 @@ class Config(BaseModel):
                 Message("importance=true needs rows of numbers; these are {description}", description=spec.description),
                 Message("leave importance out"),
             )
-        plain = {"precision": "fp32", "memory_format": "contiguous", "shuffle": "rows"}
+        plain = {"precision": "fp32", "memory_format": "contiguous", "shuffle": "rows", "compile": False}
         changes |= {key: value for key, value in plain.items() if getattr(self, key) == AUTO}
         return ResolvedConfig(**{**dict(self), **changes})
 
@@ -460,6 +470,7 @@ class ResolvedConfig(Config):
     importance: bool
     precision: Literal["fp32", "bf16", "fp64"]
     memory_format: Literal["contiguous", "channels-last"]
+    compile: bool = False
 
     @model_validator(mode="after")
     def _require_decided(self) -> Self:

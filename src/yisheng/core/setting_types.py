@@ -194,9 +194,14 @@ if TYPE_CHECKING:
         shards: int | Literal["auto"]
         """Parts of each batch that are computed independently, a power of two: as many processes or fewer give the same
         bits (auto: the number of processes)."""
-        exact: bool
+        exact: bool | Literal["auto"]
         """With shards: the same bits with any number of processes; false: the same updates up to rounding, with less to
-        send."""
+        send (auto: false on CUDA GPUs)."""
+        sync_bn: bool
+        """With a GPU for each shard: batch norm over the complete batch instead of each shard alone."""
+        shard_weights: bool
+        """With processes: each holds a part of the weights and of the optimizer's tensors, for networks that are too
+        large for one of them; exact=false."""
         shuffle: Literal["auto", "rows", "blocks"]
         """Order of the training rows in each epoch: all at random, or blocks of neighboring rows, for data larger than
         the memory (auto: blocks if it is in a file and takes half of the free memory)."""
@@ -244,6 +249,9 @@ if TYPE_CHECKING:
         faster; fp64 is for proofs."""
         memory_format: Literal["auto", "contiguous", "channels-last"]
         """Order of an image's values in convolutions; auto: the faster one in a short measurement."""
+        compile: bool | Literal["auto"]
+        """Compile the network's forward and backward pass with torch.compile; auto: in trainings of half an hour or
+        more, if a trial shows that it is faster."""
         scratch: bool
         """Train with layers, loss and optimizer written from scratch, and compare with the library's."""
         doctor: Literal["off", "passive", "full"]
@@ -650,7 +658,9 @@ if TYPE_CHECKING:
         batch: Varied[int | Literal["auto"]]
         accumulate: Varied[int]
         shards: Varied[int | Literal["auto"]]
-        exact: Varied[bool]
+        exact: Varied[bool | Literal["auto"]]
+        sync_bn: Varied[bool]
+        shard_weights: Varied[bool]
         shuffle: Varied[Literal["auto", "rows", "blocks"]]
         seed: int
         validation: Any
@@ -673,6 +683,7 @@ if TYPE_CHECKING:
         clip_value: Varied[float | None]
         precision: Varied[Literal["auto", "fp32", "bf16", "fp64"]]
         memory_format: Varied[Literal["auto", "contiguous", "channels-last"]]
+        compile: Varied[bool | Literal["auto"]]
         scratch: bool
         doctor: Literal["off", "passive", "full"]
         ood: bool
@@ -889,6 +900,8 @@ COMMON_SETTINGS: Final = (
     "accumulate",
     "shards",
     "exact",
+    "sync_bn",
+    "shard_weights",
     "shuffle",
     "seed",
     "validation",
@@ -911,6 +924,7 @@ COMMON_SETTINGS: Final = (
     "clip_value",
     "precision",
     "memory_format",
+    "compile",
     "scratch",
     "doctor",
     "ood",
@@ -1070,6 +1084,8 @@ if TYPE_CHECKING:
         accumulate: Any = ...,
         shards: Any = ...,
         exact: Any = ...,
+        sync_bn: Any = ...,
+        shard_weights: Any = ...,
         shuffle: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
@@ -1092,6 +1108,7 @@ if TYPE_CHECKING:
         clip_value: Any = ...,
         precision: Any = ...,
         memory_format: Any = ...,
+        compile: Any = ...,
         scratch: Any = ...,
         doctor: Any = ...,
         ood: Any = ...,
@@ -1255,6 +1272,8 @@ SETTINGS: Final = (
     "accumulate",
     "shards",
     "exact",
+    "sync_bn",
+    "shard_weights",
     "shuffle",
     "seed",
     "validation",
@@ -1277,6 +1296,7 @@ SETTINGS: Final = (
     "clip_value",
     "precision",
     "memory_format",
+    "compile",
     "scratch",
     "doctor",
     "ood",
@@ -1440,6 +1460,8 @@ if TYPE_CHECKING:
         accumulate: Any = ...,
         shards: Any = ...,
         exact: Any = ...,
+        sync_bn: Any = ...,
+        shard_weights: Any = ...,
         shuffle: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
@@ -1462,6 +1484,7 @@ if TYPE_CHECKING:
         clip_value: Any = ...,
         precision: Any = ...,
         memory_format: Any = ...,
+        compile: Any = ...,
         scratch: Any = ...,
         doctor: Any = ...,
         ood: Any = ...,
@@ -1629,6 +1652,8 @@ SEARCH_SETTINGS: Final = (
     "accumulate",
     "shards",
     "exact",
+    "sync_bn",
+    "shard_weights",
     "shuffle",
     "seed",
     "validation",
@@ -1651,6 +1676,7 @@ SEARCH_SETTINGS: Final = (
     "clip_value",
     "precision",
     "memory_format",
+    "compile",
     "scratch",
     "doctor",
     "ood",
@@ -1812,6 +1838,8 @@ if TYPE_CHECKING:
         accumulate: Any = ...,
         shards: Any = ...,
         exact: Any = ...,
+        sync_bn: Any = ...,
+        shard_weights: Any = ...,
         shuffle: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
@@ -1834,6 +1862,7 @@ if TYPE_CHECKING:
         clip_value: Any = ...,
         precision: Any = ...,
         memory_format: Any = ...,
+        compile: Any = ...,
         scratch: Any = ...,
         doctor: Any = ...,
         ood: Any = ...,

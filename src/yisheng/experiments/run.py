@@ -35,6 +35,7 @@ from yisheng.models._fitted_model import FittedModel
 from yisheng.search.executors.cluster import open_if_given, require_cluster
 from yisheng.training import checkpoint
 from yisheng.training.budget import plan_budget
+from yisheng.training.compile_trial import choose_compilation
 from yisheng.training.distributed import Peers, describe_sharing
 from yisheng.training.portfolio.plan import ENSEMBLE, plan_ensemble
 from yisheng.training.pretrained import load_pretrained
@@ -116,6 +117,7 @@ def train(
         notes += [note] if note else []
     with contextlib.ExitStack() as stack:
         stack.enter_context(machine.use_threads(threads))
+        assembly = choose_compilation(config, assembly)
         environment = describe_environment(assembly.config, data, fingerprint(data), device)
         opened = stack.enter_context(open_if_given(cluster))
 
@@ -246,7 +248,7 @@ def resume(
         config = previous.model_copy(update={"epochs": epochs}) if is_longer else previous
         split = split_dataset(config, data)
         if peers is not None:
-            choose_shards(config, peers.size)
+            config = choose_shards(config, peers.size)
             peers.broadcast_json(True)
             config = share_config(config, peers)
         assembly = _restore(run, config, data, split, peers)

@@ -41,6 +41,7 @@ GRADIENT_KEYS = (
     "batch",
     "precision",
     "memory_format",
+    "compile",
 )
 """Choices that belong to training by gradient steps."""
 FITTED_LOSSES = ("cross-entropy", "binary-cross-entropy", "mse")
@@ -84,6 +85,7 @@ def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
         "exact": True,
         "precision": "fp32",
         "memory_format": "contiguous",
+        "compile": False,
     }
     _require_applicable(config, chosen)
     if config.model.name in ("boosting", "lightgbm", "ensemble") and config.boosting == AUTO:

@@ -194,6 +194,11 @@ def _require_scratch_settings(config: Config) -> None:
             ),
             Message("remove memory_format"),
         )
+    if config.compile is True:
+        raise UsageError(
+            Message("scratch=true and compile=true: from-scratch layers are compared with the library's as they are"),
+            Message("remove compile"),
+        )
     if config.weights is not None:
         raise UsageError(
             Message(

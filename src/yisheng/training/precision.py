@@ -11,26 +11,24 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
-import json
 import math
 import sys
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
-from yisheng.core import cache_folder, files, machine, provenance
+from yisheng.core import cache_folder, machine
 from yisheng.core.config import Config
-from yisheng.core.errors import StorageError, UsageError, YishengError
+from yisheng.core.errors import StorageError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.types import Batch, Spec
 from yisheng.data.batches import Batches
 from yisheng.models.summary import summarize
 from yisheng.training.loop import Loss
+from yisheng.training.trial_cache import TrialCache, hash_trial
 from yisheng.training.update import Precision, mean_loss
 
 MemoryFormat = Literal["contiguous", "channels-last"]
@@ -51,7 +49,7 @@ MAX_TIME_RATIO = 0.95
 different rounding."""
 UNSUPPORTED = math.inf
 """Time recorded for a candidate that some layer does not support."""
-MAX_CACHED_SEARCHES = 200
+CACHE = TrialCache("precision_search.json")
 
 
 @dataclass(frozen=True)
@@ -107,11 +105,11 @@ def search_precision(
     if multiplications * train.size * updates < MIN_TRAINING_MULTIPLICATIONS:
         return ComputeFormat(*default, {})
     rows = min(train.size, len(train.rows), max(2, round(PASS_MULTIPLICATIONS / multiplications)))
-    key = _hash_search(config, model, spec, rows, candidates)
+    key = hash_trial(config.model, model, spec.shape, rows, candidates)
     seconds = _read_cached(key, candidates)
     if seconds is None:
         try:  # if several processes start together, one searches and the others wait for it
-            with cache_folder.hold_lock(_cache_path().with_suffix(".lock"), Message("searching the fastest precision")):
+            with cache_folder.hold_lock(CACHE.lock, Message("searching the fastest precision")):
                 seconds = _read_cached(key, candidates)
                 if seconds is None:
                     seconds = _time_formats(model, next(iter(replace(train, size=rows, augment=()))), loss, candidates)
@@ -190,46 +188,9 @@ def _label(candidate: Candidate) -> str:
     return ", ".join(candidate)
 
 
-def _hash_search(config: Config, model: nn.Module, spec: Spec, rows: int, candidates: list[Candidate]) -> str:
-    """Return a cache key for the network, rows, machine and code: times may change with any of them."""
-    shapes = [(tuple(p.shape), p.requires_grad) for p in model.parameters()]
-    device = next(model.parameters()).device
-    processor = machine.describe_processor()[0] if device.type == "cpu" else torch.cuda.get_device_name(device)
-    text = repr(
-        (
-            config.model,
-            _list_forwards(model),
-            shapes,
-            spec.shape,
-            rows,
-            candidates,
-            processor,
-            provenance.versions(),
-            provenance.hash_sources(),
-        )
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _list_forwards(model: nn.Module) -> list[tuple[str, str]]:
-    """Return name and bytecode of each ``forward``: one that uses ``view`` does not support channels-last."""
-    forwards = {type(module): type(module).forward for module in model.modules()}
-    codes = [(kind.__qualname__, getattr(forward, "__code__", None)) for kind, forward in forwards.items()]
-    return sorted((name, f"{code.co_code.hex()} {code.co_names}") for name, code in codes if code is not None)
-
-
-def _read_cache() -> dict[str, Any]:
-    """Return all cached searches by key; empty if the file is missing or damaged."""
-    try:
-        searches = files.read_json(_cache_path(), limit=1 << 20)
-    except (YishengError, OSError):
-        return {}
-    return searches if isinstance(searches, dict) else {}
-
-
 def _read_cached(key: str, candidates: list[Candidate]) -> dict[str, float] | None:
     """Return the times of an earlier search, or None if there is none or its entry is damaged."""
-    entry, labels = _read_cache().get(key), [_label(candidate) for candidate in candidates]
+    entry, labels = CACHE.read(key), [_label(candidate) for candidate in candidates]
     if not isinstance(entry, dict) or set(entry) != set(labels):
         return None
     seconds = {label: UNSUPPORTED if entry[label] is None else entry[label] for label in labels}
@@ -238,15 +199,9 @@ def _read_cached(key: str, candidates: list[Candidate]) -> dict[str, float] | No
 
 
 def _write_cached(key: str, seconds: dict[str, float]) -> None:
-    """Add a search to the cache file, which keeps the latest `MAX_CACHED_SEARCHES`.
+    """Keep the times of a search.
 
     Raises:
         StorageError: the folder is not writable.
     """
-    entry = {label: value if value < UNSUPPORTED else None for label, value in seconds.items()}
-    searches = list({**_read_cache(), key: entry}.items())[-MAX_CACHED_SEARCHES:]
-    files.write_file(_cache_path(), json.dumps(dict(searches), indent=1) + "\n", sync=False)
-
-
-def _cache_path() -> Path:
-    return cache_folder.get_cache_folder() / "precision_search.json"
+    CACHE.write(key, {label: value if value < UNSUPPORTED else None for label, value in seconds.items()})

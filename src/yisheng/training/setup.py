@@ -6,14 +6,14 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from yisheng import transforms
-from yisheng.core import registry
+from yisheng.core import autocast, registry
 from yisheng.core.components import find_component, is_custom
 from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
@@ -29,6 +29,7 @@ from yisheng.models.head import find_head
 from yisheng.optim._custom import rebuild
 from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
+from yisheng.training.compiled import CompiledNetwork, require_compilable
 from yisheng.training.distributed import Peers
 from yisheng.training.fitted import choose_for_fitting, make_fit_step
 from yisheng.training.image_preset import choose_for_small_images
@@ -44,11 +45,14 @@ from yisheng.training.shardable import (
 from yisheng.training.shards import Sharding
 from yisheng.training.state import State
 from yisheng.training.table_preset import choose_for_tables
-from yisheng.training.update import Penalty, make_l1_penalty, make_update, needs_closure
+from yisheng.training.update import Forward, Penalty, make_l1_penalty, make_update, needs_closure
 from yisheng.training.wide_tables import choose_for_wide_tables
 from yisheng.training.word_relevance import choose_unused_words
 from yisheng.transforms._row_chunks import RowSubset, require_finite, split_inputs
 from yisheng.transforms.log import is_skewed
+
+if TYPE_CHECKING:  # it imports much of torch.distributed
+    from yisheng.training.divided_update import DividedUpdate
 
 FINETUNING_LR = 0.001
 """Default learning rate for pretrained weights: small, so that the updates change the features and do not destroy
@@ -188,7 +192,8 @@ def assemble(
     input_spec = input_spec.with_outputs(spec.outputs)
     head_lr, notes = _load_pretrained(model, pretrained, resolved, config.head_lr, fitted)
     notes += preset_notes
-    model.to(device, torch.float64 if resolved.precision == "fp64" else None)
+    is_divided = resolved.shard_weights and peers is not None  # a device may not hold all weights
+    model.to("cpu" if is_divided else device, torch.float64 if resolved.precision == "fp64" else None)
     _require_rows_for_batch_norm(model, resolved.batch, len(split.train))
 
     train, validation, test = _make_part_batches(resolved, dataset, split, spec, fitted, device)
@@ -224,6 +229,7 @@ def assemble(
         last = train.bounds(len(train) - 1)
         require_rows_for_sync_bn(resolved, last.stop - last.start)
         model = synchronize_batch_norm(model)  # the optimizer has its parameters: they are the same tensors
+    require_compilable(resolved, device)
     notes += _describe_updates(config, resolved, len(train), len(split.train), optimizer)
     notes += _describe_moved_targets(resolved, spec)
     torch.manual_seed(derive(resolved.seed, "train"))  # what the loop itself draws: dropout masks above all
@@ -236,7 +242,9 @@ def assemble(
         test=test,
         loss=loss,
         schedule=_build_schedule(resolved, optimizer),
-        step=_build_step(resolved, model, device, peers),
+        step=build_step(
+            resolved, model, device, peers, forward=build_forward(resolved, model, device, len(split.train))
+        ),
         transforms={"input": fitted.scale, "target": fitted.target_scale},
         notes=notes,
         dataset=dataset,
@@ -516,33 +524,73 @@ def _describe_moved_targets(config: ResolvedConfig, spec: Spec) -> tuple[str, ..
     )
 
 
-def _make_penalty(config: ResolvedConfig, model: nn.Module) -> Penalty | None:
+def _make_penalty(config: ResolvedConfig, model: nn.Module, divided: DividedUpdate | None) -> Penalty | None:
     """Return the L1 penalty of a config, or None without one."""
     if not config.l1:
         return None
     make = from_scratch.make_l1_penalty if config.scratch else make_l1_penalty
-    return make(list_weights(model, decay_bias=config.decay_bias).values(), config.l1)
+    weights = list_weights(model, decay_bias=config.decay_bias)
+    return make(weights.values() if divided is None else [divided.weights.local[name] for name in weights], config.l1)
 
 
-def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device, peers: Peers | None) -> Step:
-    """Build the update of a config."""
+def make_sharding(config: ResolvedConfig, peers: Peers | None) -> Sharding:
+    """Return how each batch of a training is divided."""
+    micro_batch = -(-config.batch // config.shards) if config.accumulate > 1 else None
+    return Sharding(config.shards, micro_batch, config.seed, peers, config.exact)
+
+
+def build_step(
+    config: ResolvedConfig,
+    model: nn.Module,
+    device: torch.device,
+    peers: Peers | None,
+    divided: DividedUpdate | None = None,
+    *,
+    forward: Forward = autocast.forward,
+) -> Step:
+    """Build the update of a config.
+
+    Args:
+        config: the resolved config.
+        model: the network.
+        device: where it computes.
+        peers: the processes of the training, or None for this one alone.
+        divided: for weights that the processes divide.
+        forward: computes the network's output; see `build_forward`.
+    """
     if isinstance(model, FittedModel):
         model.require_packages()
         model.require_size(config.batch, device)
         for file in list_hub_files(model):
             hub.fetch_file(*file)
         return make_fit_step(config.seed, config.loss.options.get("quantile"))
-    micro_batch = -(-config.batch // config.shards) if config.accumulate > 1 else None
-    sharding = Sharding(config.shards, micro_batch, config.seed, peers, config.exact) if config.shards > 1 else None
+    sharding = make_sharding(config, peers)
     step = make_update(
-        micro_batch=micro_batch,
+        micro_batch=sharding.micro_batch,
         clip_norm=config.clip_norm,
         clip_value=config.clip_value,
         check_finite="before step" if device.type == "cpu" else "one step late",
         precision=config.precision,
-        penalty=_make_penalty(config, model),
-        sharding=sharding,
+        penalty=_make_penalty(config, model, divided),
+        sharding=sharding if config.shards > 1 else None,
+        divided=divided,
+        forward=forward,
     )
     if config.finetune is None:
         return step
     return finetune.freeze_before_step(step, finetune.plan_finetuning(model, config.finetune, config.epochs))
+
+
+def build_forward(config: ResolvedConfig, model: nn.Module, device: torch.device, rows: int) -> Forward:
+    """Build the forward pass of a network in training, compiled if the config says so.
+
+    Args:
+        config: the resolved config.
+        model: the network, on its device.
+        device: where it computes.
+        rows: of the training part.
+    """
+    if not config.compile:
+        return autocast.forward
+    uses_graphs = device.type == "cuda" and config.accumulate == 1  # otherwise gradients of several passes are held
+    return CompiledNetwork(model, min(config.batch, rows), uses_graphs=uses_graphs).forward

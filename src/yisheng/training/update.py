@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -22,11 +22,22 @@ from yisheng.training.pieces import Piece, compute_pieces, split_batch, sum_weig
 from yisheng.training.shards import Sharding, compute_shards
 from yisheng.training.state import State
 
+if TYPE_CHECKING:  # it imports much of torch.distributed
+    from yisheng.training.divided_update import DividedUpdate
+
 Precision = Literal["fp32", "bf16", "fp64"]
 Penalty = Callable[[], torch.Tensor]
+Forward = Callable[..., torch.Tensor]
+"""``(model, x, bf16=...) -> output``; see `yisheng.core.autocast.forward`."""
 
 
-def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision = "fp32") -> torch.Tensor:
+def mean_loss(
+    model: nn.Module,
+    batch: Batch,
+    loss: Loss,
+    precision: Precision = "fp32",
+    forward: Forward = autocast.forward,
+) -> torch.Tensor:
     """Compute the mean of the samples' losses, weighted if the batch has weights.
 
     The outputs may be ``(B, K, O)``: K members, each with a loss; the loss of a sample is their mean.
@@ -37,11 +48,12 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
         loss: ``(output, y) -> (B,)``, in float32 or more; or a scalar, the mean of a batch without weights.
         precision: ``bf16`` runs the layers that support it in bfloat16 (autocast), and the weights stay float32;
             otherwise the layers compute in the precision of the weights.
+        forward: computes the output, as compiled code does.
 
     Raises:
         UsageError: the loss does not return one value for each sample.
     """
-    output = autocast.forward(model, batch.x, bf16=precision == "bf16")
+    output = forward(model, batch.x, bf16=precision == "bf16")
     members, y = 1, batch.y
     if output.ndim == 3:
         members = output.shape[1]
@@ -80,6 +92,8 @@ def make_update(
     precision: Precision = "fp32",
     penalty: Penalty | None = None,
     sharding: Sharding | None = None,
+    divided: DividedUpdate | None = None,
+    forward: Forward = autocast.forward,
 ) -> Step:
     """Make an update on the mean loss of a batch; it returns that mean, detached.
 
@@ -97,6 +111,8 @@ def make_update(
         penalty: a function of the weights that is minimized together with the loss. Its gradient is added once per
             update, before clipping; like weight decay, it is not in the returned loss.
         sharding: compute the batch in shards, perhaps in several processes; ``micro_batch`` is then without effect.
+        divided: compute with weights that the processes divide among themselves, in place of ``sharding``.
+        forward: computes the network's output; where layers are recorded, the network itself does.
 
     Raises:
         NonFiniteError: (from the update) it names the step, the rows and the layer where the values began.
@@ -109,9 +125,14 @@ def make_update(
     def add_gradients(state: State, batch: Batch, loss: Loss, *, observed: bool) -> torch.Tensor:
         """Add the gradients of the batch, limited; return its mean loss."""
 
+        def compute_loss(piece: Piece) -> tuple[torch.Tensor, torch.Tensor]:
+            is_recorded = state.is_recorded is not None and state.is_recorded()
+            compute_output = autocast.forward if is_recorded else forward
+            part_mean = mean_loss(state.model, piece.batch, loss, precision, compute_output)
+            return part_mean, part_mean if piece.fraction is None else part_mean * piece.fraction
+
         def compute(piece: Piece, *, is_observed: bool = observed) -> torch.Tensor:
-            part_mean = mean_loss(state.model, piece.batch, loss, precision)
-            mean = part_mean if piece.fraction is None else part_mean * piece.fraction
+            part_mean, mean = compute_loss(piece)
             if check_finite == "before step" and not math.isfinite(mean.item()):
                 raise explain_nonfinite_loss(state, piece.batch, mean.item())
             if is_observed and state.observe_loss is not None:
@@ -119,7 +140,9 @@ def make_update(
             mean.backward()
             return mean.detach()
 
-        if sharding is not None:
+        if divided is not None:
+            mean = divided.compute(state, batch, lambda piece: compute_loss(piece)[1])
+        elif sharding is not None:
             compute_all = compute_shards if sharding.exact else compute_overlapped_shards
             mean = compute_all(state, batch, sharding, compute)
         else:
@@ -127,6 +150,9 @@ def make_update(
             mean = compute_pieces(split_batch(batch, micro_batch), parameters, compute)
         if penalty is not None and (value := penalty()).requires_grad:
             value.backward()
+        if divided is not None:
+            divided.limit(state, batch, clip_norm=clip_norm, clip_value=clip_value)
+            return mean
         parameters = [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
         # A sum is not finite if a value is not, and takes less time than a norm.
         sums = [p.grad.sum() for p in parameters if p.grad is not None]

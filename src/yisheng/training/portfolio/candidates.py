@@ -92,6 +92,7 @@ class Candidate:
             boosting=False,
             precision="fp32",
             memory_format="contiguous",
+            compile=False,
             doctor="off",
             ood=False,
             **self.settings,

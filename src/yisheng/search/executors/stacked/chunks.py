@@ -94,6 +94,7 @@ def explain_refused_config(config: Config) -> str:
         Message("shards={count} adds up gradients of parts of a batch", count=config.shards): config.shards
         not in (AUTO, 1),
         Message("precision=bf16 rounds differently in every order"): config.precision == "bf16",
+        Message("compile=true compiles a network by itself"): config.compile is True,
     }
     return next((reason for reason, applies in reasons.items() if applies), "")
 
