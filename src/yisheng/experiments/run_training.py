@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from yisheng.diagnosis.doctor_callback import DoctorCallback
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.experiments.calibrate import calibrate
 from yisheng.experiments.evaluate import evaluate_assembly
-from yisheng.experiments.shared_run import require_equal_weights
+from yisheng.experiments.shared_run import divide_if_asked, move_to_cpu, require_equal_weights
 from yisheng.inference import artifact, fit_ood
 from yisheng.inference.ood import OODDetector
 from yisheng.inference.own_network import OwnNetwork, save_own_network
@@ -40,6 +40,9 @@ from yisheng.training.network import read_probe
 from yisheng.training.portfolio.fold_pool import FoldPool
 from yisheng.training.progress import show_assembly_progress
 from yisheng.training.setup import Assembly
+
+if TYPE_CHECKING:
+    from yisheng.training.weight_shards import WeightShards
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class RunTraining:
         finish: whether the run is finished afterwards.
         peers: the processes that share the training, or None.
         pool: for an ensemble, folds that other processes train or have trained.
+        weights: this process's part of the weights, if the processes divide them; set by `complete`.
     """
 
     run: RunFolder
@@ -92,9 +96,14 @@ class RunTraining:
     finish: bool
     peers: Peers | None = None
     pool: FoldPool | None = None
+    weights: WeightShards | None = None
 
     def complete(self) -> RunResult:
         """Train, evaluate, diagnose and call the callbacks; these are called for a training that breaks off too."""
+        assembly, weights = divide_if_asked(self.assembly, self.peers)
+        return replace(self, assembly=assembly, weights=weights)._complete()
+
+    def _complete(self) -> RunResult:
         doctor = DoctorCallback(self.run.path, self.assembly, self.data)
         with track_run(self.run.path, self.assembly) as tracking, collect_signals() as caught:
             try:
@@ -133,7 +142,10 @@ class RunTraining:
             # The checkpoint records the length of the log, so the log is written before it.
             state.log_bytes, state.seconds = event_log.flush(sync=True), clock()
             doctor.save_progress()
-            checkpoint.save(self.run.file(RunFolder.CHECKPOINT), state)
+            if self.weights is None:
+                checkpoint.save(self.run.file(RunFolder.CHECKPOINT), state)
+            else:
+                checkpoint.write(self.run.file(RunFolder.CHECKPOINT), *self.weights.dump())
             publish(self.run.path)
 
         if state.step == 0 and is_custom(self.assembly.config.model):
@@ -155,7 +167,9 @@ class RunTraining:
                 )
             if self.pool is not None:
                 self.pool.discard()
-            if self.peers is not None:
+            if self.weights is not None:
+                self.weights.finish()
+            elif self.peers is not None:
                 require_equal_weights(state, self.peers)
         return clock()
 
@@ -165,7 +179,7 @@ class RunTraining:
         The processes of a training agree on a signal in an update, and all stop after it.
 
         Raises:
-            ProcessError: another process ended; a checkpoint was written.
+            ProcessError: another process ended; a checkpoint was written, unless a part of the weights is lost.
         """
         peers = self.peers
         if peers is not None:
@@ -176,7 +190,8 @@ class RunTraining:
                 if number is not None:
                     return number
         except ProcessError as error:
-            save()  # the weights are those of the last complete update
+            if self.weights is None:
+                save()  # the weights are those of the last complete update
             raise ProcessError(
                 error.problem, Message("continue with: yisheng resume {path}", path=self.run.path)
             ) from error
@@ -193,19 +208,23 @@ class RunTraining:
         """Return the events of the training with everything that the config asks for attached."""
         config, assembly = self.assembly.config, doctor.observe(self.assembly)
         # A cross-validation reports the scores of its folds: they must not choose the epoch they are measured at.
-        events = fit_assembly(assembly, make_scorer, choose_best=config.fold is None, pool=self.pool)
+        scorer = make_scorer if self.weights is None else self.weights.share_scores(make_scorer)
+        events = fit_assembly(assembly, scorer, choose_best=config.fold is None, pool=self.pool)
         events = apply_callbacks(events, assembly.state, self.event_callbacks)
         events = log_events(events, event_log, interval=config.log_every, clock=clock)
         events = attach_loggers(events, self.run.path, assembly)
         if tracking is not None:
             events = tracking.follow(events)
-        events = save_checkpoints(events, save, interval=config.checkpoint_every)
+        attach = save_checkpoints if self.weights is None else self.weights.save_checkpoints
+        events = attach(events, save, interval=config.checkpoint_every)
         stream = progress_stream() if config.epochs else None
         return events if stream is None else show_assembly_progress(events, assembly, stream)
 
     def _save_model(self) -> Assembly:
         """Write the best weights with everything that prediction needs; return the setup with its temperature."""
         assembly, config = self.assembly, self.assembly.config
+        if self.weights is not None:
+            assembly = move_to_cpu(assembly)
         state = assembly.state
         state.model.load_state_dict(state.best.weights)
         assembly, calibration = calibrate(assembly) if config.calibrate else (assembly, None)

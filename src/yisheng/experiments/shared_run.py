@@ -6,20 +6,23 @@ import contextlib
 import json
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 
 from yisheng.core import machine, provenance
+from yisheng.core.components import is_custom
 from yisheng.core.config import AUTO, KINDS, Config
 from yisheng.core.errors import StoppedError, YishengError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.signals import collect_signals
 from yisheng.core.tensor_bytes import serialize_tensors
-from yisheng.core.types import Dataset, Split
+from yisheng.core.types import Dataset, Event, Split
+from yisheng.data.batches import Batches
 from yisheng.data.fingerprint import fingerprint
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.training import checkpoint
@@ -27,6 +30,9 @@ from yisheng.training.distributed import Peers, describe_sharing
 from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training.setup import Assembly, Pretrained, assemble
 from yisheng.training.state import State
+
+if TYPE_CHECKING:
+    from yisheng.training.weight_shards import WeightShards
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
@@ -107,6 +113,48 @@ def require_equal_weights(state: State, peers: Peers) -> None:
     )
 
 
+def divide_if_asked(assembly: Assembly, peers: Peers | None) -> tuple[Assembly, WeightShards | None]:
+    """Divide the weights of a training among its processes if ``shard_weights=true``; all of them must call it.
+
+    Args:
+        assembly: the training in its present state, the same in all processes; its state is changed in place.
+        peers: the processes, or None for this one alone.
+
+    Returns:
+        The training, and this process's part of its weights; None for complete weights.
+
+    Raises:
+        UsageError: the network's weights cannot be divided.
+    """
+    if peers is None or not assembly.config.shard_weights:
+        return assembly, None
+    from yisheng.training.divided_update import divide_weights  # it imports much of torch.distributed
+
+    assembly, weights = divide_weights(assembly, peers)
+    logger.info(
+        Message(
+            "shard_weights=true: this process holds {values} values of the weights and of the optimizer; the doctor "
+            "does not watch the training, because it reads complete weights",
+            values=f"{weights.count_values():,}",
+        )
+    )
+    return assembly, weights
+
+
+def move_to_cpu(assembly: Assembly) -> Assembly:
+    """Return a training whose batches are on the CPU, where `WeightShards.finish` leaves the complete network."""
+    if assembly.train.device.type == "cpu":
+        return assembly
+    train, validation, test = map(_move_batches, (assembly.train, assembly.validation, assembly.test))
+    return replace(assembly, train=train, validation=validation, test=test)
+
+
+def _move_batches(part: Batches) -> Batches:
+    weight = None if part.weight is None else part.weight.cpu()
+    x, y, rows = part.x.cpu(), part.y.cpu(), part.rows.cpu()
+    return replace(part, x=x, y=y, rows=rows, weight=weight, device=torch.device("cpu"))
+
+
 def follow(assembly: Assembly, peers: Peers, folder: Path, threads: int) -> None:
     """Train as a process that is not the first: compute the own shards, write nothing but a log.
 
@@ -121,22 +169,34 @@ def follow(assembly: Assembly, peers: Peers, folder: Path, threads: int) -> None
         NonFiniteError: a loss or gradient became NaN or infinite, in any process.
         ProcessError: another process ended.
     """
-    config = assembly.config
+    config, state = assembly.config, assembly.state
     with _log_to(folder / f"rank-{peers.rank}.log"), machine.use_threads(threads), collect_signals() as caught:
         peers.caught = caught
         sharing = describe_sharing(config.shards, peers.size)
         logger.info(
             Message("process {rank}: {sharing}, {threads} threads", rank=peers.rank, sharing=sharing, threads=threads)
         )
-        for _ in fit_assembly(assembly, make_scorer, choose_best=config.fold is None):
-            if peers.stop_signal is not None:
-                name = signal.Signals(peers.stop_signal).name
-                problem = Message("stopped by {name} after step {step}", name=name, step=assembly.state.step)
-                raise StoppedError(
-                    peers.stop_signal, problem, Message("continue with: yisheng resume {folder}", folder=folder)
-                )
-        require_equal_weights(assembly.state, peers)
-        logger.info(Message("the training ended after step {step}", step=assembly.state.step))
+        assembly, weights = divide_if_asked(assembly, peers)
+        if weights is None:
+            events = fit_assembly(assembly, make_scorer, choose_best=config.fold is None)
+        else:
+            if state.step == 0 and is_custom(config.model):
+                weights.dump()
+            events = fit_assembly(assembly, weights.share_scores(make_scorer), choose_best=config.fold is None)
+            events = weights.save_checkpoints(events, weights.dump, interval=config.checkpoint_every)
+        with contextlib.closing(cast("Generator[Event]", events)):
+            stop_signal = next((peers.stop_signal for _ in events if peers.stop_signal is not None), None)
+        if weights is not None:
+            weights.dump()
+        if stop_signal is not None:
+            name = signal.Signals(stop_signal).name
+            problem = Message("stopped by {name} after step {step}", name=name, step=state.step)
+            raise StoppedError(stop_signal, problem, Message("continue with: yisheng resume {folder}", folder=folder))
+        if weights is None:
+            require_equal_weights(state, peers)
+        else:
+            weights.finish()
+        logger.info(Message("the training ended after step {step}", step=state.step))
 
 
 @contextlib.contextmanager

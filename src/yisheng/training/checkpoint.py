@@ -51,20 +51,28 @@ def save(folder: Path, state: State) -> Path:
                 ),
                 Message("use a lower lr or clip gradients (clip_norm=1); the previous checkpoint is intact"),
             )
-    content = to_bytes(state)
-    path = folder / f"{state.step:09d}-{_hash(content)}.safetensors"
+    return write(folder, *state.dump())
+
+
+def write(folder: Path, tensors: dict[str, torch.Tensor], plain: dict[str, Any]) -> Path:
+    """Write a checkpoint of what `State.dump` returned, and delete all but the last two; see `save`."""
+    content, step = _to_bytes(tensors, plain), plain["step"]
+    path = folder / f"{step:09d}-{_hash(content)}.safetensors"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise files.explain_write_error(error, folder) from error
     files.write_file(path, content)
-    _delete_old(folder, path, state.step)
+    _delete_old(folder, path, step)
     return path
 
 
 def to_bytes(state: State) -> bytes:
     """Return the state as the content of a checkpoint."""
-    tensors, plain = state.dump()
+    return _to_bytes(*state.dump())
+
+
+def _to_bytes(tensors: dict[str, torch.Tensor], plain: dict[str, Any]) -> bytes:
     text = json.dumps({"format": FORMAT, **plain}, allow_nan=False).encode()
     return serialize_tensors({**tensors, "json": torch.frombuffer(bytearray(text), dtype=torch.uint8)})
 

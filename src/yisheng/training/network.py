@@ -19,7 +19,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import derive, isolated_generators, seed_everything
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.types import Batch, Dataset, Spec, Split
 from yisheng.data.batches import Batches
 from yisheng.init.initialize import initialize
 from yisheng.losses._custom import expects_probabilities
@@ -127,6 +127,11 @@ def check_loss(loss: Loss, model: nn.Module, train: Batches) -> tuple[str, ...]:
         UsageError: the loss cannot take the outputs and targets, or returns something other than losses.
     """
     batch = next(iter(replace(train, size=min(train.size, MAX_LOSS_ROWS), augment=())))
+    device = next((p.device for p in model.parameters()), train.device)
+    if device != batch.index.device:
+        weight = None if batch.weight is None else batch.weight.to(device)
+        x = nested.map_tensors(lambda tensor: tensor.to(device), batch.x)
+        batch = Batch(x, batch.y.to(device), batch.index.to(device), weight)
     dimensions: list[int] = []
 
     def recorded(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -32,7 +32,7 @@ def explain_nonfinite_loss(state: State, batch: Batch, value: float) -> NonFinit
     )
 
 
-def explain_nonfinite_gradient(state: State, batch: Batch) -> NonFiniteError:
+def explain_nonfinite_gradient(state: State, batch: Batch, nonfinite: list[str] | None = None) -> NonFiniteError:
     """Return the error for gradients that are not finite although the loss is.
 
     Backward goes from the output to the input, so the non-finite gradients began in the layer nearest to the output.
@@ -40,12 +40,15 @@ def explain_nonfinite_gradient(state: State, batch: Batch) -> NonFiniteError:
     Args:
         state: after backward, before the step.
         batch: the batch of the gradients.
+        nonfinite: names of the parameters whose gradients are not finite, in the order of the network, if they are
+            known: the gradients of parameters that processes divide are not there to be examined.
     """
-    nonfinite = [
-        name
-        for name, parameter in state.model.named_parameters()
-        if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
-    ]
+    if nonfinite is None:
+        nonfinite = [
+            name
+            for name, parameter in state.model.named_parameters()
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
+        ]
     layer = (
         Message("the gradient of {name} is the first that is not finite", name=nonfinite[-1])
         if nonfinite
