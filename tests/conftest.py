@@ -27,10 +27,26 @@ MIRROR = os.environ.get("YISHENG_MIRROR") or (LOCAL_DATA.as_uri() if (LOCAL_DATA
 def pytest_collection_modifyitems(config, items):
     if os.environ.get("YISHENG_EVERY_CASE") != "1":
         _deselect_half_of_the_sampled(config, items)
+    _skip_without_gpus(items)
     if MIRROR is None:
         for item in items:
             if item.get_closest_marker("realdata"):
                 item.add_marker(pytest.mark.skip(reason="no real data: set YISHENG_MIRROR to a mirror of the hub"))
+
+
+def _skip_without_gpus(items):
+    """Skip tests that are marked ``gpu`` on a machine with fewer CUDA GPUs than they need."""
+    marked = [(item, marker) for item in items if (marker := item.get_closest_marker("gpu"))]
+    if not marked or os.environ.get("YISHENG_TEST_DEVICE", "cuda") != "cuda":
+        return
+    import torch
+
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for item, marker in marked:
+        needed = marker.args[0] if marker.args else 1
+        if available < needed:
+            reason = f"needs {needed} CUDA GPUs, this machine has {available}: see scripts/gpu_check.sh"
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def _deselect_half_of_the_sampled(config, items):

@@ -240,22 +240,21 @@ def test_batches_that_are_copied_ahead_are_those_of_a_block_on_the_device(monkey
         with monkeypatch.context() as patch:
             patch.setattr(batches, "is_worth_copying_ahead", lambda x, device: True)
             copied = [list(part.epoch(1)), list(part.epoch(1, 2)), list(part)]
-        for some, others in zip(copied, expected, strict=True):
-            assert len(some) == len(others)
-            for batch, other in zip(some, others, strict=True):
-                assert torch.equal(batch.x, other.x)
-                assert torch.equal(batch.y, other.y)
-                assert torch.equal(batch.index, other.index)
-                assert torch.equal(batch.weight, other.weight)
+        for copied_part, expected_part in zip(copied, expected, strict=True):
+            assert len(copied_part) == len(expected_part)
+            for batch, plain in zip(copied_part, expected_part, strict=True):
+                assert all(
+                    torch.equal(getattr(batch, key), getattr(plain, key)) for key in ("x", "y", "index", "weight")
+                )
 
 
 def test_the_next_batch_is_gathered_before_the_present_one_is_used():
-    begun = []
+    selected = []
 
     def select(number):
-        begun.append(number)
+        selected.append(number)
         return torch.tensor([number])
 
     copies = HostCopies(torch.arange(5), CPU)
-    counts = [(number, len(begun)) for number, _, _ in copy_ahead(copies, range(4), select)]
+    counts = [(number, len(selected)) for number, _, _ in copy_ahead(copies, range(4), select)]
     assert counts == [(0, 2), (1, 3), (2, 4), (3, 4)]
