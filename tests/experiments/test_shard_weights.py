@@ -3,16 +3,22 @@
 import json
 import re
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import yisheng
 from tests.experiments.test_processes import PLAIN, find_run, find_started, require_close, train_faulty
 from yisheng.core.config import Config
 from yisheng.core.errors import ProcessError, StoppedError, UsageError
+from yisheng.data.batches import Batches
+from yisheng.experiments.shared_run import move_to_cpu
+from yisheng.training.setup import Assembly
 from yisheng.training.shardable import choose_shards
+from yisheng.transforms.none import none
 
 EXACT = {"precision": "fp32", "memory_format": "contiguous", "doctor": "off"}
 
@@ -89,3 +95,14 @@ def test_the_doctor_and_measured_choices_are_off():
     assert (config.doctor, config.precision, config.memory_format, config.budget) == ("off", "fp32", "contiguous", None)
     assert choose_shards(config, 2) == config
     assert choose_shards(Config(shard_weights=True, precision="bf16"), 2).precision == "bf16"
+
+
+def test_the_batches_of_the_finished_network_are_on_the_cpu():
+    gpu = torch.device("cuda", 0)
+    part = Batches(torch.zeros(5, 2), torch.zeros(5, 1), torch.arange(5), 2, none(), gpu, 0, weight=torch.ones(5))
+    assembly = Assembly(None, None, None, part, replace(part, weight=None), part, None, None, None, {})
+    moved = move_to_cpu(assembly)
+    for batches in (moved.train, moved.validation, moved.test):
+        assert batches.device == torch.device("cpu")
+        assert [len(batch) for batch in batches] == [2, 3]
+    assert move_to_cpu(moved) is moved
