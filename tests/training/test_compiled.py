@@ -189,8 +189,8 @@ def test_what_cannot_be_compiled_is_refused(settings, message):
 
 def test_kept_features_and_other_devices_are_refused():
     config = build().config.model_copy(update={"compile": True})
-    kept = config.model_copy(update={"finetune": "head", "feature_cache": 1})
-    assert "feature_cache=1" in compiled.find_obstacle(kept, CPU)[0]
+    cached = config.model_copy(update={"finetune": "head", "feature_cache": 1})
+    assert "feature_cache=1" in compiled.find_obstacle(cached, CPU)[0]
     assert "device=mps" in compiled.find_obstacle(config, torch.device("mps"))[0]
 
 
@@ -263,8 +263,8 @@ def test_an_unwritable_cache_gives_the_default(long_training):
 )
 def test_auto_leaves_some_trainings_alone(long_training, compiler, settings):
     assembly = build(**settings)
-    asked = Config(compile=settings.get("compile", "auto"))
-    assert choose_compilation(asked, assembly) is assembly
+    config = Config(compile=settings.get("compile", "auto"))
+    assert choose_compilation(config, assembly) is assembly
     assert not compiler.rows
 
 
@@ -280,7 +280,7 @@ def test_a_compiled_run_equals_an_ordinary_one_up_to_rounding_and_resumes_to_the
     settings = {"data": "digits", "model": "mlp", "hidden": 16, "dropout": 0.2, "batch": 100, "epochs": 2, "seed": 1}
     settings |= {"quiet": True, "checkpoint_every": 0, "out": tmp_path}
     plain = yisheng.train(**settings, compile=False)
-    whole = yisheng.train(**settings, compile=True)
+    complete = yisheng.train(**settings, compile=True)
     fit, stop_step = run_training.fit_assembly, 17
 
     def stop_halfway(*arguments, **options):
@@ -295,7 +295,7 @@ def test_a_compiled_run_equals_an_ordinary_one_up_to_rounding_and_resumes_to_the
     monkeypatch.undo()
     (stopped,) = tmp_path.glob("*stopped*")
     resume(stopped)
-    weights = [load_file(run / RunFolder.WEIGHTS) for run in (plain.path, whole.path, stopped)]
+    weights = [load_file(run / RunFolder.WEIGHTS) for run in (plain.path, complete.path, stopped)]
     require_equal(weights[0], weights[1], rtol=1e-4, atol=1e-5)
     require_equal(weights[1], weights[2])
     assert not torch.equal(weights[0]["linear1.weight"], weights[1]["linear1.weight"])  # it was compiled

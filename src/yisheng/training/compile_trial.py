@@ -134,7 +134,7 @@ def _read_or_measure(assembly: Assembly, forward: Forward) -> CompileTrial | Non
 
     Raises:
         StorageError: the cache folder is not writable.
-        UsageError: it is no folder.
+        UsageError: the cache folder is not a folder.
     """
     batch = next(iter(replace(assembly.train, size=assembly.config.batch, augment=(), prefetcher=None)))
     timer = _PassTimer(assembly, batch)
