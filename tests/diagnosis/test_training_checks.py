@@ -19,6 +19,7 @@ LOOP_CHECKS = {
     "bounded-scores",
     "broadcast-loss",
     "clamped-weights",
+    "class-dimension",
     "clipped-scaled-gradients",
     "constant-targets",
     "copied-targets",
@@ -33,6 +34,7 @@ LOOP_CHECKS = {
     "fixed-batches",
     "focal-weighting",
     "frozen-noise",
+    "ineffective-freezing",
     "instant-fit",
     "interpolated-targets",
     "inverted-mask",
@@ -44,12 +46,15 @@ LOOP_CHECKS = {
     "optimizer-betas",
     "outweighed-loss",
     "padded-targets",
+    "random-outputs",
     "refused-loss",
     "relative-loss",
     "repeated-layers",
     "repeated-seed",
     "reset-optimizer",
+    "reshaped-heads",
     "reshaped-images",
+    "reshaped-outputs",
     "scaled-gradients",
     "schedule-period",
     "self-similarity",
@@ -67,6 +72,7 @@ LOOP_CHECKS = {
     "undetached-advantage",
     "undetached-targets",
     "unloaded-weights",
+    "unread-steps",
     "unrelated-noise",
     "unsynchronized-replicas",
     "untrained-vectors",
@@ -74,7 +80,7 @@ LOOP_CHECKS = {
 }
 """Checks of a loop: see test_loop_targets.py, test_loop_faults.py, test_loop_settings.py, test_loop_copies.py,
 test_loop_terms.py, test_loop_habits.py, test_loop_gradients.py, test_loss_sides.py,
-test_loop_tokens.py, test_loop_images.py, test_loss_forms.py and test_selected_weights.py."""
+test_loop_tokens.py, test_loop_sequences.py, test_loop_images.py, test_loss_forms.py and test_selected_weights.py."""
 PROGRAMS = {}
 """By check: functions ``f(fixed, steps) -> doctor`` that train with or without the fault, and their steps."""
 

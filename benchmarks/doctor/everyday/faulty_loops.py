@@ -91,7 +91,7 @@ def everyday_rate_of_the_checkpoint(t: Trial) -> float:
 
 
 # A seed in the loop makes the noise of each step the same: the network learns to subtract these few patterns.
-@faulty("repeated-noise", "frozen-noise", "evaluated-inputs", "overfitting")
+@faulty("repeated-noise", "frozen-noise", "evaluated-inputs", "repeated-seed")
 def everyday_seed_in_the_loop(t: Trial) -> float:
     """`torch.manual_seed(42)` is called in each step, for results that can be repeated."""
     data = digits(t.seed)

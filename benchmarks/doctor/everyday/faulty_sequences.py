@@ -238,7 +238,7 @@ def everyday_heads_by_view_without_transpose(t: Trial) -> float:
 
 
 # A series is cut into windows after its values were shuffled: nothing of its past is left.
-@faulty("no-signal", "shuffled-series", "shuffled-targets")
+@faulty("no-signal", "shuffled-series", "shuffled-targets", "evaluated-inputs")
 def everyday_windows_of_a_shuffled_series(t: Trial) -> float:
     """`values = values[torch.randperm(n)]` before the windows are cut, not after."""
     g = torch.Generator().manual_seed(t.seed)

@@ -17,6 +17,7 @@ from yisheng.core.messages import Message
 from yisheng.diagnosis.adversaries import AdversarialSteps
 from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.probe import Probe, probe_network
+from yisheng.diagnosis.read_positions import ReadPositions, find_read_positions
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
 from yisheng.diagnosis.recorder.constant_terms import ConstantTerm
 from yisheng.diagnosis.recorder.course import Course
@@ -187,6 +188,11 @@ class Case:
     def probe(self) -> Probe:
         """Return how the trained network behaves on the example."""
         return probe_network(self.model, self.example)
+
+    @functools.cached_property
+    def read_positions(self) -> ReadPositions | None:
+        """Return which positions of its sequences the predictions depend on, or None if there are none."""
+        return find_read_positions(self.model, self.example)
 
     @functools.cached_property
     def pairing(self) -> Pairing | None:

@@ -21,6 +21,8 @@ from yisheng.diagnosis.augmented_rows import find_harmful_augmentation
 from yisheng.diagnosis.batch_dependence import CHECK as CHECK_OF_BATCHES
 from yisheng.diagnosis.batch_dependence import find_batch_dependence
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.class_numbers import CHECK as CHECK_OF_KIND
+from yisheng.diagnosis.class_numbers import find_class_numbers
 from yisheng.diagnosis.course_findings import CHECKS, find_in_course
 from yisheng.diagnosis.loop_error import LoopError, explain_loop_error
 from yisheng.diagnosis.moved_images import CACHED as CHECK_OF_MOVES
@@ -204,6 +206,7 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             if case.is_finished and not any(finding.severity == "error" for finding in diagnosis.findings):
                 if not any(finding.check == CHECK_OF_SCORES for finding in diagnosis.findings):
                     findings += collect(CHECK_OF_SCORES, find_wrong_score, case, self._validation)
+                findings += collect(CHECK_OF_KIND, find_class_numbers, case, self._data, self._validation)
                 findings += collect(CHECK_OF_TREND, find_unreached_targets, case, self._data, self._validation)
                 findings += collect(CHECK_OF_BATCHES, find_batch_dependence, case, self._validation)
                 findings += collect(CHECK_OF_MOVES, find_misplaced_moves, case, self._data, self._validation)

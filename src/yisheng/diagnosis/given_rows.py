@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from torch.nn import functional as F  # its common name
 
 from yisheng.diagnosis.case import Case
 
@@ -73,7 +74,7 @@ def compare(loss: Any, output: Any, target: torch.Tensor) -> torch.Tensor:
 
     Raises:
         ValueError: the network returns several values, or numbers are compared, and there is another number of outputs
-            than of targets.
+            than of targets; or the scores of classes ``(N, C, C)`` do not show which axis is that of the classes.
 
     >>> output = torch.tensor([[0.0], [1.0]])
     >>> compare(torch.nn.functional.mse_loss, output, torch.tensor([0.0, 1.0])).item()
@@ -83,7 +84,9 @@ def compare(loss: Any, output: Any, target: torch.Tensor) -> torch.Tensor:
         raise ValueError("the network does not return one tensor")
     if target.is_floating_point() and output.numel() != target.numel():
         raise ValueError("outputs and targets have different shapes")
-    is_same = target.is_floating_point() and output.shape != target.shape and output.numel() == target.numel()
+    if loss is F.cross_entropy and output.ndim > 2 and output.shape[1] == output.shape[2]:
+        raise ValueError("two axes may be that of the classes")
+    is_same = output.shape != target.shape and output.numel() == target.numel()
     return loss(output.view_as(target) if is_same else output, target)
 
 

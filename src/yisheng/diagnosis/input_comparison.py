@@ -33,6 +33,9 @@ MIN_PATTERN_STD, MIN_PATTERN_RATIO = 0.3, 0.5
 the other side."""
 MIN_PATTERN_VALUES = 16
 """Values of a row, below which a mean row is not a pattern."""
+MIN_SERIES_VALUES, MIN_NEIGHBORS, MAX_NEIGHBORS, MAX_STD_RATIO = 8, 0.6, 0.15, 1.5
+"""Values of a series, correlation of neighboring ones in evaluation and in training, and ratio of the standard
+deviations: noise that leaves so little of the correlation doubles the standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def compare_rows(rows: torch.Tensor, evaluated: torch.Tensor) -> Difference | No
                 "mean and standard deviation of the training rows"
             ),
         )
-    for find in (_find_channel_order, _find_layout, _find_rate, _find_wraps, _find_pattern):
+    for find in (_find_channel_order, _find_layout, _find_rate, _find_wraps, _find_shuffled_series, _find_pattern):
         difference = find(rows, evaluated)
         if difference is not None:
             return difference
@@ -180,6 +183,37 @@ def _find_wraps(rows: torch.Tensor, evaluated: torch.Tensor) -> Difference | Non
         Message("convert bytes to float before the augmentation, and clamp: (x.float() + amount).clamp(0, 255)"),
         {"fraction that wraps around": wrapped.fraction, "in evaluation": wrapped.other_fraction},
     )
+
+
+def _find_shuffled_series(rows: torch.Tensor, evaluated: torch.Tensor) -> Difference | None:
+    """Return that neighboring values of a series have nothing in common in training, and much in evaluation."""
+    if rows.ndim != 2 or rows.shape[1] < MIN_SERIES_VALUES:
+        return None
+    ratio = float(rows.std()) / max(float(evaluated.std()), 1e-12)
+    in_training, in_evaluation = _correlate_neighbors(rows), _correlate_neighbors(evaluated)
+    if (
+        abs(in_training) > MAX_NEIGHBORS
+        or in_evaluation < MIN_NEIGHBORS
+        or not 1 / MAX_STD_RATIO < ratio < MAX_STD_RATIO
+    ):
+        return None
+    return Difference(
+        Message(
+            "neighboring values of a row have a correlation of {other}, and in training one of {correlation}: the "
+            "series of training was shuffled before it was cut into windows",
+            other=f"{in_evaluation:.2f}",
+            correlation=f"{in_training:.2f}",
+        ),
+        Message("cut the windows first, in the order of time, and shuffle them afterwards (DataLoader(shuffle=True))"),
+        {"correlation of neighbors": in_evaluation, "in training": in_training},
+    )
+
+
+def _correlate_neighbors(rows: torch.Tensor) -> float:
+    """Return the mean correlation of each column with the next one."""
+    z = rows - rows.mean(0)
+    z = z / z.norm(dim=0).clamp(min=1e-12)
+    return float((z[:, 1:] * z[:, :-1]).sum(0).mean())
 
 
 def _find_pattern(rows: torch.Tensor, evaluated: torch.Tensor) -> Difference | None:

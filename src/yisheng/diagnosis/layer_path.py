@@ -36,6 +36,8 @@ OPERATIONS = {
 }
 MOVING_NODES = ("PermuteBackward0", "TransposeBackward0", "TBackward0", "CloneBackward0")
 RESHAPING_NODES = ("ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0")
+LINEAR_PREFIXES = ("AddmmBackward", "MmBackward", "LinearBackward", "MkldnnLinearBackward")
+"""Nodes of layers whose features are on the last axis of their output."""
 MAX_PATH_LENGTH = 40
 """Nodes on one path from a loss to its last layer."""
 
@@ -51,6 +53,7 @@ class LayerPath:
         expanded_shape: shape after broadcasting.
         reshaped_from: shape before the first reshape, if nothing moved its axes before; else empty.
         clamp: bounds of the clamp nearest to the loss, or None.
+        is_unmoved_linear: whether the layer is a linear one, and no axis of its output was moved.
     """
 
     operations: tuple[str, ...]
@@ -59,6 +62,7 @@ class LayerPath:
     expanded_shape: tuple[int, ...] | None
     reshaped_from: tuple[int, ...] = ()
     clamp: tuple[float, float] | None = None
+    is_unmoved_linear: bool = False
 
 
 def follow_to_layer(node: Any, *, includes_node: bool = False) -> LayerPath:
@@ -94,7 +98,9 @@ def follow_to_layer(node: Any, *, includes_node: bool = False) -> LayerPath:
         elif child.name() in RESHAPING_NODES and not reshaped_from:
             reshaped_from = tuple(int(size) for size in child._saved_self_sym_sizes)
         child = first_child(child)
-    return LayerPath(tuple(names), axis, shape, expanded_shape, () if has_moved else reshaped_from, clamp)
+    is_linear = child is not None and child.name().startswith(LINEAR_PREFIXES)
+    reshaped_from = () if has_moved else reshaped_from
+    return LayerPath(tuple(names), axis, shape, expanded_shape, reshaped_from, clamp, is_linear and not has_moved)
 
 
 def _read_clamp(node: Any) -> tuple[float, float] | None:

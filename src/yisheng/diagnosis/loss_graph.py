@@ -28,6 +28,7 @@ LEAF_NODE = "torch::autograd::AccumulateGrad"
 """Name of the nodes that fill the gradient of a tensor."""
 ACTIVATION_NODES = {"ReluBackward0": "relu", "SigmoidBackward0": "sigmoid", "TanhBackward0": "tanh"}
 MAX_GRAPH_NODES, MAX_NODES_OF_LEAVES = 5000, 2000
+"""Nodes of a graph that are visited, and those that are visited for its leaves: those of a deep network are fewer."""
 MAX_NEARBY_NODES = 200
 """Nodes that are searched for the parameter nearest to an activation."""
 

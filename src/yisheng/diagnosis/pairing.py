@@ -75,6 +75,7 @@ class Pairing:
         ignored: class number that the loss leaves out, or None.
         flattened: shape ``(B, C, ...)`` of an output whose classes are on axis 1 and that was reshaped to ``(N, C)``
             without moving that axis last; empty if none was.
+        is_unmoved_linear: whether a linear layer made the output, and none of its axes was moved.
     """
 
     loss: str
@@ -94,6 +95,7 @@ class Pairing:
     is_weighted: bool = False
     factor: float = 1.0
     ignored: int | None = None
+    is_unmoved_linear: bool = False
 
 
 def read_pairing(loss: Loss) -> Pairing:
@@ -129,6 +131,7 @@ def read_pairing(loss: Loss) -> Pairing:
         flattened=_find_flattened(path, () if output is None else tuple(output.shape)),
         clamp=path.clamp,
         ignored=_read_ignored(node),
+        is_unmoved_linear=path.is_unmoved_linear,
     )
     return pairing if pairing.reduction == "sum" else _settle_reduction(loss, pairing)
 

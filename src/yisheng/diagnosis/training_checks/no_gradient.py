@@ -39,6 +39,7 @@ def explain_skip(case: Case) -> str:
         "plateau",
         "discarded-batches",
         "missed-classes",
+        "label-noise",
     ),
 )
 def no_gradient(case: Case) -> Iterator[Finding]:
@@ -72,6 +73,20 @@ def no_gradient(case: Case) -> Iterator[Finding]:
                 "cleared between the backward pass and the update",
             ),
             Message("call optimizer.zero_grad() before loss.backward(), not between it and optimizer.step()"),
+        )
+    elif not case.losses and not has_gradient and held:
+        yield Finding(
+            "no-gradient",
+            "error",
+            {"parameters": held, "updates": case.steps},
+            Message(
+                "{count} updates, and no loss was propagated back into the network: no parameter ever had a gradient",
+                count=case.steps,
+            ),
+            Message(
+                "call loss.backward(), with its parentheses, before optimizer.step(); a loss of argmax, accuracy, "
+                ".item() or numpy() has no graph, and requires_grad_() only silences the error"
+            ),
         )
     elif names and (
         not _are_unused(case, names) or _are_cut_off(case, names) or case.learned_less_than(MAX_LEARNED_FRACTION)

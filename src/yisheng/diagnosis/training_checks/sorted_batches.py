@@ -17,6 +17,9 @@ MIN_BATCHES, MIN_BATCH_ROWS = 5, 8
 MAX_CLASS_RATIO, MIN_MISSING_CLASSES = 0.6, 0.5
 """Classes in a batch, relative to those of shuffled rows and below them."""
 
+MIN_BALANCED_CLASSES = 2
+"""Classes of which every batch has equally many rows: a sampler draws them on purpose, as for metric learning."""
+
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
@@ -32,7 +35,7 @@ def sorted_batches(case: Case) -> Iterator[Finding]:
     """Find rows in the order of their classes: each batch contains one or two of many classes.
 
     With p_c the fraction of class c in all recorded targets, a shuffled batch of n rows contains
-    sum_c (1 - (1 - p_c)^n) classes on average.
+    sum_c (1 - (1 - p_c)^n) classes on average. Batches with equally many rows of several classes are drawn so.
 
     Args:
         case: the targets of the recorded steps.
@@ -47,7 +50,7 @@ def sorted_batches(case: Case) -> Iterator[Finding]:
     expected = sum(float((1 - (1 - p) ** len(batch)).sum()) for batch in batches) / len(batches)
     observed = sum(len(batch.unique()) for batch in batches) / len(batches)
     is_sorted = observed < MAX_CLASS_RATIO * expected and observed <= expected - MIN_MISSING_CLASSES
-    if len(counts) > 1 and is_sorted:
+    if len(counts) > 1 and is_sorted and not _are_balanced(batches):
         yield Finding(
             "sorted-batches",
             "error",
@@ -66,3 +69,9 @@ def _class_batches(case: Case) -> list[torch.Tensor]:
     """Return the class numbers of each recorded batch that is large enough."""
     batches = [record.targets.flatten() for record in case.records if record.targets is not None]
     return [batch for batch in batches if not batch.is_floating_point() and len(batch) >= MIN_BATCH_ROWS]
+
+
+def _are_balanced(batches: list[torch.Tensor]) -> bool:
+    """Return whether each batch has equally many rows of each of its classes, several of them."""
+    rows = [batch.unique(return_counts=True)[1] for batch in batches]
+    return all(len(n) >= MIN_BALANCED_CLASSES and bool((n == n[0]).all()) for n in rows)
