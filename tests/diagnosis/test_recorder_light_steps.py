@@ -371,3 +371,30 @@ def test_a_pass_that_reaches_the_watched_weight_several_times_is_one_loss(split_
     assert recorder.losses == losses
     assert followed[-50:] == list(range(201, 251))
     assert LIGHT_STEP - 1 not in followed or split_from == 1
+
+
+def test_the_reduction_of_a_repeated_loss_is_that_of_its_first_ones_and_another_loss_is_read_anew():
+    batches = Batches()
+    batches.optimizer.param_groups[0]["lr"] = 1e-3
+    with Recorder(batches.net, batches.optimizer) as recorder:
+        for step, (x, y) in enumerate(batches.draw(80), 1):
+            batches.optimizer.zero_grad()
+            errors = (batches.net(x) - F.one_hot(y, 3)) ** 2
+            loss = errors.sum() if step < 80 else errors.mean()
+            loss.backward()
+            batches.optimizer.step()
+    reductions = {record.step: record.pairing.reduction for record in recorder.records}
+    assert len(reductions) > 6
+    assert reductions == {step: "sum" if step < 80 else "mean" for step in reductions}
+
+
+def test_optimizers_of_the_same_parameters_are_counted_by_each_recorder():
+    batches = Batches()
+    others = [torch.optim.SGD(batches.net.parameters(), lr=0.01) for _ in range(2)]
+    with Recorder(batches.net, batches.optimizer) as first, Recorder(batches.net, others[0]) as second:
+        for optimizer, (x, y) in zip((batches.optimizer, *others), batches.draw(3), strict=True):
+            optimizer.zero_grad()
+            F.cross_entropy(batches.net(x), y).backward()
+            optimizer.step()
+    others[1].step()
+    assert (first.habits.other_optimizers, second.habits.other_optimizers) == (2, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, LEAF_NODE, SAVED_INPUTS, Loss, first_child, saved_tensor
 from yisheng.diagnosis.loss_terms import split_terms
+from yisheng.diagnosis.recorder.repeated_graphs import OrdinaryGraphs
 
 MAX_DEPTH, MAX_NODES, MAX_VALUES = 40, 1000, 64
 """Nodes from a term to the last layer, nodes below it, and values by which an input is recognized."""
@@ -182,14 +183,19 @@ class AdversarialSteps:
         self._pulls: list[Pull] = []
         self._generated: set[int] = set()
         self._previous: tuple[list[Pull], set[int]] = ([], set())
+        self._has_generator = False
+        self._ordinary = OrdinaryGraphs()
 
-    def add(self, loss: Loss, output: torch.Tensor | None) -> None:
+    def add(self, loss: Loss, output: torch.Tensor | None, form: Hashable) -> None:
         """Note a loss of a recorded step, before its backward pass.
 
         Args:
             loss: with its graph.
             output: the last output of the trained network, which may be a generator.
+            form: a number for the names of the nodes; while no rows are generated, only a few losses of each are read.
         """
+        if not self._has_generator and form in self._ordinary:
+            return
         try:
             pulls = read_pulls(loss)
             if pulls and output is not None:
@@ -201,6 +207,10 @@ class AdversarialSteps:
             ValueError,
         ):  # a graph of another form must not end the program
             return
+        if any(pull.is_generated for pull in pulls):
+            self._has_generator = True
+        else:
+            self._ordinary.add(form)
         self._pulls += pulls
 
     def end_step(self) -> None:

@@ -79,6 +79,11 @@ def find_infinite_slopes(nodes: Sequence[Any]) -> tuple[str, ...]:
     return tuple(kinds)
 
 
+def can_have_infinite_slopes(nodes: Sequence[Any]) -> bool:
+    """Return whether a graph selects values, so that `find_infinite_slopes` may find something in another step."""
+    return any(node.name().startswith(SELECTING) for node in nodes)
+
+
 def _read_step(node: Any) -> str:
     """Return the function of a node if its derivative is zero; else an empty text."""
     name = node.name()

@@ -98,11 +98,12 @@ class Pairing:
     is_unmoved_linear: bool = False
 
 
-def read_pairing(loss: Loss) -> Pairing:
+def read_pairing(loss: Loss, expected: tuple[str, float] | None = None) -> Pairing:
     """Read from the graph of a loss, before its backward pass, what the loss compares.
 
     Args:
         loss: a scalar that depends on parameters.
+        expected: reduction and factor of earlier losses with the same nodes, so that they need not be read again.
 
     >>> x, w = torch.ones(4, 3), torch.ones(2, 3, requires_grad=True)
     >>> output = torch.nn.functional.linear(x, w, torch.zeros(2))
@@ -113,7 +114,7 @@ def read_pairing(loss: Loss) -> Pairing:
     nodes = list(_nodes_above_layers(loss.grad_fn))
     node = next((node for node in nodes if node.name() in LOSSES), None)
     if node is None:
-        return _read_class_targets(loss, nodes) or _settle_reduction(loss, _read_composed_loss(nodes))
+        return _read_class_targets(loss, nodes) or _settle_reduction(loss, _read_composed_loss(nodes), expected)
     path = follow_to_layer(node)
     output, target = saved_tensor(node, "self"), saved_tensor(node, "target")
     reduction = getattr(node, "_saved_reduction", None)
@@ -133,7 +134,7 @@ def read_pairing(loss: Loss) -> Pairing:
         ignored=_read_ignored(node),
         is_unmoved_linear=path.is_unmoved_linear,
     )
-    return pairing if pairing.reduction == "sum" else _settle_reduction(loss, pairing)
+    return pairing if pairing.reduction == "sum" else _settle_reduction(loss, pairing, expected)
 
 
 def _read_ignored(node: Any) -> int | None:
@@ -142,13 +143,15 @@ def _read_ignored(node: Any) -> int | None:
     return None if number is None else read_signed(number)
 
 
-def _settle_reduction(loss: Loss, pairing: Pairing) -> Pairing:
+def _settle_reduction(loss: Loss, pairing: Pairing, expected: tuple[str, float] | None) -> Pairing:
     """Return the pairing with the reduction that the value of the loss shows: the program may reduce it itself.
 
     The root of a mean is none of these.
     """
     if not pairing.is_only_term or pairing.has_weights or pairing.expanded_shape is not None:
         return pairing
+    if expected is not None:
+        return replace(pairing, reduction=expected[0], factor=expected[1])
     if pairing.difference is not None:
         row_losses = pairing.difference.square() if pairing.loss == "squared" else pairing.difference.abs()
     elif pairing.loss in ROW_LOSSES and pairing.output is not None and pairing.target is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 import weakref
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ class LoopHabits:
         self.scaled_factor = 1.0
         self._optimizer = optimizer
         self._last: weakref.ref[torch.optim.Optimizer] | None = None
-        self._handle: Any = None
+        self._held: set[int] = set()
         self._backwards_in_step, self._is_updating = 0, False
         self._last_gradient: tuple[torch.Tensor, torch.Tensor] | None = None
         self._scaled: tuple[torch.Tensor, torch.Tensor, float] | None = None
@@ -65,13 +66,11 @@ class LoopHabits:
     def begin(self) -> None:
         """Watch which optimizers make updates."""
         self._held = {id(p) for group in self._optimizer.param_groups for p in group["params"]}
-        self._handle = register_optimizer_step_post_hook(self._note_update)
+        _watch.add(self.note_update)
 
     def end(self) -> None:
-        """Remove the hook."""
-        if self._handle is not None:
-            self._handle.remove()
-        self._handle = None
+        """Watch them no longer."""
+        _watch.remove(self.note_update)
 
     def begin_step(self) -> None:
         """Note that an update has ended."""
@@ -127,12 +126,48 @@ class LoopHabits:
             if bool(values.any()) and torch.equal(_take_values(gradient), values):
                 self.scaled_updates, self.scaled_factor = self.scaled_updates + 1, factor
 
-    def _note_update(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def note_update(self, optimizer: torch.optim.Optimizer) -> None:
+        """Note an update of any optimizer."""
         if optimizer is self._optimizer or (self._last is not None and self._last() is optimizer):
             return
         if any(id(p) in self._held for group in optimizer.param_groups for p in group["params"]):
             self.other_optimizers += 1
             self._last = weakref.ref(optimizer)
+
+
+class _UpdateWatch:
+    """One hook on all optimizers while anything watches them.
+
+    Torch walks through its hooks in each update: a hook that another thread adds or removes meanwhile would end it with
+    an error.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._handle: Any = None
+        self._watching: tuple[Callable[[torch.optim.Optimizer], None], ...] = ()
+
+    def add(self, note_update: Callable[[torch.optim.Optimizer], None]) -> None:
+        """Call a function after each update."""
+        with self._lock:
+            self._watching = (*self._watching, note_update)
+            if self._handle is None:
+                self._handle = register_optimizer_step_post_hook(self._after_update)
+
+    def remove(self, note_update: Callable[[torch.optim.Optimizer], None]) -> None:
+        """Undo `add`."""
+        with self._lock:
+            self._watching = tuple(function for function in self._watching if function != note_update)
+            if self._handle is not None and not self._watching:
+                self._handle.remove()
+                self._handle = None
+
+    def _after_update(self, optimizer: torch.optim.Optimizer, _arguments: Any, _options: Any) -> None:
+        for note_update in self._watching:
+            note_update(optimizer)
+
+
+_watch = _UpdateWatch()
 
 
 def _are_parallel(gradient: torch.Tensor, values: torch.Tensor) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from yisheng.diagnosis.loss_forms import LossForm, nodes_above_layers, read_form
-from yisheng.diagnosis.loss_graph import Loss, graph_nodes
 from yisheng.diagnosis.policy_terms import PolicyTerm, find_policy_term
 from yisheng.diagnosis.recorder.program_values import find_finals, list_rewards
 from yisheng.diagnosis.recorder.records import StepRecord
+from yisheng.diagnosis.recorder.repeated_graphs import OrdinaryGraphs
 
 MAX_ENTRIES = 64
 """Losses that are described: those of the recorded steps of 20,000 updates."""
@@ -57,13 +58,23 @@ class LossFeatures:
     def __init__(self) -> None:
         self.entries: list[LossFeature] = []
         self.reads_program = False
+        self._ordinary = OrdinaryGraphs()
 
     @torch.no_grad()
-    def add(self, loss: Loss, value: Any, step: int, record: StepRecord, inputs: torch.Tensor | None) -> None:
+    def add(
+        self,
+        nodes: Sequence[Any],
+        graph_form: Hashable,
+        value: Any,
+        step: int,
+        record: StepRecord,
+        inputs: torch.Tensor | None,
+    ) -> None:
         """Describe a loss before its backward pass.
 
         Args:
-            loss: with its graph.
+            nodes: all nodes of its graph, that of the loss first.
+            graph_form: a number for the names of the nodes.
             value: of the loss.
             step: updates made before.
             record: of the step, with what the loss compares.
@@ -71,15 +82,13 @@ class LossFeatures:
         """
         if len(self.entries) >= MAX_ENTRIES:
             return
-        nodes = graph_nodes(loss)
-        target = None if record.pairing is None else record.pairing.target
-        term = find_policy_term(nodes_above_layers(nodes[0])) if nodes else None
+        form, term = self._read_form(nodes, graph_form, None if record.pairing is None else record.pairing.target)
         sign, reward = _relate_rewards(term) if term is not None and self.reads_program else (0, 0.0)
         self.entries.append(
             LossFeature(
                 step,
                 float(value),
-                read_form(nodes, target),
+                form,
                 _are_inputs(record.targets, inputs),
                 term is not None and bool((term.weights < 0).any()) and bool((term.weights > 0).any()),
                 sign,
@@ -87,6 +96,17 @@ class LossFeatures:
                 find_finals(record.targets) if self.reads_program and record.targets is not None else None,
             )
         )
+
+    def _read_form(
+        self, nodes: Sequence[Any], graph_form: Hashable, target: torch.Tensor | None
+    ) -> tuple[LossForm | None, PolicyTerm | None]:
+        """Return what is unusual in the form of a loss, and its term of a policy."""
+        if not nodes or graph_form in self._ordinary:
+            return None, None
+        form, term = read_form(nodes, target), find_policy_term(nodes_above_layers(nodes[0]))
+        if form is None and term is None:
+            self._ordinary.add(graph_form)
+        return form, term
 
 
 def _relate_rewards(term: PolicyTerm) -> tuple[int, float]:

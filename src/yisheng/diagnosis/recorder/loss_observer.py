@@ -7,18 +7,19 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from math import isfinite
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from yisheng.diagnosis.adversaries import AdversarialSteps
-from yisheng.diagnosis.loss_graph import SCALING_NODES, Loss, combine_losses, inverse_factor
+from yisheng.diagnosis.loss_graph import SCALING_NODES, Loss, combine_losses, graph_nodes, inverse_factor
 from yisheng.diagnosis.recorder import traced
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.gradient_hooks import GradientHooks
+from yisheng.diagnosis.recorder.light_steps import LightSteps
 from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_features import LossFeatures
 from yisheng.diagnosis.recorder.loss_log import LossLog
@@ -27,6 +28,7 @@ from yisheng.diagnosis.recorder.nonfinite import explain_by_graph, explain_by_va
 from yisheng.diagnosis.recorder.program_notes import ProgramNotes
 from yisheng.diagnosis.recorder.propagated_loss import search_callers
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, StepRecord
+from yisheng.diagnosis.recorder.repeated_graphs import name_nodes
 from yisheng.diagnosis.recorder.schedule import FIRST_STEPS
 from yisheng.diagnosis.recorder.source_lines import find_source
 from yisheng.diagnosis.recorder.step_observer import StepObserver
@@ -45,10 +47,10 @@ class LossObserver:
         writes: changes of the weights between an update and the next backward pass.
         notes: receives the line of the backward pass.
         habits: receives what happens between the backward passes of a recorded step.
+        light: the counters of the training.
 
     Attributes:
         log: the loss of every backward pass that reached the network.
-        backwards: backward passes.
         nonfinite_loss: the first loss that was not finite.
         has_other_losses: whether losses were seen that do not reach the network.
         unknown: parameters that the loss depends on and neither network nor optimizer holds.
@@ -56,7 +58,6 @@ class LossObserver:
         features: what the recorded losses show of their form.
         adversaries: in which directions losses move a network on rows that another one generates.
         probe: a parameter that losses reach, whose gradient shows whether a backward pass did.
-        arguments: of the network in a light step.
     """
 
     def __init__(
@@ -66,9 +67,9 @@ class LossObserver:
         writes: ForeignWrites,
         notes: ProgramNotes,
         habits: LoopHabits,
+        light: LightSteps,
     ) -> None:
         self.log = LossLog()
-        self.backwards = 0
         self.nonfinite_loss: NonFiniteLoss | None = None
         self.has_other_losses = False
         self.unknown = UnknownParameters()
@@ -76,13 +77,22 @@ class LossObserver:
         self.features = LossFeatures()
         self.adversaries = AdversarialSteps()
         self.probe: torch.Tensor | None = None
-        self.arguments: tuple[Any, ...] = ()
+        self._light = light
         self._model, self._step, self._writes, self._notes = model, step, writes, notes
         self._habits = habits
         self._hooks = GradientHooks(self._note_untraced_loss, lambda: self._is_observing or traced.is_inside_backward())
         self._path = LossPath()
         self._is_observing = False
         self._targets: torch.Tensor | None = None
+
+    @property
+    def backwards(self) -> int:
+        """Return the number of backward passes."""
+        return self._light.backwards
+
+    @backwards.setter
+    def backwards(self, passes: int) -> None:
+        self._light.backwards = passes
 
     def begin(self) -> None:
         """Watch gradients for losses that are not followed from the network's output."""
@@ -91,7 +101,7 @@ class LossObserver:
     def end(self) -> None:
         """Remove the hooks, and let go of the last batch."""
         self._hooks.remove()
-        self.arguments = ()
+        self._light.arguments = ()
 
     def observe_own_loss(self, loss: torch.Tensor, steps: int) -> None:
         """Note a loss of our own loop, right before its backward pass.
@@ -173,7 +183,7 @@ class LossObserver:
                 self._hooks.watch_ends(self._model)
             else:
                 self._hooks.watch(parameter, self._make_light_hook())
-        self.arguments = ()
+        self._light.arguments = ()
         if parameter is None:
             return 0
         passes_per_step = max(1, -(-self.backwards // max(1, steps)))
@@ -196,46 +206,57 @@ class LossObserver:
         Its usual way is short and calls few functions: an update evicts them from the processor's caches, so that a
         call takes ten times as long as in a loop of its own.
         """
-        values, writes, weight = self.log.values, self._writes, self._writes.weight
+        light, values, writes, weight = self._light, self.log.values, self._writes, self._writes.weight
         get_frame = sys._getframe
-        depth, variable, last_id = 0, "", 0
+        depth, caller_depth, variable, last_id = 0, 1, "", 0
         code: CodeType | None = None
         caller: CodeType | None = None
         last: weakref.ref[Tensor] | None = None
 
         def read_light_loss(_: torch.Tensor) -> None:
-            nonlocal depth, code, caller, variable, last_id, last
+            nonlocal last_id
             if self._is_observing:
                 return
             loss: Any = None
+            value: Any = None
             try:
                 frame = get_frame(depth)
-                if frame.f_code is code and get_frame(depth + 1).f_code is caller:
+                if frame.f_code is code and get_frame(caller_depth).f_code is caller:
                     loss = frame.f_locals[variable]
+                    value = loss.tolist() if type(loss) is Tensor else None
             except ValueError:  # there are fewer callers
                 pass
-            if type(loss) is not Tensor or loss.ndim or last is not None:
-                place, loss = search_callers(get_frame())
-                if place is None or loss is None:
+            if type(value) is not float:  # it has another shape, or another caller has it
+                loss = search(get_frame())
+                if loss is None:
                     return
-                depth, code, caller, variable, is_nested = place
-                if is_nested or last is not None:  # such passes may reach the parameter several times
-                    self._path.exclude()
-                    is_noted = id(loss) == last_id if last is None else last() is loss
-                    last = weakref.ref(loss)
-                    if is_noted:
-                        return
+                value = loss.item()
             last_id = id(loss)
-            self.backwards += 1
-            value = loss.tolist() if not loss.ndim else loss.item()
+            light.backwards += 1
             values.append(value)
             if weight is not None and weight._version != writes.version:
                 writes.look(len(values))
             if value - value != 0 and self.nonfinite_loss is None:  # it is infinite or NaN
                 self.nonfinite_loss = explain_by_variables(
-                    loss, len(values), self._model, self.arguments, self._targets
+                    loss, len(values), self._model, light.arguments, self._targets
                 )
-            self.arguments = ()  # the memory of the batch is used again by the next one
+            light.arguments = ()  # the memory of the batch is used again by the next one
+
+        def search(frame: FrameType) -> Tensor | None:
+            """Return the loss among all callers of the hook; None if there is none, or it is noted already."""
+            nonlocal depth, caller_depth, code, caller, variable, last
+            place, loss = search_callers(frame)
+            if place is None or loss is None:
+                return None
+            depth, code, caller, variable, is_nested = place
+            caller_depth = depth + 1
+            if is_nested or last is not None:  # such passes may reach the parameter several times
+                self._path.exclude()
+                code = None  # each is searched for
+                is_noted = id(loss) == last_id if last is None else last() is loss
+                last = weakref.ref(loss)
+                return None if is_noted else loss
+            return loss
 
         return read_light_loss
 
@@ -253,11 +274,13 @@ class LossObserver:
             self.nonfinite_loss = explain_by_graph(loss, len(self.log) + 1, self._model)
         if not is_recorded:
             return None
-        self.adversaries.add(loss, self._step.last_output)
-        reached, unheld = self._step.add_loss(loss, accepts_unreached=self.probe is None)
+        nodes = graph_nodes(loss)
+        form = hash(name_nodes(nodes))
+        self.adversaries.add(loss, self._step.last_output, form)
+        reached, unheld = self._step.add_loss(loss, nodes, form, accepts_unreached=self.probe is None)
         record = self._step.record
         if reached and record is not None and record.pairing is not None:
-            self.features.add(loss, value, steps, record, self._step.last_input)
+            self.features.add(nodes, form, value, steps, record, self._step.last_input)
         self.unknown.add_leaves([p for p in unheld if id(p) not in self._step.names], steps)
         if reached and self.probe is None:
             self.probe = reached[0]

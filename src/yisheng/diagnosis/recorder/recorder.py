@@ -22,6 +22,7 @@ from yisheng.diagnosis.recorder.evaluations import Evaluations
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.frozen_weights import FrozenWeights
 from yisheng.diagnosis.recorder.graph_batches import GraphBatches
+from yisheng.diagnosis.recorder.light_steps import LightSteps
 from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_observer import LossObserver
 from yisheng.diagnosis.recorder.network_copies import SCAN_STEPS, NetworkCopies
@@ -85,17 +86,19 @@ class Recorder:
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, traces: bool = True) -> None:
         self.model, self.optimizer = model, optimizer
-        self.steps = self.begun_updates = 0
+        self.begun_updates = 0
         self.evaluated_in_training_mode = self.updated_in_evaluation_mode = 0
         self.equal_rows = find_equal_rows(model)
         self.still_equal: tuple[str, ...] = ()
         self.changed_before: frozenset[str] = frozenset()
         self.ran_in_bfloat16 = self.began_trained = False
+        self._light = LightSteps()
         self.notes = ProgramNotes(is_active=traces)
         self.step_observer = StepObserver(model, optimizer, keeps_rows=traces)
         self.foreign_writes, self.frozen_weights = ForeignWrites(model), FrozenWeights(model)
         self.habits = LoopHabits(optimizer)
-        self.loss_observer = LossObserver(model, self.step_observer, self.foreign_writes, self.notes, self.habits)
+        observers = (self.step_observer, self.foreign_writes, self.notes, self.habits, self._light)
+        self.loss_observer = LossObserver(model, *observers)
         self.loss_observer.features.reads_program = traces
         self.graph_batches = GraphBatches()
         self.other_networks = NetworkCopies(model)
@@ -110,25 +113,26 @@ class Recorder:
         self._hooks: list[Any] = []
         self._step_hooks: list[Any] = []
         self._next_step = 0
-        self._light_until = 0  # the first step that is not light; 0 in a step that is not light
-        self._backwards_before = 0
-        self._rate: object = None
 
     def __enter__(self) -> Recorder:
         self.notes.begin(self.optimizer)
         self.began_trained = self.began_trained or (not self.steps and have_structure(self.model.parameters()))
-        after_update = self._after_update_of_loop if self._traces else self._after_update
-        self._hooks = [self.optimizer.register_step_post_hook(after_update)]
         if self._traces:
             traced.add_listener(self)
             self.habits.begin()
-            self._hooks.append(self.model.register_forward_hook(self._after_forward))
+            light = self._light
+            update_hook = light.make_update_hook(self.model, self.foreign_writes, self._after_update_of_loop)
+            forward_hook = light.make_forward_hook(self._after_forward, lambda: self.updated_in_evaluation_mode > 0)
+            self._hooks = [self.optimizer.register_step_post_hook(update_hook)]
+            self._hooks.append(self.model.register_forward_hook(forward_hook))
             if isinstance(self.model, nn.ModuleDict | nn.ModuleList):  # it is never called, only its parts are
                 self._hooks += [part.register_forward_hook(self._after_part) for part in self.model.children()]
             self.loss_observer.begin()
-        elif self.evaluations.depends_on_mode:
-            self._hooks.append(self.model.register_forward_pre_hook(self._note_mode))
-        self._next_step, self._light_until = next_recorded_step(self.steps), 0
+        else:
+            self._hooks = [self.optimizer.register_step_post_hook(self._after_update)]
+            if self.evaluations.depends_on_mode:
+                self._hooks.append(self.model.register_forward_pre_hook(self._note_mode))
+        self._next_step, self._light.until = next_recorded_step(self.steps), 0
         if self.steps + 1 >= self._next_step:
             self._begin_record(follows_update=False)
         return self
@@ -142,13 +146,22 @@ class Recorder:
             handle.remove()
         self._hooks = []
         self.other_networks.stop()
-        self.habits.end()
         self.foreign_writes.end()
+        self.habits.end()
         self.notes.end(error, trace, self.step_observer.last_input)
         traced.end_evaluation()
         self._end_record()
         self.loss_observer.end()
         self.step_observer.forget_batch()
+
+    @property
+    def steps(self) -> int:
+        """Return the updates made."""
+        return self._light.steps
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self._light.steps = steps
 
     @property
     def records(self) -> list[StepRecord]:
@@ -263,14 +276,9 @@ class Recorder:
         self.ran_in_bfloat16 |= self.step_observer.ran_in_bfloat16
 
     def _after_forward(self, module: nn.Module, arguments: Any, output: Any) -> None:
-        """Follow the output of the network to the loss, unless the hook on a gradient is enough."""
-        if is_compiling():
-            return
+        """Follow the output of the network to the loss."""
         has_graph, losses = is_grad_enabled(), self.loss_observer
-        if self._light_until and has_graph and (module.training or self.updated_in_evaluation_mode):
-            losses.arguments = arguments
-            return
-        self._light_until = 0
+        self._light.until = 0
         if not has_graph:
             self._note_mode(module)
             traced.trace_evaluation(output)
@@ -289,7 +297,7 @@ class Recorder:
 
     def _after_part(self, _module: nn.Module, _arguments: Any, output: Any) -> None:
         """Follow the output of a part of a container to the loss."""
-        if is_grad_enabled() and not self._light_until and not is_compiling():
+        if is_grad_enabled() and not self._light.until and not is_compiling():
             traced.trace(output)
 
     def _note_mode(self, module: nn.Module, *_: Any) -> None:
@@ -313,21 +321,15 @@ class Recorder:
         except Exception:  # the objects of the program may do anything when they are looked at
             return
 
-    def _after_update_of_loop(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Note an update of a loop that is not ours; in light steps the calls are what costs, so that they are few."""
-        losses, writes, rate = self.loss_observer, self.foreign_writes, optimizer.param_groups[0].get("lr")
-        if writes.weight is not None:
-            writes.version = writes.weight._version
-        has_loss, self._backwards_before = losses.backwards > self._backwards_before, losses.backwards
-        is_light = has_loss and self.steps + 2 < self._light_until
-        if is_light and rate is self._rate and self.model.training:
-            self.steps += 1
-            return
-        self._rate = rate
+    def _after_update_of_loop(self) -> None:
+        """Note an update of a loop that is not ours, unless it is a light one as those before."""
+        light, rate = self._light, self.optimizer.param_groups[0].get("lr")
+        has_loss, light.backwards_before = light.backwards > light.backwards_before, light.backwards
+        light.rate = rate
         self.rate_watch.note(self.steps + 1, rate)
-        if self._light_until and not has_loss:
-            losses.stop_light_steps()
-        self._after_update(is_light=is_light)
+        if light.until and not has_loss:
+            self.loss_observer.stop_light_steps()
+        self._after_update(is_light=has_loss and self.steps + 2 < light.until)
 
     def _after_update(self, *_: Any, is_light: bool = False) -> None:
         self.steps += 1
@@ -346,4 +348,4 @@ class Recorder:
         if self._traces:
             traced.untrace_all()
             next_full_step = min(self._next_step, self.loss_observer.choose_observation(self.steps))
-            self._light_until = next_full_step if next_full_step > self.steps + 1 else 0
+            self._light.until = next_full_step if next_full_step > self.steps + 1 else 0

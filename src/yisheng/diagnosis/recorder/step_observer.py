@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from yisheng.diagnosis.blocked_paths import find_blocked, find_infinite_slopes
-from yisheng.diagnosis.loss_graph import Loss, find_activations, graph_nodes, leaf_tensors
+from yisheng.diagnosis.blocked_paths import can_have_infinite_slopes, find_blocked, find_infinite_slopes
+from yisheng.diagnosis.loss_graph import Loss, find_activations, leaf_tensors
 from yisheng.diagnosis.loss_terms import read_terms
 from yisheng.diagnosis.pairing import read_pairing
 from yisheng.diagnosis.recorder.carried_gradients import CarriedGradients
 from yisheng.diagnosis.recorder.input_samples import sample_batch
 from yisheng.diagnosis.recorder.records import StepRecord
+from yisheng.diagnosis.recorder.repeated_graphs import OrdinaryGraphs
 from yisheng.diagnosis.recorder.small_tensors import is_small
 from yisheng.diagnosis.recorder.statistics import (
     MAX_SAMPLES,
@@ -72,6 +73,8 @@ class StepObserver:
         self._deferred_steps = 0
         self._weights_before: WeightCopies | None = None
         self._carried = CarriedGradients()
+        self._unblocked, self._repeated = OrdinaryGraphs(), OrdinaryGraphs()
+        self._reductions: dict[Hashable, tuple[str, float]] = {}
         self._handles: list[Any] = []
 
     def begin(self, step: int, *, follows_update: bool) -> None:
@@ -126,11 +129,15 @@ class StepObserver:
         """Let go of the last inputs and outputs."""
         self.last_output = self.last_input = None
 
-    def add_loss(self, loss: Loss, *, accepts_unreached: bool) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def add_loss(
+        self, loss: Loss, nodes: Sequence[Any], form: Hashable, *, accepts_unreached: bool
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Record what a loss is made of, before its backward pass.
 
         Args:
             loss: with its graph.
+            nodes: all nodes of the graph.
+            form: a number for their names.
             accepts_unreached: whether to describe a loss that reaches no parameter of the optimizer.
 
         Returns:
@@ -139,14 +146,13 @@ class StepObserver:
         record = self.record
         assert record is not None
         held = self.find_held()
-        nodes = graph_nodes(loss)
         parameters = leaf_tensors(nodes)
         reached = [p for p in parameters if id(p) in held]
         # Two optimizers may share the parameters of one network, if every loss reaches both.
         is_shared = bool(reached) and all(id(p) in held or id(p) in self.names for p in parameters)
         record.depends_on_others |= bool(parameters) and not is_shared
         if record.pairing is None and (reached or accepts_unreached):
-            self._describe_loss(record, loss, nodes)
+            self._describe_loss(record, loss, nodes, form)
             record.reached = tuple(self.names[id(p)] for p in reached if id(p) in self.names)
         if not record.carried_gradients:
             self._carried.begin(self.parameters, held)
@@ -180,9 +186,17 @@ class StepObserver:
         """Return the ``id`` of each parameter that the optimizer holds."""
         return {id(p) for group in self._optimizer.param_groups for p in group["params"]}
 
-    def _describe_loss(self, record: StepRecord, loss: Loss, nodes: list[Any]) -> None:
-        record.blocked, record.infinite_slopes = find_blocked(nodes, self.names), find_infinite_slopes(nodes)
-        record.pairing = read_pairing(loss)
+    def _describe_loss(self, record: StepRecord, loss: Loss, nodes: Sequence[Any], form: Hashable) -> None:
+        if form not in self._unblocked:
+            record.blocked, record.infinite_slopes = find_blocked(nodes, self.names), find_infinite_slopes(nodes)
+            if not record.blocked and not can_have_infinite_slopes(nodes):
+                self._unblocked.add(form)
+        expected = self._reductions.get(form)
+        record.pairing = read_pairing(loss, expected if form in self._repeated else None)
+        reduction = (record.pairing.reduction, record.pairing.factor)
+        if expected == reduction:
+            self._repeated.add(form)
+        self._reductions[form] = reduction
         if not record.pairing.is_only_term:
             record.terms = read_terms(loss)
         self._compare_rows(record)
@@ -219,7 +233,7 @@ class StepObserver:
         if x is None or not is_single or x.ndim < 2 or not x.is_cpu or x.numel() > MAX_ROW_VALUES:
             return
         if x.is_floating_point() and len(x) >= MIN_ROWS_TO_COMPARE:
-            record.has_equal_rows = bool((x == x[:1]).all())
+            record.has_equal_rows = torch.equal(x[0], x[1]) and bool((x == x[:1]).all())
 
     def _note_random_state(self) -> None:
         if self._keeps_rows and self.record is not None:
