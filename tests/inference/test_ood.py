@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 import yisheng
@@ -19,7 +21,7 @@ from yisheng.core.types import Column, Dataset, Spec
 from yisheng.data.batches import make_batches
 from yisheng.inference import _ood_features, artifact, model_files
 from yisheng.inference.fit_ood import fit_ood_detector
-from yisheng.inference.ood import QUANTILE_LEVELS, THRESHOLD, OODDetector, parse_ood_detector
+from yisheng.inference.ood import QUANTILE_LEVELS, THRESHOLD, Component, OODDetector, parse_ood_detector
 from yisheng.inference.predictor import Predictor
 from yisheng.transforms.none import none
 
@@ -45,6 +47,54 @@ def test_the_distance_is_mahalanobis():
     whitening = _ood_features.fit_whitening(torch.from_numpy(x), torch.from_numpy(labels))
     distances = _ood_features.compute_mahalanobis_distance(torch.from_numpy(new), *whitening)
     np.testing.assert_allclose(distances, expected, rtol=1e-3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.sampled_from([1, 7, 256, 257, 400]),
+    classes=st.sampled_from([1, 2, 10, 17, 40]),
+    separation=st.sampled_from([0.0, 1.0, 30.0, 900.0, 1e5]),
+    center=st.sampled_from([0.0, 100.0, 1e4]),
+    seed=st.integers(0, 99),
+)
+def test_distances_to_any_means_are_those_of_all_differences(rows, classes, separation, center, seed):
+    rng = np.random.default_rng(seed)
+    projection = torch.from_numpy(rng.normal(size=(9, 5))).float()
+    means = torch.from_numpy(center + separation * rng.normal(size=(classes, 5))).float()
+    x = torch.from_numpy(rng.normal(size=(rows, 9)) * 10 ** rng.uniform(0, 4, (rows, 1))).float()
+    whitened = x.double().numpy() @ projection.double().numpy()
+    expected = np.linalg.norm(whitened[:, None] - means.double().numpy(), axis=2).min(1)
+    distances = _ood_features.compute_mahalanobis_distance(x, projection, means)
+    np.testing.assert_allclose(distances, expected, rtol=1e-8, atol=1e-8)
+
+
+@given(scores=st.lists(st.one_of(st.floats(-9, 9), st.just(np.inf)), min_size=1), seed=st.integers(0, 99))
+def test_levels_are_interpolated_between_quantiles(scores, seed):
+    rng = np.random.default_rng(seed)
+    quantiles = np.sort(rng.integers(-5, 5, len(QUANTILE_LEVELS)) * rng.choice([0.25, 1.0]))  # many are equal
+    none = torch.empty(0)
+    detector = OODDetector((), torch.from_numpy(quantiles), none.long(), none, none, none.long())
+    scores = np.array([*scores, *quantiles[::9]])
+    index = np.searchsorted(quantiles, scores).clip(1, len(quantiles) - 1)
+    low, high = quantiles[index - 1], quantiles[index]
+    fraction = ((scores - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
+    levels = np.array(QUANTILE_LEVELS)
+    expected = levels[index - 1] + fraction * (levels[index] - levels[index - 1])
+    np.testing.assert_array_equal(detector.interpolate_level(torch.from_numpy(scores)), expected)
+
+
+@pytest.mark.parametrize("columns", [[0, 1, 2], [1, 3], [3, 0]])
+def test_columns_without_a_range_do_not_change_the_excess(columns):
+    rng = np.random.default_rng(0)
+    raw = torch.from_numpy(rng.normal(size=(200, 5)).astype(np.float32) * 3)
+    raw[rng.random((200, 5)) < 0.3] = torch.nan
+    raw[:4, columns] = torch.nan  # rows without any value
+    low, high = torch.linspace(-2, -1, len(columns)), torch.linspace(1, -1, len(columns))  # the last never varied
+    indices, none = torch.tensor(columns), torch.empty(0)
+    detector = OODDetector((Component("range"),), none, indices, low, high, none.long())
+    (scores,) = detector._component_scores({}, none, none, raw)
+    expected = _ood_features.compute_range_excess(raw[:, indices], low, high, high - low)
+    assert torch.equal(scores, expected)
 
 
 def test_with_few_rows_per_class_there_is_one_mean():

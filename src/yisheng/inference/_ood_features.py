@@ -13,6 +13,7 @@ from torch import nn
 
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
+from yisheng.inference._ood_distance import NearestMean
 from yisheng.models.head import find_head
 
 MAX_CONVOLUTIONS = 3
@@ -26,10 +27,6 @@ RIDGE = 1e-3
 """Added to the variances, as a fraction of their mean, so that a feature that never varied may vary a little."""
 MIN_ROWS_PER_CLASS = 10
 """With fewer rows per class one mean is fitted for all classes."""
-MAX_COMPARED_MEANS = 16
-"""Means up to which the distances to them are computed one by one."""
-MAX_BROADCAST_ROWS = 256
-"""Rows up to which all distances are one operation, to the same bits: a few rows cost little more than its call."""
 MIN_RELATIVE_VARIANCE = 1e-9
 """Principal components with less variance than this fraction of the largest are dropped."""
 EDGE_FILTERS = (
@@ -215,12 +212,7 @@ def _decompose_covariance(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def compute_mahalanobis_distance(x: torch.Tensor, projection: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
     """Compute the Mahalanobis distance of features ``(B, F)`` to the nearest mean, float64 ``(B,)``."""
-    whitened, means = x.cpu().double() @ projection.double(), means.double()
-    if len(means) > MAX_COMPARED_MEANS:
-        return torch.cdist(whitened, means).amin(1)
-    if x.shape[0] <= MAX_BROADCAST_ROWS:  # len() would be a constant in an exported graph
-        return torch.linalg.vector_norm(whitened[:, None] - means, dim=2).amin(1)
-    return torch.stack([torch.linalg.vector_norm(whitened - mean, dim=1) for mean in means]).amin(0)
+    return NearestMean.prepare(projection, means).compute_distance(x)
 
 
 def compute_range_excess(raw: torch.Tensor, low: torch.Tensor, high: torch.Tensor, span: torch.Tensor) -> torch.Tensor:
@@ -233,19 +225,33 @@ def compute_range_excess(raw: torch.Tensor, low: torch.Tensor, high: torch.Tenso
     >>> compute_range_excess(torch.tensor([[15.0, 5.0], [5.0, 10.0]]), low, high, high - low).tolist()
     [0.5, 1.0]
     """
+    return compare_with_range(raw, low, high, choose_unit(low, span))
+
+
+def choose_unit(low: torch.Tensor, span: torch.Tensor) -> torch.Tensor:
+    """Return in which unit a value outside the range of its column is measured: the span, or the size of its values."""
+    return torch.where(span > 0, span, low.abs().clamp_min(1))
+
+
+def compare_with_range(raw: torch.Tensor, low: torch.Tensor, high: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """Compute `compute_range_excess` for columns ``(B, D)`` in these units; infinite bounds leave a column out."""
     raw = raw.cpu()
-    unit = torch.where(span > 0, span, low.abs().clamp_min(1))
     low, high, unit = (bound.to(raw.dtype) for bound in (low, high, unit))
     return torch.maximum(low - raw, raw - high).div_(unit).nan_to_num_(-1).amax(1).double()
 
 
-def select_numbers(x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+def select_numbers(x: torch.Tensor, indices: torch.Tensor, count: int | None = None) -> torch.Tensor:
     """Return the numeric columns of scaled rows ``(B, D)``; a missing value, which trees keep as NaN, becomes 0.
+
+    Args:
+        x: the rows.
+        indices: of the numeric columns.
+        count: their number if they are the first ones, in order: then nothing needs to be gathered.
 
     >>> select_numbers(torch.tensor([[1.0, torch.nan, 3.0]]), torch.tensor([1, 2])).tolist()
     [[0.0, 3.0]]
     """
-    return x.index_select(1, indices).nan_to_num(nan=0.0)
+    return (x.index_select(1, indices) if count is None else x[:, :count]).nan_to_num(nan=0.0)
 
 
 def find_number_columns(spec: Spec) -> torch.Tensor:

@@ -17,11 +17,12 @@ from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY
 from yisheng.core.types import Inputs, Spec
+from yisheng.inference._ood_distance import NearestMean
 from yisheng.inference._ood_features import (
     FeatureSource,
     capture_features,
-    compute_mahalanobis_distance,
-    compute_range_excess,
+    choose_unit,
+    compare_with_range,
     select_numbers,
 )
 
@@ -62,6 +63,11 @@ class Component:
     def source(self) -> FeatureSource | None:
         """Return where its features are read in the network, or None if they are not."""
         return FeatureSource(self.kind, self.layer) if self.kind in FEATURE_KINDS else None  # type: ignore[arg-type]  # just compared
+
+    @functools.cached_property
+    def nearest_mean(self) -> NearestMean:
+        """Return what its distances are computed from."""
+        return NearestMean.prepare(self.projection, self.means)
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,34 @@ class OODDetector:
 
     def interpolate_level(self, largest: torch.Tensor) -> torch.Tensor:
         """Return the quantile level of each score of `compute_largest`, linear between those that are kept."""
-        return _interpolate_level(largest, self.quantiles)
+        row = self._level_table.index_select(0, torch.searchsorted(self.quantiles[1:-1], largest))
+        start, width, level, step = row.unbind(1)
+        return level + ((largest - start) / width).clamp(0, 1) * step
+
+    @functools.cached_property
+    def _level_table(self) -> torch.Tensor:
+        """Return for each interval between quantiles its start, its width, its first level and its step of levels."""
+        with torch.inference_mode(False):
+            levels = torch.tensor(QUANTILE_LEVELS, dtype=torch.float64)
+            widths = self.quantiles.diff().clamp_min(1e-12)
+            return torch.stack([self.quantiles[:-1], widths, levels[:-1], levels.diff()], 1)
+
+    @functools.cached_property
+    def _bounds(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return low, high and unit of the raw columns up to the last one with a range; others have infinite bounds."""
+        with torch.inference_mode(False):
+            width = int(self.range_columns.max()) + 1
+            low, high = self.low.new_full((width,), -torch.inf), self.low.new_full((width,), torch.inf)
+            unit = self.low.new_ones(width)
+            low[self.range_columns], high[self.range_columns] = self.low, self.high
+            unit[self.range_columns] = choose_unit(self.low, self.high - self.low)
+            return low, high, unit
+
+    @functools.cached_property
+    def _number_count(self) -> int | None:
+        """Return the number of numeric columns if they are the first ones, else None."""
+        count = len(self.number_features)
+        return count if self.number_features.tolist() == list(range(count)) else None
 
     def _component_scores(
         self,
@@ -135,11 +168,12 @@ class OODDetector:
             if component.kind == "energy":
                 scores = compute_energy(output)
             elif component.kind == "range":
-                scores = compute_range_excess(raw[:, self.range_columns], self.low, self.high, self.high - self.low)
+                low, high, unit = self._bounds
+                scores = compare_with_range(raw[:, : len(low)], low, high, unit)
             else:
                 source = component.source
                 rows = nested.tensors(scaled)[0]
-                x = features.get(source) if source else select_numbers(rows, self.number_features)
+                x = features.get(source) if source else select_numbers(rows, self.number_features, self._number_count)
                 if x is None or x.shape[1] != len(component.projection):
                     raise DataError(
                         Message(
@@ -148,7 +182,7 @@ class OODDetector:
                         ),
                         INTACT_COPY,
                     )
-                scores = compute_mahalanobis_distance(x, component.projection, component.means)
+                scores = component.nearest_mean.compute_distance(x)
             yield (scores - component.median) / component.scale
 
     def find_columns_out_of_range(self, raw: torch.Tensor, spec: Spec) -> list[list[str]]:
@@ -236,20 +270,6 @@ def _check_tensors(detector: OODDetector, spec: Spec, inner: Spec) -> None:
             raise ValueError(f"the OOD detector has {name} of columns that the data does not have")
     if not detector.low.shape == detector.high.shape == detector.range_columns.shape:
         raise ValueError("the OOD detector does not have one range for each number")
-
-
-@functools.cache
-def _quantile_levels() -> torch.Tensor:
-    return torch.tensor(QUANTILE_LEVELS, dtype=torch.float64)
-
-
-def _interpolate_level(scores: torch.Tensor, quantiles: torch.Tensor) -> torch.Tensor:
-    """Return the quantile level of each score, linear between those that are kept."""
-    levels = _quantile_levels()
-    index = torch.searchsorted(quantiles, scores).clamp(1, len(quantiles) - 1)
-    low, high = quantiles[index - 1], quantiles[index]
-    fraction = ((scores - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
-    return levels[index - 1] + fraction * (levels[index] - levels[index - 1])
 
 
 def compute_energy(output: torch.Tensor) -> torch.Tensor:
