@@ -27,8 +27,8 @@ def test_the_length_depends_on_the_score_within_limits(model, rows):
 
 
 def test_options_of_the_user_stay():
-    given = Config(optimizer=Choice(name="auto", options={"lr": 0.5}), batch=16, accumulate=4)
-    config, _ = choose_for_tables(given, TABLE, 6400)
+    chosen = Config(optimizer=Choice(name="auto", options={"lr": 0.5}), batch=16, accumulate=4)
+    config, _ = choose_for_tables(chosen, TABLE, 6400)
     assert config.optimizer == Choice(name="adamw", options={"lr": 0.5, "weight_decay": 3e-4})
     assert config.batch == 16
     assert config.epochs == min(MAX_EPOCHS, MAX_UPDATES // 100)
