@@ -78,10 +78,17 @@ def isolated_generators(device: torch.device | None = None) -> Iterator[None]:
     try:
         python, numpy = random.getstate(), np.random.get_state()
         try:
-            with torch.random.fork_rng(None if device is None else [device] if device.type == "cuda" else []):
+            with torch.random.fork_rng(_list_gpus() if device is None else [device] if device.type == "cuda" else []):
                 yield
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
     finally:
         _generators_in_use.release()
+
+
+def _list_gpus() -> list[int]:
+    """Return the numbers of all GPUs; torch warns on a machine with several of them if they are not listed."""
+    import torch
+
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
