@@ -1,7 +1,6 @@
 """Batches: every row once per epoch, reproducible from seed and epoch, on any device."""
 
 import dataclasses
-import threading
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from hypothesis import strategies as st
 
 from yisheng import transforms
 from yisheng.core import machine, nested
-from yisheng.core.errors import DataError
-from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Spec
 from yisheng.data import batches
 from yisheng.data.batches import make_batches
@@ -177,59 +174,6 @@ def test_several_inputs_reach_the_network_by_name(double):
         assert torch.equal(batch.x["ids"], torch.from_numpy(ids)[batch.index])
         expected = torch.from_numpy(sizes)[batch.index]
         assert torch.equal(batch.x["size"], expected.double() if double else expected)
-
-
-@pytest.fixture
-def free_core(monkeypatch):
-    monkeypatch.setattr(batches, "MIN_VALUES_AHEAD", 1)
-    monkeypatch.setattr(machine, "count_cores", lambda: torch.get_num_threads() + 1)
-
-
-def gather_threads(part, monkeypatch):
-    """Return the names of the threads that gather the batches of an epoch, and the batches."""
-    names, gather = set(), type(part)._gather
-
-    def record(self, *args):
-        names.add(threading.current_thread().name)
-        return gather(self, *args)
-
-    monkeypatch.setattr(type(part), "_gather", record)
-    return names, list(part.epoch(1, 2)), list(part)
-
-
-def test_batches_prepared_by_a_thread_are_the_same(free_core, monkeypatch):
-    _, part = make_data_and_batches(weight=np.arange(50, dtype=np.float32))
-    names, shuffled, ordered = gather_threads(part, monkeypatch)
-    assert threading.current_thread().name not in names
-    monkeypatch.setattr(machine, "count_cores", torch.get_num_threads)
-    names, expected_shuffled, expected_ordered = gather_threads(part, monkeypatch)
-    assert names == {threading.current_thread().name}
-    for batch, expected in zip([*shuffled, *ordered], [*expected_shuffled, *expected_ordered], strict=True):
-        for field in ("x", "y", "index", "weight"):
-            assert torch.equal(getattr(batch, field), getattr(expected, field))
-
-
-def test_no_thread_prepares_batches_with_random_changes(free_core, monkeypatch):
-    _, part = make_data_and_batches()
-    changed = dataclasses.replace(part, augment=(lambda x, y, draw: (x, y),))
-    assert gather_threads(changed, monkeypatch)[0] == {threading.current_thread().name}
-
-
-def test_thread_of_batches_ends_with_the_epoch_and_its_error_is_raised_by_it(free_core):
-    before = set(threading.enumerate())
-    _, part = make_data_and_batches()
-    epoch = part.epoch(0)
-    next(epoch)
-    epoch.close()
-    assert set(threading.enumerate()) == before
-
-    class BrokenScale:
-        def apply(self, x):
-            raise DataError(Message("broken"), Message("repair it"))
-
-    with pytest.raises(DataError, match="broken"):
-        list(dataclasses.replace(part, scale=BrokenScale()).epoch(0))
-    assert set(threading.enumerate()) == before
 
 
 def test_batches_that_are_copied_ahead_are_those_of_a_block_on_the_device(monkeypatch):

@@ -1,8 +1,7 @@
 """Batches: index gathers from one block, augmented and scaled on the training device.
 
 There is no Python per sample and no worker process: a batch is one `index_select`, the augmentations of the batch, and
-one scaling. On a core that torch leaves free, a thread prepares the next batch while one is used. Rows that a user's
-own code makes at random are the exception: they are read by `Dataset.stream`.
+one scaling. Rows that a user's own code makes at random are the exception: they are read by `Dataset.stream`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import torch
 from yisheng.core import machine, nested
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.read_ahead import map_ahead
 from yisheng.core.seeds import generator
 from yisheng.core.types import Batch, Dataset, InputSpec, RowStream
 from yisheng.data.host_copies import HostCopies, copy_ahead, is_worth_copying_ahead
@@ -37,9 +35,6 @@ BLOCKS_TOGETHER = 64
 WINDOW_BYTES = 1 << 28
 """Of the rows that are shuffled together: they stay in memory while they are trained on."""
 MIN_WINDOW_ROWS = 1024
-MIN_VALUES_AHEAD, MAX_VALUES_AHEAD = 1 << 14, 1 << 21
-"""Values of a batch that a thread prepares ahead: with fewer, handing the batch over takes as long as its preparation;
-with more, a second batch would take much memory."""
 
 Augment = Callable[[Any, torch.Tensor, torch.Generator], tuple[Any, torch.Tensor]]
 """Changes inputs and targets of a batch at random; see `yisheng.transforms.augment`."""
@@ -149,22 +144,11 @@ class Batches:
             return self._gather(rows[self.bounds(number)], *draw_key(number))
 
         if not is_worth_copying_ahead(self.x, self.device):
-            yield from map_ahead(gather, numbers, workers=1) if self._is_worth_a_thread() else map(gather, numbers)
+            yield from map(gather, numbers)
             return
         copies = HostCopies(self.x, self.device)
         for number, block, index in copy_ahead(copies, numbers, lambda number: rows[self.bounds(number)]):
             yield self._complete(block, index, *draw_key(number))
-
-    def _is_worth_a_thread(self) -> bool:
-        """Return whether a thread prepares the next batch: on a free core, and without random numbers of a user's."""
-        values = self.size * math.prod(self.x.shape[1:])
-        return (
-            MIN_VALUES_AHEAD <= values <= MAX_VALUES_AHEAD
-            and len(self) > 1
-            and not self.augment
-            and self.device.type == self.x.device.type == "cpu"
-            and torch.get_num_threads() < machine.count_cores()
-        )
 
     def _prefetched(self, numbers: range, rows: torch.Tensor) -> Iterator[int]:
         """Yield the same batch numbers, and announce each batch's rows to the prefetcher one batch earlier."""
