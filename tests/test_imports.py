@@ -189,6 +189,15 @@ def test_importing_the_package_is_light(code):
     assert completed.stderr.strip() == "[]"
 
 
+def test_the_help_imports_nothing_that_a_command_needs():
+    code = "from yisheng.cli import main; main(['--help'])\nimport sys\nprint(*sys.modules, file=sys.stderr)"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = {name for name in completed.stderr.split() if name.startswith("yisheng.core.")}
+    assert "yisheng.core.messages" in modules
+    assert not {name for name in modules if name.startswith(("yisheng.core.remote", "yisheng.core.types"))}
+    assert not modules & {"yisheng.core.registry", "yisheng.core.paths", "yisheng.core.config"}
+
+
 SLOW_TO_IMPORT = (
     *("torch", "torch._dynamo", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "jinja2", "pydantic", "IPython"),
     *("tensorboard", "onnx", "onnxruntime", "onnxscript", "optuna", "fastapi", "h5py", "tabm"),
