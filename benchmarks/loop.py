@@ -28,7 +28,7 @@ import yisheng  # noqa: E402
 from yisheng.core.settings import merge_settings  # noqa: E402
 from yisheng.core.types import Dataset, Split  # noqa: E402
 from yisheng.experiments.load_data import load_dataset, split_dataset  # noqa: E402
-from yisheng.training.setup import build_model  # noqa: E402
+from yisheng.training.network import build_network  # noqa: E402
 
 SETTINGS = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant", "scale": "unit", "seed": 0}
 
@@ -36,8 +36,8 @@ SETTINGS = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant",
 def time_plain_loop(data: Dataset, split: Split, model: str, epochs: int) -> tuple[float, float]:
     """Return the seconds per epoch and the final validation accuracy of a plain loop."""
     config = merge_settings([(k, v, "command line") for k, v in {**SETTINGS, "model": model}.items()]).config
-    config = config.resolve(data.spec, len(split.train))
-    net = build_model(config, data.spec)
+    resolved = config.resolve(data.spec, len(split.train))
+    net = build_network(config, resolved, data.spec, data.spec, lambda: data.x[:1]).model
     x, y = torch.from_numpy(data.x).float().div(255), torch.from_numpy(data.y)
     train, valid = torch.from_numpy(split.train), torch.from_numpy(split.validation)
     x_train, y_train, x_valid, y_valid = x[train], y[train], x[valid], y[valid]

@@ -1,6 +1,7 @@
 """Which package may import which, no cycle between files, and nothing heavy when the package is imported."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -228,3 +229,19 @@ def test_a_command_imports_only_what_it_uses(tmp_path):
         assert completed.returncode == 0, (words, completed.stderr)
         imported = set(ast.literal_eval(completed.stderr.splitlines()[-1]))
         assert imported <= allowed, (words, imported - allowed)
+
+
+REPOSITORY = Path(__file__).parent.parent
+SCRIPTS = [
+    path for folder in ("benchmarks", "scripts", "examples") for path in sorted((REPOSITORY / folder).rglob("*.py"))
+]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_scripts_import_what_the_package_has(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "yisheng":
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
