@@ -34,6 +34,13 @@ class NamedComponent(Protocol):
     def component(self) -> Any: ...
 
 
+class ComponentWithOptions(NamedComponent, Protocol):
+    """A choice of a config with its options."""
+
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class CustomEntry(Entry):
     """An entry of a user's own component.
@@ -99,6 +106,15 @@ def find_component(kind: str, choice: NamedComponent) -> Entry:
         )
     make_entry: Callable[[Any, str], Entry] = importlib.import_module(f"yisheng.{kind}._custom").make_entry
     return make_entry(choice.component, choice.name)
+
+
+def build_component(kind: str, choice: ComponentWithOptions, *args: Any) -> Any:
+    """Return what the component of a choice builds of its options.
+
+    Raises:
+        UsageError: see `find_component`.
+    """
+    return find_component(kind, choice).build(*args, **choice.options)
 
 
 KEY_OF_KIND = {

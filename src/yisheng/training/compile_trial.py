@@ -28,7 +28,8 @@ from yisheng.models._fitted_model import FittedModel
 from yisheng.models.summary import summarize
 from yisheng.training.compiled import find_obstacle, keep_buffers
 from yisheng.training.precision import MAX_TIME_RATIO
-from yisheng.training.setup import Assembly, build_forward, build_step
+from yisheng.training.setup import Assembly
+from yisheng.training.step_setup import build_forward, build_step
 from yisheng.training.trial_cache import TrialCache, hash_trial
 from yisheng.training.update import Forward, mean_loss, needs_closure
 

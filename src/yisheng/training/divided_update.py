@@ -19,9 +19,10 @@ from yisheng.core.types import Batch
 from yisheng.training.distributed import Peers
 from yisheng.training.nonfinite import explain_nonfinite_gradient, explain_nonfinite_loss
 from yisheng.training.pieces import Piece, Tensors, add_tensors, take_piece
-from yisheng.training.setup import Assembly, build_step, make_sharding
+from yisheng.training.setup import Assembly
 from yisheng.training.shards import MIN_ROWS, ShardBuffers, Sharding, bound_shards, seed_shard, split_shard
 from yisheng.training.state import State
+from yisheng.training.step_setup import build_step, make_sharding
 from yisheng.training.weight_shards import WeightShards, explain_lost_processes
 
 ComputeLoss = Callable[[Piece], torch.Tensor]

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from yisheng.core import nested, registry
-from yisheng.core.components import find_component, is_custom
+from yisheng.core.components import build_component, find_component, is_custom
 from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
@@ -64,11 +64,11 @@ def build_network(config: Config, resolved: ResolvedConfig, data: Spec, inputs: 
     seed_everything(derive(resolved.seed, "init"))
     if not is_custom(resolved.model):
         spec = _add_loss_outputs(resolved, data)
-        model: nn.Module = _build("models", resolved.model, inputs.with_outputs(spec.outputs))
+        model: nn.Module = build_component("models", resolved.model, inputs.with_outputs(spec.outputs))
     else:
         is_auto = config.loss.name == AUTO
         expected = data if is_auto else _add_loss_outputs(resolved, data)
-        model = _build("models", resolved.model, inputs.with_outputs(expected.outputs))
+        model = build_component("models", resolved.model, inputs.with_outputs(expected.outputs))
         spec, _ = fit_output(model, x(), expected, output=resolved.output)
         if is_auto:
             resolved = resolved.model_copy(update={"loss": _choose_loss(resolved.loss, spec)})
@@ -148,10 +148,6 @@ def check_loss(loss: Loss, model: nn.Module, train: Batches) -> tuple[str, ...]:
     return ()
 
 
-def _build(kind: str, choice: Choice, *args: Any) -> Any:
-    return find_component(kind, choice).build(*args, **choice.options)
-
-
 def _add_loss_outputs(config: ResolvedConfig, spec: Spec) -> Spec:
     """Return the contract with the number of output units that the loss requires."""
     meta = find_component("losses", config.loss).meta
@@ -194,4 +190,4 @@ def _initialize(config: ResolvedConfig, model: nn.Module) -> None:
 
 
 def _make_fill(choice: Choice | None) -> Callable[[torch.Tensor], Any] | None:
-    return None if choice is None else lambda weight: _build("init", choice, weight)
+    return None if choice is None else lambda weight: build_component("init", choice, weight)

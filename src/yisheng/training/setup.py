@@ -6,32 +6,27 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from yisheng import transforms
-from yisheng.core import autocast, registry
-from yisheng.core.components import find_component, is_custom
+from yisheng.core import registry
+from yisheng.core.components import build_component, is_custom
 from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec, Split
-from yisheng.data import hub
 from yisheng.data.batches import Batches, make_batches
-from yisheng.data.prefetch import make_prefetcher
 from yisheng.models import weights as trained
-from yisheng.models._fitted_model import FittedModel, list_hub_files
-from yisheng.models.head import find_head
-from yisheng.optim._custom import rebuild
-from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
-from yisheng.training.compiled import CompiledNetwork, require_compilable
+from yisheng.training.compiled import require_compilable
+from yisheng.training.data_choices import choose_from_data, choose_full_batches, choose_searched, choose_shuffle
 from yisheng.training.distributed import Peers
-from yisheng.training.fitted import choose_for_fitting, make_fit_step
+from yisheng.training.fitted import choose_for_fitting
 from yisheng.training.image_preset import choose_for_small_images
 from yisheng.training.loop import Loss, Schedule, Step
 from yisheng.training.network import build_network, check_loss, read_probe, require_channels_last
@@ -42,21 +37,13 @@ from yisheng.training.shardable import (
     require_shardable,
     synchronize_batch_norm,
 )
-from yisheng.training.shards import Sharding
 from yisheng.training.state import State
+from yisheng.training.step_setup import build_forward, build_optimizer, build_schedule, build_step
 from yisheng.training.table_preset import choose_for_tables
-from yisheng.training.update import Forward, Penalty, make_l1_penalty, make_update, needs_closure
+from yisheng.training.update import needs_closure
 from yisheng.training.wide_tables import choose_for_wide_tables
 from yisheng.training.word_relevance import choose_unused_words
 from yisheng.transforms._row_chunks import RowSubset, require_finite, split_inputs
-from yisheng.transforms.log import is_skewed
-
-if TYPE_CHECKING:  # it imports much of torch.distributed
-    from yisheng.training.divided_update import DividedUpdate
-
-FINETUNING_LR = 0.001
-"""Default learning rate for pretrained weights: small, so that the updates change the features and do not destroy
-them."""
 
 MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES = 256, 1 << 20
 """Samples per evaluation pass, and input values of them, at most. Measured on LeNet: 64 and 1,000 samples take more
@@ -64,11 +51,6 @@ time per sample."""
 
 MIN_UPDATES_WITHOUT_NOTE = 100
 """A training with fewer updates gets a note: it rarely learns."""
-MAX_FULL_BATCH_VALUES = 5_000_000
-"""Values of the training part up to which a linear model is trained on full batches by default."""
-
-ROWS_PER_READ = 65_536
-"""Rows that are read at once from a memory-mapped data set."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +161,9 @@ def assemble(
         config, image_notes = choose_for_small_images(config, dataset, len(split.train))
         config, table_notes = choose_for_tables(config, dataset.spec, len(split.train))
         preset_notes += image_notes + table_notes
-    config = _choose_full_batches(config, dataset, split, pretrained)
-    config = choose_exact(_choose_shuffle(config, dataset), device)
-    choices = _choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
+    config = choose_full_batches(config, dataset, split, pretrained)
+    config = choose_exact(choose_shuffle(config, dataset), device)
+    choices = choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
     resolved = config.resolve(dataset.spec, len(split.train), auto=choices)
     fitted = fitted or fit_transforms(resolved, dataset, split)
     input_spec = transforms.transform_spec(fitted.scale, dataset.spec)
@@ -197,12 +179,12 @@ def assemble(
     _require_rows_for_batch_norm(model, resolved.batch, len(split.train))
 
     train, validation, test = _make_part_batches(resolved, dataset, split, spec, fitted, device)
-    build_loss = from_scratch.build_loss if resolved.scratch else functools.partial(_build, "losses")
+    build_loss = from_scratch.build_loss if resolved.scratch else functools.partial(build_component, "losses")
     loss = build_loss(resolved.loss, spec, dataset.y[split.train])
     if is_custom(resolved.loss):
         notes += check_loss(loss, model, train)
 
-    searched = _choose_searched(config, resolved)
+    searched = choose_searched(config, resolved)
     with finetune.frozen_for_good(model, resolved.finetune):
         compute = search_precision(searched, model, input_spec, train, loss, resolved.epochs * len(train))
     if (compute.precision, compute.memory_format) != DEFAULT_FORMAT and compute.seconds:
@@ -223,7 +205,7 @@ def assemble(
         update={"head_lr": head_lr, "precision": compute.precision, "memory_format": compute.memory_format}
     )
 
-    optimizer = _build_optimizer(resolved, model)
+    optimizer = build_optimizer(resolved, model)
     require_shardable(resolved, model, optimizer, device, 1 if peers is None else peers.size)
     if resolved.sync_bn:
         last = train.bounds(len(train) - 1)
@@ -241,7 +223,7 @@ def assemble(
         validation=validation,
         test=test,
         loss=loss,
-        schedule=_build_schedule(resolved, optimizer),
+        schedule=build_schedule(resolved, optimizer),
         step=build_step(
             resolved, model, device, peers, forward=build_forward(resolved, model, device, len(split.train))
         ),
@@ -279,11 +261,6 @@ def fit_transforms(config: ResolvedConfig, dataset: Dataset, split: Split) -> Fi
     return FittedTransforms(scale, transforms.fit(config.target_scale.name, dataset.y, options, rows=split.train))
 
 
-def _build(kind: str, choice: Choice, *args: Any) -> Any:
-    """Build the component of a choice with its options."""
-    return find_component(kind, choice).build(*args, **choice.options)
-
-
 def _require_assemblable(config: Config, device: torch.device) -> None:
     """Check what can be checked before anything is built."""
     if config.budget not in (None, AUTO):
@@ -298,81 +275,6 @@ def _require_assemblable(config: Config, device: torch.device) -> None:
         raise UsageError(
             Message("Apple's GPU (device=mps) cannot compute with precision=fp64"), Message("use device=cpu")
         )
-
-
-def _choose_shuffle(config: Config, dataset: Dataset) -> Config:
-    """Return the config with an order of the rows: by blocks if gathers from all of a file would wait for the disk."""
-    if config.shuffle != AUTO:
-        return config
-    is_larger_than_memory = make_prefetcher(dataset.x) is not None
-    return config.model_copy(update={"shuffle": "blocks" if is_larger_than_memory else "rows"})
-
-
-def _choose_full_batches(config: Config, dataset: Dataset, split: Split, pretrained: Pretrained | None) -> Config:
-    """Return the config with L-BFGS on full batches, if it trains a linear model on few numbers and leaves it open.
-
-    The loss of a linear model is convex: L-BFGS reaches its minimum, whatever the scales and correlations of the
-    columns, in a few hundred passes, where a default learning rate would stop far from it.
-    """
-    is_open = config.optimizer == Choice(name=AUTO) and config.batch == AUTO and config.accumulate == 1
-    is_open = is_open and config.shards in (AUTO, 1)
-    is_small = dataset.spec.is_row and len(split.train) * dataset.spec.shape[0] <= MAX_FULL_BATCH_VALUES
-    is_plain = pretrained is None and not config.scratch and config.precision in (AUTO, "fp32", "fp64")
-    if config.model != Choice(name="linear") or not (is_open and is_small and is_plain):
-        return config
-    changes: dict[str, Any] = {"optimizer": Choice(name="lbfgs"), "batch": max(1, len(split.train))}
-    if config.schedule == Config.model_fields["schedule"].default:
-        changes["schedule"] = Choice(name="constant")
-    return config.model_copy(update=changes)
-
-
-def _choose_from_data(
-    dataset: Dataset, split: Split, pretrained: Pretrained | None, *, trains: bool = True
-) -> dict[str, Choice]:
-    """Return the choices for ``auto`` that depend on the data or on the pretrained weights.
-
-    A network that is not trained (``epochs=0``) gets its inputs as they are, bytes as 0 to 1, and its outputs are
-    values in the target's unit: a scaling that is fitted here is not the one that it was trained with.
-    """
-    choices: dict[str, Choice] = {}
-    if not trains:
-        choices = {
-            "scale": Choice(name="unit" if dataset.x.dtype == np.uint8 and not dataset.spec.inputs else "none"),
-            "target_scale": Choice(name="none"),
-        }
-        if dataset.spec.image_values.stored == "float32":  # pixels from 0 to 255, as bytes are
-            choices["scale"] = Choice(name="imagenet", options={"mean": (0.0,), "std": (1.0,)})
-        if dataset.spec.dtype == "int64":
-            choices.pop("scale")
-    if pretrained is not None and dataset.spec.is_image:
-        choices["optimizer"] = Choice(name="nesterov", options={"lr": FINETUNING_LR})
-    if pretrained is not None and pretrained.scale is not None:
-        choices["scale"] = pretrained.scale
-    elif dataset.spec.columns and (
-        any(column.source or column.kind != "number" for column in dataset.spec.columns) or _has_missing(dataset.x)
-    ):
-        choices["scale"] = Choice(name="columns")
-    if trains and dataset.spec.task == "regression" and is_skewed(dataset.y[split.train]):
-        choices["target_scale"] = Choice(name="log")
-    return choices
-
-
-def _choose_searched(config: Config, resolved: ResolvedConfig) -> Config:
-    """Return the config with what the precision search may choose still ``auto``.
-
-    A user's own network computes in float32 and contiguous memory unless the config says otherwise: its code may rely
-    on both, as ``x.view`` does.
-    """
-    searched = config.model_copy(update={"model": resolved.model})
-    if not is_custom(resolved.model):
-        return searched
-    plain = {"precision": "fp32", "memory_format": "contiguous"}
-    return searched.model_copy(update={key: value for key, value in plain.items() if getattr(config, key) == "auto"})
-
-
-def _has_missing(x: np.ndarray) -> bool:
-    """Return whether any value is NaN, reading some rows at a time."""
-    return any(bool(np.isnan(x[start : start + ROWS_PER_READ]).any()) for start in range(0, len(x), ROWS_PER_READ))
 
 
 def _load_pretrained(
@@ -425,7 +327,7 @@ def _make_part_batches(
     device: torch.device,
 ) -> tuple[Batches, Batches, Batches]:
     """Return the batches of the training, validation and test part."""
-    augment = tuple(_build("transforms.augment", choice, spec) for choice in config.augment)
+    augment = tuple(build_component("transforms.augment", choice, spec) for choice in config.augment)
 
     def make(rows: np.ndarray, size: int, augment: tuple[Any, ...] = (), *, training: bool = False) -> Batches:
         return make_batches(
@@ -445,44 +347,6 @@ def _make_part_batches(
     evaluated = max(config.batch, min(MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES // math.prod(spec.shape)))
     train = make(split.train, config.batch * config.accumulate, augment, training=True)
     return train, make(split.validation, evaluated), make(split.test, evaluated)
-
-
-def _build_optimizer(config: ResolvedConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """Build the optimizer with its parameter groups; each holds its ``initial_lr``."""
-    component = config.optimizer.component
-    if isinstance(component, torch.optim.Optimizer) and isinstance(config.model.component, nn.Module):
-        return _add_initial_lr(rebuild(component, config.model.component, model))
-    if isinstance(model, FittedModel):
-        return _add_initial_lr(_build("optim", config.optimizer, []))
-    build = from_scratch.build_optimizer if config.scratch else functools.partial(_build, "optim")
-    head = None if config.head_lr is None else find_head(model)[1]
-    make_groups = functools.partial(make_parameter_groups, model, head=head, head_lr=config.head_lr or 1.0)
-    optimizer: torch.optim.Optimizer = build(config.optimizer, make_groups(decay_bias=config.decay_bias))
-    if _has_equal_groups(optimizer):  # nothing decays: one group gives the same weights in less time
-        optimizer = build(config.optimizer, make_groups(decay_bias=True))
-    return _add_initial_lr(optimizer)
-
-
-def _add_initial_lr(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """Note in each group its learning rate, which the schedule multiplies."""
-    for group in optimizer.param_groups:
-        group.setdefault("initial_lr", group["lr"] * group.get("lr_scale", 1.0))
-    return optimizer
-
-
-def _build_schedule(config: ResolvedConfig, optimizer: torch.optim.Optimizer) -> Schedule:
-    """Build the schedule of a config; one of a user's own may depend on the initial learning rate."""
-    schedule: Any = _build("optim.schedules", config.schedule)
-    if is_custom(config.schedule):
-        schedule = schedule(float(optimizer.param_groups[0]["initial_lr"]))
-    factor: Schedule = schedule
-    return factor
-
-
-def _has_equal_groups(optimizer: torch.optim.Optimizer) -> bool:
-    """Return whether there are several parameter groups, all with the same options."""
-    options = [{**group, "params": None} for group in optimizer.param_groups]
-    return len(options) > 1 and all(values == options[0] for values in options[1:])
 
 
 def _describe_updates(
@@ -522,75 +386,3 @@ def _describe_moved_targets(config: ResolvedConfig, spec: Spec) -> tuple[str, ..
             targets=", ".join(spec.target_names),
         ),
     )
-
-
-def _make_penalty(config: ResolvedConfig, model: nn.Module, divided: DividedUpdate | None) -> Penalty | None:
-    """Return the L1 penalty of a config, or None without one."""
-    if not config.l1:
-        return None
-    make = from_scratch.make_l1_penalty if config.scratch else make_l1_penalty
-    weights = list_weights(model, decay_bias=config.decay_bias)
-    return make(weights.values() if divided is None else [divided.weights.local[name] for name in weights], config.l1)
-
-
-def make_sharding(config: ResolvedConfig, peers: Peers | None) -> Sharding:
-    """Return how each batch of a training is divided."""
-    micro_batch = -(-config.batch // config.shards) if config.accumulate > 1 else None
-    return Sharding(config.shards, micro_batch, config.seed, peers, config.exact)
-
-
-def build_step(
-    config: ResolvedConfig,
-    model: nn.Module,
-    device: torch.device,
-    peers: Peers | None,
-    divided: DividedUpdate | None = None,
-    *,
-    forward: Forward = autocast.forward,
-) -> Step:
-    """Build the update of a config.
-
-    Args:
-        config: the resolved config.
-        model: the network.
-        device: where it computes.
-        peers: the processes of the training, or None for this one alone.
-        divided: for weights that the processes divide.
-        forward: computes the network's output; see `build_forward`.
-    """
-    if isinstance(model, FittedModel):
-        model.require_packages()
-        model.require_size(config.batch, device)
-        for file in list_hub_files(model):
-            hub.fetch_file(*file)
-        return make_fit_step(config.seed, config.loss.options.get("quantile"))
-    sharding = make_sharding(config, peers)
-    step = make_update(
-        micro_batch=sharding.micro_batch,
-        clip_norm=config.clip_norm,
-        clip_value=config.clip_value,
-        check_finite="before step" if device.type == "cpu" else "one step late",
-        precision=config.precision,
-        penalty=_make_penalty(config, model, divided),
-        sharding=sharding if config.shards > 1 else None,
-        divided=divided,
-        forward=forward,
-    )
-    if config.finetune is None:
-        return step
-    return finetune.freeze_before_step(step, finetune.plan_finetuning(model, config.finetune, config.epochs))
-
-
-def build_forward(config: ResolvedConfig, model: nn.Module, device: torch.device, rows: int) -> Forward:
-    """Build the forward pass of a network in training, compiled if the config says so.
-
-    Args:
-        config: the resolved config.
-        model: the network, on its device.
-        device: where it computes.
-        rows: of the training part.
-    """
-    if not config.compile:
-        return autocast.forward
-    uses_graphs = device.type == "cuda" and config.accumulate == 1  # otherwise gradients of several passes are held
-    return CompiledNetwork(model, min(config.batch, rows), uses_graphs=uses_graphs).forward
