@@ -16,6 +16,7 @@ from tests.serving.service_client import (
     read_predictions,
 )
 from yisheng.core.errors import DataError, MissingPartError, UsageError
+from yisheng.core.messages import Message, translate, use_language
 from yisheng.inference import onnx_engine
 from yisheng.inference.export.example_inputs import draw_example_inputs
 from yisheng.inference.predictor import Predictor
@@ -127,6 +128,7 @@ def test_an_engine_that_predicts_other_values_is_refused(digits_run, monkeypatch
     assert "predicts other values than torch" in engine.reason
     with pytest.raises(DataError, match="predicts other values"):
         choose_engine(predictor, "onnxruntime", 8, 1)
+    onnx_engine.forget_refusal(predictor)
 
 
 @pytest.mark.slow
@@ -151,6 +153,38 @@ def test_the_faster_engine_is_chosen(iris_run, monkeypatch):
     for ratio, name in ((2.0, "onnxruntime"), (0.9, "torch")):
         monkeypatch.setattr(engines, "_compare_times", lambda *_, ratio=ratio: ratio)
         assert choose_engine(predictor, "auto", 8, 1).name == name
+
+
+@pytest.mark.parametrize("damaged", [b"not JSON", b"[]", b'{"problem": 3}', b"{}"])
+def test_a_refusal_is_remembered_until_the_engine_is_asked_for(iris_run, monkeypatch, damaged):
+    predictor = Predictor(iris_run)
+    monkeypatch.setattr(onnx_engine, "is_installed", lambda: True)
+    monkeypatch.setattr(onnx_engine, "require_packages", lambda: None)
+    trials = []
+
+    def refuse(*_):
+        trials.append(1)
+        raise DataError(Message("operator {name} is unknown", name="Erf"), Message("use engine=torch"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engines, "_load_engine", refuse)
+        reasons = [choose_engine(predictor, "auto", 8, 1).reason for _ in range(3)]
+        assert len(trials) == 1
+        assert reasons[0] == "operator Erf is unknown"
+        assert reasons[1] == reasons[2] == f"{reasons[0]} (tried before; engine=onnxruntime tries it again)"
+        with use_language("zh"):
+            assert "tried before" not in translate(choose_engine(predictor, "auto", 8, 1).reason)
+        with pytest.raises(DataError, match="operator Erf"):
+            choose_engine(predictor, "onnxruntime", 8, 1)
+        onnx_engine.find_refusal(predictor).write_bytes(damaged)
+        assert choose_engine(predictor, "auto", 8, 1).reason == reasons[0]
+
+    class Copy:
+        compute_model_outputs = predictor.compute_model_outputs
+
+    monkeypatch.setattr(engines, "_load_engine", lambda *_: Copy())
+    assert choose_engine(predictor, "onnxruntime", 8, 1).name == "onnxruntime"
+    assert not onnx_engine.find_refusal(predictor).exists()
 
 
 def test_conversion_failures_name_their_reason(iris_run, tmp_path):

@@ -19,12 +19,13 @@ import torch
 from yisheng.core import cache_folder, files, provenance
 from yisheng.core.errors import MissingPartError, UsageError, YishengError
 from yisheng.core.messages import Message
+from yisheng.core.stored_messages import add_messages, restore_messages
 from yisheng.inference.artifact import Artifact
 from yisheng.inference.predictor import Predictor
 from yisheng.inference.served_model import INPUT, MAX_BATCH, convert_in_process
 
 PACKAGES = ("onnxruntime", "onnx", "onnxscript")
-FOLDER, SUFFIX = "served", ".onnx"
+FOLDER, SUFFIX, REFUSAL_SUFFIX = "served", ".onnx", ".refused.json"
 MAX_KEPT_FILES = 16
 """Converted networks in the cache; the oldest ones are deleted."""
 ERRORS_ONLY = 3
@@ -126,6 +127,35 @@ def convert(predictor: Predictor) -> bytes:
     return content
 
 
+def find_refusal(predictor: Predictor) -> Path:
+    """Return where the cache notes why a predictor cannot be computed by onnxruntime, whether it does or not."""
+    return find_converted(predictor).with_suffix(REFUSAL_SUFFIX)
+
+
+def read_refusal(predictor: Predictor) -> str | None:
+    """Return why an earlier trial failed to convert a predictor's network, or to predict the same; None if none did."""
+    try:
+        problem = restore_messages(json.loads(find_refusal(predictor).read_text(encoding="utf-8")))["problem"]
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
+        return None
+    return problem if isinstance(problem, str) else None
+
+
+def remember_refusal(predictor: Predictor, problem: str) -> None:
+    """Note in the cache, if it can be written to, why a predictor cannot be computed by onnxruntime."""
+    with contextlib.suppress(OSError, YishengError):
+        path = find_refusal(predictor)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_file(path, json.dumps(add_messages({"problem": problem})).encode())
+        _delete_oldest(path.parent)
+
+
+def forget_refusal(predictor: Predictor) -> None:
+    """Remove the note of `remember_refusal`, if there is one and the cache can be written to."""
+    with contextlib.suppress(OSError):
+        find_refusal(predictor).unlink(missing_ok=True)
+
+
 def _hash_model(artifacts: Sequence[Artifact]) -> str:
     """Return a hash of what the graph depends on: the models, and the versions of this package and the converter."""
     digest = hashlib.sha256(json.dumps(provenance.versions()).encode())
@@ -138,6 +168,7 @@ def _hash_model(artifacts: Sequence[Artifact]) -> str:
 
 
 def _delete_oldest(folder: Path) -> None:
-    paths = sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
-    for path in paths[:-MAX_KEPT_FILES]:
-        path.unlink(missing_ok=True)
+    for suffix in (SUFFIX, REFUSAL_SUFFIX):
+        paths = sorted(folder.glob(f"*{suffix}"), key=lambda path: path.stat().st_mtime)
+        for path in paths[:-MAX_KEPT_FILES]:
+            path.unlink(missing_ok=True)

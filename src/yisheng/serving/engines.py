@@ -51,7 +51,8 @@ def choose_engine(predictor: Predictor, name: str, batch: int, threads: int) -> 
 
     Args:
         predictor: the model.
-        name: one of `ENGINES`; ``auto`` takes onnxruntime if it is installed, predicts the same, and is faster.
+        name: one of `ENGINES`; ``auto`` takes onnxruntime if it is installed, predicts the same, and is faster. That it
+            cannot be converted, or predicts other values, is remembered for this model and these versions.
         batch: largest number of samples in one forward pass.
         threads: of a forward pass.
 
@@ -76,14 +77,20 @@ def choose_engine(predictor: Predictor, name: str, batch: int, threads: int) -> 
         return _torch_engine(predictor, Message("onnxruntime is not installed"))
     elif unsupported is not None:
         return _torch_engine(predictor, unsupported)
+    elif (refusal := onnx_engine.read_refusal(predictor)) is not None:
+        problem = Message("{problem} (tried before; engine=onnxruntime tries it again)", problem=refusal)
+        return _torch_engine(predictor, problem)
     try:
         # Threads of torch are those of the thread that sets them.
         with ThreadPoolExecutor(1, "trial", torch.set_num_threads, (threads,)) as executor:
-            return executor.submit(_try_onnxruntime, predictor, name, batch, threads).result()
+            engine = executor.submit(_try_onnxruntime, predictor, name, batch, threads).result()
     except (UsageError, DataError) as error:
         if name == "onnxruntime":
             raise
+        onnx_engine.remember_refusal(predictor, error.problem)
         return _torch_engine(predictor, error.problem)
+    onnx_engine.forget_refusal(predictor)
+    return engine
 
 
 def _torch_engine(predictor: Predictor, reason: str) -> Engine:
