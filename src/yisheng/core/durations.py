@@ -35,16 +35,31 @@ def format_budget(seconds: float) -> str:
     return f"{seconds / unit:g}{name}"
 
 
-def format_remaining(seconds: float) -> str:
+def format_remaining(seconds: float, *, is_limit: bool = False) -> str:
     """Return an estimate of the remaining time as text, not more exact than it is.
+
+    Args:
+        seconds: the estimate.
+        is_limit: whether it may end much earlier.
 
     >>> format_remaining(0.2), format_remaining(75), format_remaining(500), format_remaining(90_000)
     ('about 1 s left', 'about 75 s left', 'about 8 min left', 'about 25 h left')
+    >>> format_remaining(75, is_limit=True), format_remaining(500, is_limit=True)
+    ('at most 75 s left', 'at most 8 min left')
     """
     if seconds < 100:
-        return Message("about {seconds} s left", seconds=max(1, math.ceil(seconds)))
+        count = max(1, math.ceil(seconds))
+        return (
+            Message("at most {seconds} s left", seconds=count)
+            if is_limit
+            else Message("about {seconds} s left", seconds=count)
+        )
     minutes = round(seconds / 60)
     if minutes < 100:
-        return Message("about {minutes} min left", minutes=minutes)
+        return (
+            Message("at most {minutes} min left", minutes=minutes)
+            if is_limit
+            else Message("about {minutes} min left", minutes=minutes)
+        )
     hours = f"{minutes / 60:.1f}" if minutes < 600 else f"{round(minutes / 60):,}"
-    return Message("about {hours} h left", hours=hours)
+    return Message("at most {hours} h left", hours=hours) if is_limit else Message("about {hours} h left", hours=hours)

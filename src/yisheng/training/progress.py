@@ -58,6 +58,7 @@ def show_assembly_progress(
         stream=stream,
         display=detect_display(stream),
         time_limit=getattr(assembly.state.model, "seconds", None) or math.inf,
+        may_stop=assembly.config.patience > 0,
     )
 
 
@@ -71,6 +72,7 @@ def show_progress(
     stream: TextIO,
     display: Display,
     time_limit: float = math.inf,
+    may_stop: bool = False,
 ) -> Iterator[Event]:
     """Show the progress of a training, at most a few times a second.
 
@@ -83,12 +85,13 @@ def show_progress(
         stream: where a bar or lines are written.
         display: the kind of display.
         time_limit: seconds that the training takes at most, as an ensemble does: no line reports more to be left.
+        may_stop: whether it may end many epochs earlier.
     """
     if display == "terminal":
         return _show_bar(events, state, epochs, steps_per_epoch, score, stream)
     if display == "notebook":
         return _show_plot(events, epochs, steps_per_epoch, score)
-    return _print_lines(events, state, epochs, steps_per_epoch, score, stream, time_limit)
+    return _print_lines(events, state, epochs, steps_per_epoch, score, stream, time_limit, may_stop=may_stop)
 
 
 def describe_epoch(event: EpochEnd, state: State, epochs: int, score: str) -> str:
@@ -148,6 +151,8 @@ def _print_lines(
     score: str,
     stream: TextIO,
     time_limit: float,
+    *,
+    may_stop: bool,
 ) -> Iterator[Event]:
     """Print a line every few seconds at most, later less often: short epochs do not fill a log with lines."""
     start, first_step, total = time.monotonic(), state.step, epochs * steps_per_epoch
@@ -159,7 +164,7 @@ def _print_lines(
         steps = translate(Message("step {position}", position=position))
         elapsed = time.monotonic() - start
         seconds = min(elapsed * (total - step) / max(1, step - first_step), max(0.0, end - start - elapsed))
-        return f"{steps}  {translate(format_remaining(seconds))}" if step < total else steps
+        return f"{steps}  {translate(format_remaining(seconds, is_limit=may_stop))}" if step < total else steps
 
     for event in events:
         time_now, is_epoch = time.monotonic(), isinstance(event, EpochEnd)
