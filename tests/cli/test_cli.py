@@ -275,14 +275,18 @@ def test_a_damaged_run_folder_is_refused(runs, tmp_path, capsys, name, damage):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_writes_a_checkpoint_and_exits_with_its_code(tmp_path, number, code):
     words = [sys.executable, "-m", "yisheng", "train", "data=digits", "epochs=100000", f"out={tmp_path}"]
+    words += ["compile=false"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
     folder = tmp_path / "0001-digits-lenet"
     deadline = time.monotonic() + 60
-    while not (folder / "events.jsonl").exists() or not (folder / "events.jsonl").stat().st_size:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    try:
+        while not (folder / "events.jsonl").exists() or not (folder / "events.jsonl").stat().st_size:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == code, err
     assert "a checkpoint was written" in err
     assert list((folder / "checkpoint").glob("*.safetensors"))

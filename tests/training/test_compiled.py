@@ -213,6 +213,12 @@ def test_a_short_training_is_not_tried(monkeypatch):
     assert assembly.config.compile is False
 
 
+def test_short_passes_are_not_tried_on_a_cpu(long_training, compiler):
+    long_training(0.0049, 0.001)
+    assert choose_compilation(Config(), build()).config.compile is False
+    assert not compiler.rows
+
+
 @pytest.mark.parametrize(("seconds", "is_chosen"), [(0.5, True), (0.94, True), (0.97, False), (1.3, False)])
 def test_auto_compiles_where_the_gain_is_clear_and_remembers_the_trial(
     long_training, compiler, caplog, seconds, is_chosen
