@@ -9,10 +9,10 @@ PEERS := .peers
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo.py
 
-# Two tests at a time (each with one thread): twice as fast on two cores as one after the other.
-# They start hundreds of processes, which must not compile the sources each time where Python may not keep that.
+# Three tests at a time (each with one thread): many of them wait for processes, servers and browsers, so three keep two
+# cores busy. They start hundreds of processes, which must not compile the sources each time where Python may not keep that.
 # A test that fails is tried once more, and both tries are printed: on a busy machine a process or a server may be late.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --reruns 1 --rerun-show-tracebacks
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --reruns 1 --rerun-show-tracebacks
 
 test: $(VENV)/ready
 	$(BIN)/python -m compileall -q src
