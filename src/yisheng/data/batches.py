@@ -140,11 +140,9 @@ class Batches:
         def draw_key(number: int) -> tuple[int, ...]:
             return (*epoch, number) if epoch else ()
 
-        def gather(number: int) -> Batch:
-            return self._gather(rows[self.bounds(number)], *draw_key(number))
-
         if not is_worth_copying_ahead(self.x, self.device):
-            yield from map(gather, numbers)
+            for number in numbers:
+                yield self._gather(rows[self.bounds(number)], *draw_key(number))
             return
         copies = HostCopies(self.x, self.device)
         for number, block, index in copy_ahead(copies, numbers, lambda number: rows[self.bounds(number)]):

@@ -91,17 +91,21 @@ def _read_rows(pair: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
 
 def _predict_by_line(x: torch.Tensor, y: torch.Tensor, x_held_out: torch.Tensor) -> torch.Tensor:
     """Return what ridge regression of targets ``(N, K)`` predicts for other rows ``(M, K)``."""
-    mean, std = x.mean(0), x.std(0)
-    std = torch.where(std > 1e-6 * std.max(), std, torch.ones_like(std))
+    mean, std = x.mean(0), _measure_deviations(x)
     a, b = ((part - mean) / std for part in (x, x_held_out))
     matrix = a.T @ a + PENALTY * len(a) * torch.eye(a.shape[1])
     return b @ torch.linalg.solve(matrix, a.T @ (y - y.mean(0))) + y.mean(0)
 
 
+def _measure_deviations(x: torch.Tensor) -> torch.Tensor:
+    """Return the standard deviation of each column, 1 for constant ones."""
+    std = x.std(0)
+    return torch.where(std > 1e-6 * std.max(), std, torch.ones_like(std))
+
+
 def _correlate_distances(x: torch.Tensor, y: torch.Tensor, classes: torch.Tensor) -> float:
     """Return the correlation of the distances of the classes' mean rows with the differences of their numbers."""
-    std = x.std(0)
-    z = x / torch.where(std > 1e-6 * std.max(), std, torch.ones_like(std))
+    z = x / _measure_deviations(x)
     means = torch.stack([z[y == number].mean(0) for number in classes])
     distances, differences = torch.pdist(means), torch.pdist(classes[:, None])
     return float(torch.corrcoef(torch.stack([distances, differences]))[0, 1])

@@ -52,7 +52,7 @@ def _use_gpu(peers: Peers) -> Iterator[Peers]:
         return
     with torch.cuda.device(peers.device):  # NCCL needs it
         require_distinct_gpus(peers.gather_json(identify_gpu(peers.device)))
-        peers.end_sum(peers.begin_sum(torch.ones(1, device=peers.device)), on_gpu=True)
+        peers.add_up(torch.ones(1, device=peers.device), on_gpu=True)
         torch.cuda.synchronize(peers.device)
         yield peers
 

@@ -135,8 +135,8 @@ def find_refusal(predictor: Predictor) -> Path:
 def read_refusal(predictor: Predictor) -> str | None:
     """Return why an earlier trial failed to convert a predictor's network, or to predict the same; None if none did."""
     try:
-        problem = restore_messages(json.loads(find_refusal(predictor).read_text(encoding="utf-8")))["problem"]
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
+        problem = restore_messages(files.read_json(find_refusal(predictor)))["problem"]
+    except (YishengError, OSError, KeyError, TypeError):  # there is none, or it is damaged
         return None
     return problem if isinstance(problem, str) else None
 

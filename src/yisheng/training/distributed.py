@@ -151,6 +151,14 @@ class Peers:
             finally:
                 work = None  # it holds connections, and an error would hold it
 
+    def add_up(self, tensor: torch.Tensor, *, on_gpu: bool = False) -> None:
+        """Add up a tensor of all processes in place, and wait for it; see `begin_sum` and `end_sum`.
+
+        Raises:
+            ProcessError: another process ended.
+        """
+        self.end_sum(self.begin_sum(tensor), on_gpu=on_gpu)
+
     @staticmethod
     def _wait(work: dist.Work, *, on_gpu: bool) -> None:
         if on_gpu:

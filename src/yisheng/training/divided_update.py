@@ -124,7 +124,7 @@ class DividedUpdate:
                 part.clamp_(-clip_value, clip_value)
             if clip_norm is not None:
                 numbers[0] += torch.linalg.vector_norm(part, dtype=torch.float64).square().item()
-        self._peers.end_sum(self._peers.begin_sum(numbers))
+        self._peers.add_up(numbers)
         nonfinite = [name for name, flag in zip(parts, numbers[1:].tolist(), strict=True) if flag]
         if nonfinite:
             raise explain_nonfinite_gradient(state, batch, nonfinite)
@@ -207,7 +207,7 @@ class _Totals:
         firsts = [value.reshape(-1).view(torch.uint8) * is_source for value in values]
         for part in (numbers, *self.changes, *firsts):
             if part is not None:
-                peers.end_sum(peers.begin_sum(part))
+                peers.add_up(part)
         self.loss = numbers[0]
         slots, flags = numbers[1 : 1 + slots.numel()].view_as(slots), numbers[1 + slots.numel() :]
         self.failed = min((int(value) - 1 for value in slots[:, 0].tolist() if value), default=None)

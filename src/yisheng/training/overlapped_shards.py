@@ -200,7 +200,7 @@ class _Totals:
         discrete = _join([value.reshape(-1).view(torch.uint8) for value in mine], torch.uint8, loss.device)
         for part in (numbers, floating, discrete):
             if len(part):
-                peers.end_sum(peers.begin_sum(part), on_gpu=part.is_cuda)
+                peers.add_up(part, on_gpu=part.is_cuda)
         slots, flags = numbers[: slots.numel()].view_as(slots), numbers[slots.numel() :] > 0
         failures = [int(value) - 1 for value in slots[:, 0].tolist() if value]
         self.failed = min(failures, default=None)

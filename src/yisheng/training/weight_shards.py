@@ -164,7 +164,7 @@ class WeightShards:
 
     def _is_due(self, is_due: bool) -> bool:
         flag = torch.tensor([float(is_due and self._peers.is_first)])
-        self._peers.end_sum(self._peers.begin_sum(flag))
+        self._peers.add_up(flag)
         return bool(flag.item())
 
     def _take_part(self, value: Any, parameter: DTensor) -> Any:
