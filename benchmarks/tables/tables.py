@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def read_pima(data: Path) -> Table:
 
 def read_ohlc(data: Path) -> Table:
     """Read a share's days: is the next day's close above this one's? From the changes of the last days."""
-    (path,) = (data / "ohlc").glob("*.csv")
+    path = next((data / "ohlc").glob("*.csv"), data / "ohlc")
     days = pd.read_csv(path)
     close = np.log(days["Close"])
     change = close.diff()
@@ -83,6 +83,15 @@ def read_ohlc(data: Path) -> Table:
     rows = pd.DataFrame(columns)
     rows["up"] = np.where(change.shift(-1) > 0, "yes", "no")
     return Table(rows[LAGS + 1 : -1].reset_index(drop=True), "up", "accuracy", in_time=True)
+
+
+def _read_from_r(package: str, name: str, target: str, score: str, drop: Sequence[str] = ()) -> Callable[[Path], Table]:
+    def read(data: Path) -> Table:
+        rows = pd.read_csv(data / "csv" / package / f"{name}.csv", index_col=0, keep_default_na=False, na_values=["NA"])
+        rows = rows.drop(columns=list(drop)).dropna(subset=[target]).reset_index(drop=True)
+        return Table(rows, target, score)
+
+    return read
 
 
 def _read_sklearn(load: Callable[..., object], score: str) -> Callable[[Path], Table]:
@@ -106,4 +115,15 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "breast-cancer": _read_sklearn(datasets.load_breast_cancer, "accuracy"),
     "wine": _read_sklearn(datasets.load_wine, "accuracy"),
     "digits": _read_sklearn(datasets.load_digits, "accuracy"),
+    "diamonds": _read_from_r("ggplot2", "diamonds", "price", "rmse"),
+    "movies": _read_from_r("ggplot2", "movies", "rating", "rmse", [f"r{i}" for i in range(1, 11)]),
+    "working-hours": _read_from_r("Ecdat", "HI", "whrswk", "rmse"),
+    "light-chains": _read_from_r("survival", "flchain", "death", "accuracy", ["futime", "chapter"]),
+    "aggression": _read_from_r("lme4", "VerbAgg", "resp", "accuracy", ["r2"]),
+    "computers": _read_from_r("Ecdat", "Computers", "price", "rmse"),
+    "chile": _read_from_r("car", "Chile", "vote", "accuracy"),
+    "wages": _read_from_r("Ecdat", "Wages", "lwage", "rmse"),
+    "mortgages": _read_from_r("Ecdat", "Hdma", "deny", "accuracy"),
+    "boston": _read_from_r("MASS", "Boston", "medv", "rmse"),
 }
+"""The last ten were chosen by their descriptions alone, before anybody trained on them."""
