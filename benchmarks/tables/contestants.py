@@ -203,8 +203,9 @@ def read_rows(folder: Path, table: dict[str, Any]) -> tuple[pd.DataFrame, np.nda
 
     def prepare_rows(rows: pd.DataFrame) -> pd.DataFrame:
         rows = rows.drop(columns=left_out)
-        texts = {name: pd.Categorical(rows[name], values) for name, values in levels.items() if name in rows}
-        return rows.assign(**texts)
+        for name in rows.columns.intersection(list(levels)):
+            rows[name] = pd.Categorical(rows[name], levels[name])
+        return rows
 
     return prepare_rows(train), np.log(y) if table["score"] == "log-rmse" else y, prepare_rows
 
