@@ -1,7 +1,7 @@
 """Run other packages that diagnose trainings on the programs of the benchmark.
 
     pip install torch==2.13.0 && pip install -r benchmarks/doctor/requirements-peers.txt && pip install -e .
-    python -m benchmarks.doctor.peers [part=held-out|development|unseen|newest] [every=1] [only=TOOL,...] [--verbose]
+    python -m benchmarks.doctor.peers [part=held-out|unseen|everyday|...] [every=1] [only=TOOL,...] [--verbose]
 
 Each tool gets a run of its own of each program, with the same seed, and is used as its README says: those that take a
 validation loss get the one that the program reports, and our doctor gets the rows that it gives. Its messages of
