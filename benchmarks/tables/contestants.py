@@ -185,8 +185,14 @@ def fit_autogluon(folder: Path, table: dict[str, Any], seconds: float, preset: s
     train = pd.read_csv(folder / "train.csv")
     if table["score"] == "log-rmse":
         train[table["target"]] = np.log(train[table["target"]])
-    metric = "accuracy" if table["score"] == "accuracy" else "root_mean_squared_error"
-    predictor = TabularPredictor(table["target"], eval_metric=metric, path=str(folder / "autogluon"), verbosity=0)
+    is_classes = table["score"] == "accuracy"  # few different numbers would be taken for classes
+    predictor = TabularPredictor(
+        table["target"],
+        problem_type=None if is_classes else "regression",
+        eval_metric="accuracy" if is_classes else "root_mean_squared_error",
+        path=str(folder / "autogluon"),
+        verbosity=0,
+    )
     predictor.fit(train, time_limit=seconds, presets=preset, num_cpus=os.cpu_count())
     return lambda test: undo(predictor.predict(test).to_numpy(), table)
 
