@@ -59,6 +59,12 @@ MODULE_NAMES = (
     "everyday.faulty_loops",
     "everyday.faulty_networks",
     "everyday.healthy_families",
+    "classroom.faulty_tables",
+    "classroom.faulty_sequences",
+    "classroom.faulty_courses",
+    "classroom.faulty_losses",
+    "classroom.faulty_networks",
+    "classroom.healthy_families",
 )
 MODULES = tuple(importlib.import_module(f"benchmarks.doctor.{name}") for name in MODULE_NAMES)
 __all__ = ["FAULTY", "HEALTHY", "MODULES"]
