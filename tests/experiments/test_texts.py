@@ -76,6 +76,58 @@ def test_tables_without_many_categories_have_no_mean_targets(tmp_path):
     assert "no column has 10 categories or more" in status["boosting-encoded"]
 
 
+def make_numbers(seed, *, is_noise=False, n=600, size=40):
+    """Return rows with the number of a shop, whose effect has nothing to do with its order."""
+    draw = np.random.default_rng(seed)
+    shops = draw.integers(0, size, n)
+    effects = draw.normal(size=size)[shops]
+    y = draw.normal(size=n) if is_noise else effects + 0.1 * draw.normal(size=n)
+    return pd.DataFrame({"shop": 1000 + 7 * shops, "size": draw.random(n), "y": y})
+
+
+@pytest.mark.parametrize("is_class", [False, True], ids=["regression", "classes"])
+def test_whole_numbers_are_tried_as_categories(tmp_path, is_class):
+    frame = make_numbers(0)
+    if is_class:
+        frame["y"] = np.where(frame["y"] > 0, "yes", "no")
+    settings = {"model": "ensemble", "candidates": ("linear", "linear-codes", "boosting-codes"), "bag_folds": 2}
+    run = yisheng.train(data=frame, target="y", out=tmp_path, quiet=True, **settings)
+    board = json.loads((run.path / "leaderboard.json").read_text())["candidates"]
+    values = {entry["name"]: entry["value"] for entry in board}
+    if is_class:
+        assert min(values["linear-codes"], values["boosting-codes"]) > values["linear"] + 0.1
+    else:
+        assert max(values["linear-codes"], values["boosting-codes"]) < 0.8 * values["linear"]
+    rows = frame.head(30).drop(columns="y")
+    rows.loc[:3, "shop"] = [1001, 5, 10**7, 1000]
+    assert yisheng.load(run.path).predict(rows) == run.predict(rows)
+
+
+@pytest.mark.slow
+def test_an_onnx_file_has_the_codes_of_numbers(tmp_path):
+    pytest.importorskip("onnxruntime")
+    from yisheng.inference.export import onnx_file
+
+    frame = make_numbers(0)
+    settings = {"model": "ensemble", "candidates": ("linear-codes", "boosting-codes"), "bag_folds": 2}
+    run = yisheng.train(data=frame, target="y", out=tmp_path, quiet=True, **settings)
+    path = yisheng.export(run.path, format="onnx", data=frame).path
+    rows = make_numbers(1).drop(columns="y")
+    rows.loc[:2, "shop"] = [1001, 10**7, 1003]
+    block = run.predictor.read_inputs(rows).x
+    expected, outputs = run.predictor.compute_outputs(block), onnx_file.load(path)(block)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_tables_without_repeated_numbers_have_no_codes(tmp_path):
+    frame = make_numbers(0)
+    frame["shop"] = frame["shop"] / 3
+    settings = {"model": "ensemble", "candidates": ("linear", "boosting-codes"), "bag_folds": 2}
+    run = yisheng.train(data=frame, target="y", out=tmp_path, quiet=True, **settings)
+    board = json.loads((run.path / "leaderboard.json").read_text())["candidates"]
+    assert "whole numbers" in {entry["name"]: entry["status"] for entry in board}["boosting-codes"]
+
+
 def test_an_ensemble_tries_trees_without_the_features_of_texts(tmp_path):
     candidates = ("boosting-without-texts", "lasso", "kernel")
     settings = {"model": "ensemble", "candidates": candidates, "bag_folds": 2}
@@ -92,7 +144,7 @@ def test_an_ensemble_tries_trees_without_the_features_of_texts(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["categories", "texts"])
+@pytest.mark.parametrize("kind", ["categories", "texts", "numbers"])
 def test_nothing_is_learned_from_categories_and_texts_of_shuffled_targets(tmp_path, kind):
     gains, board_gains = [], []
     for seed in range(6):
@@ -101,7 +153,10 @@ def test_nothing_is_learned_from_categories_and_texts_of_shuffled_targets(tmp_pa
             frame = make_frame()
             frame["y"] = np.random.default_rng(seed).permutation(frame["y"])
             data = tables.from_frame(frame, target="y")
-        settings = {"model": "ensemble", "candidates": ("boosting-encoded", "linear"), "bag_folds": 3, "seed": seed}
+        if kind == "numbers":
+            data = tables.from_frame(make_numbers(seed, is_noise=True, n=400), target="y")
+        candidates = ("boosting-codes", "linear-codes") if kind == "numbers" else ("boosting-encoded", "linear")
+        settings = {"model": "ensemble", "candidates": candidates, "bag_folds": 3, "seed": seed}
         run = yisheng.train(data=data, out=tmp_path, quiet=True, score="rmse", **settings)
         baseline = run.scores["baseline"]["rmse"].value
         gains.append(baseline - run.scores["test"]["rmse"].value)

@@ -81,6 +81,22 @@ def test_categories_beyond_a_word_of_bits_are_split():
     np.testing.assert_allclose(model(torch.from_numpy(x)).numpy(), y, atol=0.2)
 
 
+def test_many_categories_and_few_are_split_as_the_library_does():
+    levels = (tuple(f"level {i}" for i in range(700)), tuple("abcdefghijkl"))
+    spec = Spec("regression", (2,), columns=tuple(Column(f"{len(c)}", "category", c) for c in levels))
+    draw = np.random.default_rng(0)
+    x = np.stack([draw.integers(0, len(c), 7000) for c in levels], 1).astype(np.float32)
+    y = sum(draw.normal(size=len(c))[x[:, i].astype(int)] for i, c in enumerate(levels)).astype(np.float32)[:, None]
+    model = fit(spec, FitRows(x, y, None, 0), rounds=40)
+    x[:6] = [[699, 0], [700, 12], [-1, -1], [np.nan, np.nan], [5000, 40], [255, 5]]
+    expected = model._series[0].booster.predict(x, raw_score=True)[:, None]
+    np.testing.assert_allclose(model(torch.from_numpy(x)).numpy(), expected, rtol=1e-5, atol=1e-6)
+    assert ((expected - y)[6:] ** 2).mean() < 0.5 * y.var()
+    loaded = registry.build("models", "lightgbm", spec, rounds=40)
+    loaded.load_state_dict(model.state_dict())
+    torch.testing.assert_close(loaded(torch.from_numpy(x)), model(torch.from_numpy(x)), rtol=0, atol=0)
+
+
 def test_infrequent_categories_are_learned_with_little_smoothing():
     levels = tuple(f"level {i}" for i in range(150))
     spec = Spec("regression", (1,), columns=(Column("port", "category", levels),))

@@ -336,6 +336,8 @@ if TYPE_CHECKING:
                 "lasso",
                 "kernel",
                 "boosting-without-texts",
+                "boosting-codes",
+                "linear-codes",
             ]
         ]
         """What is tried; all by default, in an order that depends on the number of rows (model=ensemble)."""
@@ -741,6 +743,8 @@ if TYPE_CHECKING:
                     "lasso",
                     "kernel",
                     "boosting-without-texts",
+                    "boosting-codes",
+                    "linear-codes",
                 ]
             ]
         ]

@@ -47,6 +47,7 @@ from yisheng.training.portfolio.fit_fold import DroppedCandidateError, fit_fold
 from yisheng.training.portfolio.fit_member import Limits
 from yisheng.training.portfolio.fold_data import FoldData, make_fold_data
 from yisheng.training.portfolio.fold_pool import FoldJournal, FoldPlan, FoldPool, TrainedFold
+from yisheng.training.portfolio.number_codes import WholeNumbers
 from yisheng.training.setup import Assembly, assemble
 
 TRAINED_FOLDS: Final = "folds"
@@ -60,6 +61,7 @@ class _Portfolio:
     Args:
         data: the training rows, scaled.
         folds: their folds.
+        whole_numbers: columns of numbers that may be categories.
         config: of the ensemble.
         spec: the contract of its inputs.
         candidates: by name.
@@ -68,6 +70,7 @@ class _Portfolio:
 
     data: SentData
     folds: Sequence[Split]
+    whole_numbers: tuple[WholeNumbers, ...]
     config: SentConfig
     spec: Spec
     candidates: Mapping[str, Candidate]
@@ -130,7 +133,8 @@ class ClusterFolds:
         config, folds = send_config(plan.config), plan.rows.folds
         load = None if plan.config.data.name == IN_MEMORY else functools.partial(_load_rows, config, len(folds))
         candidates = {candidate.name: candidate for candidate, _ in plan.candidates}
-        sent = _Portfolio(describe_data(plan.rows.data, load), folds, config, plan.spec, candidates, plan.seconds)
+        data = describe_data(plan.rows.data, load)
+        sent = _Portfolio(data, folds, plan.rows.whole_numbers, config, plan.spec, candidates, plan.seconds)
         timetable = plan.timetable
         self._results = self._cluster.run(
             _train_folds,
@@ -295,7 +299,8 @@ def _count_folds(seconds: float, pending: int) -> int:
 
 def _train_folds(shared: _Portfolio, task: _FoldsTask) -> tuple[_FoldsTask, list[_Result]]:
     """Train folds in a process of the cluster."""
-    config, rows = receive_config(shared.config), FoldData(receive_data(shared.data), list(shared.folds))
+    config = receive_config(shared.config)
+    rows = FoldData(receive_data(shared.data), list(shared.folds), shared.whole_numbers)
     start, results = time.perf_counter(), list[_Result]()
     for fold in task.folds:
         with hide_messages(progress=False), isolated_generators():

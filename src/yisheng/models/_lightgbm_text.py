@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from yisheng.models._trees import MAX_CATEGORIES, Tree
+from yisheng.models._trees import Tree
 
 BY_CATEGORY, DEFAULT_LEFT, MISSING_BITS = 1, 2, 2
 """Bits of a decision type: whether it splits categories, whether missing values go left; then the kind of missing."""
@@ -82,13 +82,14 @@ def _parse_tree(block: str, output: int, categorical: set[int]) -> Tree:
 
 
 def _read_sets(fields: dict[str, str], threshold: np.ndarray, by_category: np.ndarray, leaves: int) -> np.ndarray:
-    """Return the codes that go left at each node, bool ``(n, 256)``, from sets of bits."""
+    """Return the codes that go left at each node, bool ``(n, W)``, from sets of bits."""
     bounds, words = _read_numbers(fields["cat_boundaries"], int), _read_numbers(fields["cat_threshold"], int)
-    sets = np.zeros((len(threshold) + leaves, MAX_CATEGORIES + 1), bool)
+    width = BITS * int(np.diff(bounds).max())
+    sets = np.zeros((len(threshold) + leaves, width), bool)
     for node in np.flatnonzero(by_category):
         number = int(threshold[node])
         own_words = words[bounds[number] : bounds[number + 1]]
-        codes = np.arange(min(BITS * len(own_words), MAX_CATEGORIES + 1))
+        codes = np.arange(BITS * len(own_words))
         sets[node, codes] = (own_words[codes // BITS] >> (codes % BITS)) & 1
     return sets
 

@@ -12,7 +12,7 @@ from torch import nn
 from yisheng.models._fitted_model import apply_to_chunks
 from yisheng.models._tree_walk import Nodes, TreeWalk
 
-MAX_CATEGORIES = 255
+MAX_CATEGORIES = 1023
 """Categories of a column that a split can divide into two sets."""
 MAX_PAIRS = 1 << 21
 """Pairs of a row and a tree that are walked at once; bounds the memory to some 100 MB."""
@@ -28,7 +28,8 @@ class Tree:
         left_child: number of the left child ``(n,)``; a leaf is its own child.
         right_child: number of the right child.
         missing_left: whether a missing value goes left, bool ``(n,)``.
-        left_categories: the codes that go left, bool ``(n, 256)``, or None without splits by category.
+        left_categories: the codes that go left, bool ``(n, W)``, or None without splits by category. A code of W or
+            more goes where missing values go.
         by_category: whether a node splits by category, bool ``(n,)``.
         value: what is predicted in each leaf, float64 ``(n, V)``.
         output: the output that a value of V = 1 is added to.
@@ -82,7 +83,7 @@ class Trees(nn.Module):
         self.register_buffer("threshold", torch.zeros(0))
         self.register_buffer("missing_left", torch.zeros(0, dtype=torch.bool))
         self.register_buffer("category_set", torch.zeros(0, dtype=torch.int32))
-        self.register_buffer("left_categories", torch.zeros(0, MAX_CATEGORIES + 1, dtype=torch.bool))
+        self.register_buffer("left_categories", torch.zeros(0, 1, dtype=torch.bool))
         self.register_buffer("value", torch.zeros(0, values))
         self.register_buffer("root", torch.zeros(0, dtype=torch.int32))
         self.register_buffer("output", torch.zeros(0, dtype=torch.int32))
@@ -111,9 +112,7 @@ class Trees(nn.Module):
         self.value = join("value", torch.float32)
         by_category = torch.from_numpy(np.concatenate([np.zeros(0, bool), *(tree.by_category for tree in trees)]))
         self.category_set = torch.where(by_category, by_category.cumsum(0) - 1, -1).to(torch.int32)
-        sets = [t.left_categories[t.by_category] for t in trees if t.left_categories is not None]
-        joined = torch.from_numpy(np.concatenate(sets)) if sets else self.left_categories[:0]
-        self.left_categories = joined
+        self.left_categories = torch.from_numpy(_join_sets(trees))
         self.root = torch.from_numpy(roots).to(torch.int32)
         self.output = torch.tensor([tree.output for tree in trees], dtype=torch.int32)
         self._steps = max((tree.depth for tree in trees), default=0)
@@ -145,7 +144,7 @@ class Trees(nn.Module):
             len(tensor) and not low <= int(tensor.min()) <= int(tensor.max()) < high for tensor, low, high in bounds
         ):
             raise ValueError("a node of a tree points to nothing")
-        if self.value.shape[1] != self.values or self.left_categories.shape[1] != MAX_CATEGORIES + 1:
+        if self.value.shape[1] != self.values or not self.left_categories.shape[1]:
             raise ValueError(f"the leaves of a tree must have {self.values} values")
         if not bool(self.value.isfinite().all()):
             raise ValueError("the leaves of the trees contain NaN or infinite values")
@@ -207,11 +206,24 @@ class Trees(nn.Module):
         """Return where rows go, with the splits by category; a code outside the sets counts as missing."""
         number = self.category_set[node].long()
         code = value.nan_to_num(-1.0, -1.0, -1.0).long()
-        is_known = (code >= 0) & (code <= MAX_CATEGORIES)
-        in_set = self.left_categories[number.clamp_min(0), code.clamp(0, MAX_CATEGORIES)]
+        last = self.left_categories.shape[1] - 1
+        is_known = (code >= 0) & (code <= last)
+        in_set = self.left_categories[number.clamp_min(0), code.clamp(0, last)]
         by_category = (is_known & in_set) | (~is_known & self.missing_left[node])
         splits_categories = number >= 0
         return (splits_categories & by_category) | (~splits_categories & goes_left)
+
+
+def _join_sets(trees: Sequence[Tree]) -> np.ndarray:
+    """Return the sets of codes that go left at the nodes that split by category, bool ``(n, W)``.
+
+    What a tree's sets are narrower than the widest ones are the codes that go where its missing values go.
+    """
+    parts = [(t.left_categories, t.missing_left, t.by_category) for t in trees]
+    sets = [(codes[nodes], left[nodes]) for codes, left, nodes in parts if codes is not None]
+    width = max((codes.shape[1] for codes, _ in sets), default=1)
+    widened = [np.c_[codes, np.repeat(left[:, None], width - codes.shape[1], axis=1)] for codes, left in sets]
+    return np.concatenate([np.zeros((0, width), bool), *widened])
 
 
 def _round_down(threshold: torch.Tensor) -> torch.Tensor:

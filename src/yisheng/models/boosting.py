@@ -12,13 +12,15 @@ from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.models._fitted_model import CERTAIN_LOGIT, FitRows, FittedModel, make_certain_logits
 from yisheng.models._monotone import parse_monotone
-from yisheng.models._trees import MAX_CATEGORIES, Tree, Trees
+from yisheng.models._trees import Tree, Trees
 
 ROWS_PER_LEAF = 150
 """By default a tree has a leaf for about so many rows, within these limits."""
 MIN_LEAVES, MAX_LEAVES = 8, 31
 MAX_TREES = 1200
 """Trees at most by default, over all outputs."""
+MAX_CATEGORIES = 255
+"""Of a column, in scikit-learn; more are split as numbers."""
 
 
 @register(

@@ -19,6 +19,7 @@ from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Spec
 from yisheng.models import tabicl
 from yisheng.models._fitted_model import FitRows, FittedModel
+from yisheng.models._number_codes import NumberCodes
 from yisheng.models._target_means import TargetMeans
 
 Name = Literal[
@@ -38,6 +39,8 @@ Name = Literal[
     "lasso",
     "kernel",
     "boosting-without-texts",
+    "boosting-codes",
+    "linear-codes",
 ]
 CANDIDATES: tuple[Name, ...] = get_args(Name)
 """Names of the settings that are tried; `yisheng.training.portfolio.candidates` says what they are."""
@@ -93,12 +96,15 @@ class Member(nn.Module):
 
     Args:
         spec: the contract of the ensemble's inputs.
-        plain: ``model`` (name and options), ``input`` and ``target`` (fitted transforms), ``outputs``, and of one
-            that is given the mean targets of categories ``target_means``.
+        plain: ``model`` (name and options), ``input`` and ``target`` (fitted transforms), ``outputs``, of one that is
+            given the mean targets of categories ``target_means``, and of one whose whole numbers are categories, too,
+            ``number_codes``.
     """
 
     def __init__(self, spec: Spec, plain: Mapping[str, Any]) -> None:
         super().__init__()
+        self.number_codes = NumberCodes(plain["number_codes"]) if "number_codes" in plain else None
+        spec = spec if self.number_codes is None else self.number_codes.spec(spec)
         self.target_means = TargetMeans(plain["target_means"]) if "target_means" in plain else None
         spec = spec if self.target_means is None else self.target_means.spec(spec)
         self.scale = _restore_transform(plain["input"])
@@ -111,6 +117,7 @@ class Member(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return probabilities ``(B, C)`` or ``(B, L)``, or numbers ``(B, T)`` in their original units; float64."""
+        x = x if self.number_codes is None else self.number_codes(x)
         x = x if self.target_means is None else self.target_means(x)
         output = self.model(self.scale.apply(x).to(x.dtype).contiguous())
         if self.spec.task == "regression":

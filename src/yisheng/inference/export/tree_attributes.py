@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yisheng.models._trees import MAX_CATEGORIES, Trees
+from yisheng.models._trees import Trees
 
 BETWEEN_SIDES = 0.5
 """Threshold for columns that are 0 for left and 1 for right."""
@@ -163,7 +163,7 @@ def _collect_categories(arrays: dict[str, np.ndarray], nodes: np.ndarray) -> tup
     feature, goes_right = different[:, 0], different[:, 1:].astype(np.uint8)
     features, source = np.unique(feature, return_inverse=True)
     differs = goes_right[:, :-1] != goes_right[:, -1:]
-    last = np.where(differs.any(1), MAX_CATEGORIES + 1 - differs[:, ::-1].argmax(1), 0)
+    last = np.where(differs.any(1), differs.shape[1] - differs[:, ::-1].argmax(1), 0)
     sizes = np.zeros(len(features), np.int64)
     np.maximum.at(sizes, source, last)
     counts = sizes[source] + 1

@@ -35,13 +35,15 @@ STAGE_FRACTION = 0.03
 MIN_ROWS = 1000
 """A candidate is trained on at least so many rows, however short the time."""
 ORDER_OF_FEW = (
-    *("boosting", "linear", "lasso", "kernel", "boosting-encoded", "boosting-without-texts", "boosting-extra", "tabm"),
-    *("boosting-small", "extra-trees", "embedded-mlp", "tabicl", "random-forest", "boosting-deep", "tabm-2"),
+    *("boosting", "linear", "lasso", "kernel", "boosting-encoded", "boosting-codes", "linear-codes"),
+    *("boosting-without-texts", "boosting-extra", "tabm", "boosting-small", "extra-trees", "embedded-mlp", "tabicl"),
+    *("random-forest", "boosting-deep", "tabm-2"),
     "neighbors",
 )
 ORDER_OF_MANY = (
-    *("boosting", "linear", "lasso", "boosting-encoded", "boosting-without-texts", "boosting-extra", "boosting-deep"),
-    *("kernel", "tabm", "extra-trees", "embedded-mlp", "tabicl", "random-forest", "boosting-small", "tabm-2"),
+    *("boosting", "linear", "lasso", "boosting-encoded", "boosting-codes", "linear-codes", "boosting-without-texts"),
+    *("boosting-extra", "boosting-deep", "kernel", "tabm", "extra-trees", "embedded-mlp", "tabicl", "random-forest"),
+    *("boosting-small", "tabm-2"),
     "neighbors",
 )
 
@@ -62,6 +64,7 @@ class Candidate:
             trained on a random part.
         encodes_targets: whether it gets the mean targets of categories, out of fold; see `encode_targets`.
         needs_texts: whether it is only for tables that have features of texts, and other columns.
+        codes_numbers: whether columns of whole numbers are categories, too; see `find_whole_numbers`.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Candidate:
     values_per_second: float = 3e6
     encodes_targets: bool = False
     needs_texts: bool = False
+    codes_numbers: bool = False
 
     def make_config(self, base: Config) -> Config:
         """Return the config of its trainings.
@@ -145,6 +149,9 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
     if name.endswith("-encoded"):
         candidate = make_candidate(name.removesuffix("-encoded"), spec, rows, lightgbm=lightgbm)
         return replace(candidate, name=name, encodes_targets=True)
+    if name.endswith("-codes"):
+        candidate = make_candidate(name.removesuffix("-codes"), spec, rows, lightgbm=lightgbm)
+        return replace(candidate, name=name, codes_numbers=True)
     if name == "boosting-without-texts":
         # With few leaves: what the features of texts crowd out are the few strong columns.
         candidate = make_candidate("boosting-small", spec, rows, lightgbm=lightgbm)

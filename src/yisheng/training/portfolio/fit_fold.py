@@ -66,6 +66,7 @@ def fit_fold(
             fit,
             limits,
             encodes_targets=candidate.encodes_targets,
+            whole_numbers=rows.whole_numbers if candidate.codes_numbers else (),
         )
     except StoppedError:
         raise

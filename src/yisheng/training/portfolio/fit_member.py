@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Dataset, EpochEnd, Event, Spec, Split
 from yisheng.models.ensemble import Member
+from yisheng.training.portfolio.number_codes import WholeNumbers, add_number_codes
 from yisheng.training.portfolio.target_encoding import encode_targets
 from yisheng.training.setup import Assembly, assemble
 
@@ -76,6 +77,7 @@ def fit_member(
     limits: Limits,
     *,
     encodes_targets: bool = False,
+    whole_numbers: Sequence[WholeNumbers] = (),
 ) -> FittedMember:
     """Train a fold until its last epoch, its patience or its deadline ends it.
 
@@ -90,16 +92,18 @@ def fit_member(
         fit: trains an assembly.
         limits: the time.
         encodes_targets: whether it gets the mean targets of categories; see `list_encoded_columns`.
+        whole_numbers: columns that it gets as categories, too.
 
     Raises:
         TooSlow: see `Limits`.
         NonFiniteError: a loss, a gradient or a prediction became NaN or infinite.
         UsageError: the candidate does not fit the data.
     """
-    prepared, encoding = data, {}
+    prepared, encoding = data, dict[str, Any]()
+    if whole_numbers:
+        prepared, encoding["number_codes"] = add_number_codes(prepared, split.train, whole_numbers)
     if encodes_targets:
-        prepared, means = encode_targets(data, split.train, config.seed)
-        encoding = {"target_means": means}
+        prepared, encoding["target_means"] = encode_targets(prepared, split.train, config.seed)
     assembly = assemble(config, prepared, split, device)
     state = assembly.state
     start = limits.clock()

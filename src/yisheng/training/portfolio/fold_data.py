@@ -10,6 +10,7 @@ import torch
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Split
 from yisheng.data.split import make_folds
+from yisheng.training.portfolio.number_codes import WholeNumbers, find_whole_numbers
 from yisheng.training.setup import Assembly
 
 ROWS_PER_CHUNK = 65_536
@@ -26,10 +27,12 @@ class FoldData:
     Args:
         data: the rows of the training part, with scaled inputs.
         folds: training and validation rows of each fold.
+        whole_numbers: columns of numbers that may be categories.
     """
 
     data: Dataset
     folds: list[Split]
+    whole_numbers: tuple[WholeNumbers, ...] = ()
 
     @property
     def validation_rows(self) -> list[np.ndarray]:
@@ -69,7 +72,8 @@ def make_fold_data(assembly: Assembly, folds: int) -> FoldData:
     folded = make_folds(data, count, test=0, seed=config.seed, method=config.split)
     if time is not None and config.split in ("auto", "time"):
         folded.reverse()  # the last rows are predicted from most of the others, and are most like later ones
-    return FoldData(data, [_limit_validation(fold, config.seed) for fold in folded])
+    limited = [_limit_validation(fold, config.seed) for fold in folded]
+    return FoldData(data, limited, find_whole_numbers(source, rows, x))
 
 
 def draw_rows(rows: np.ndarray, count: int, seed: int, classes: np.ndarray | None = None) -> np.ndarray:

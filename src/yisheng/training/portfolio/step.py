@@ -212,6 +212,8 @@ class Portfolio:
             return describe_skipped(Message("the table has no features of texts next to other columns"))
         if candidate.encodes_targets and not list_encoded_columns(self.assembly.spec):
             return describe_skipped(Message("no column has {count} categories or more", count=MIN_CATEGORIES))
+        if candidate.codes_numbers and not self.rows.whole_numbers:
+            return describe_skipped(Message("no column has whole numbers that could be codes"))
         entry = registry.find("models", candidate.model)
         if not entry.meta["fits"](self.assembly.spec):
             return describe_skipped(Message("it needs {requirement}", requirement=entry.requirement))
