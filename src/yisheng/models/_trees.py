@@ -217,12 +217,14 @@ class Trees(nn.Module):
 def _join_sets(trees: Sequence[Tree]) -> np.ndarray:
     """Return the sets of codes that go left at the nodes that split by category, bool ``(n, W)``.
 
-    What a tree's sets are narrower than the widest ones are the codes that go where its missing values go.
+    All are as wide as the widest ones: what is added are codes that go where missing values go.
     """
     parts = [(t.left_categories, t.missing_left, t.by_category) for t in trees]
-    sets = [(codes[nodes], left[nodes]) for codes, left, nodes in parts if codes is not None]
+    sets = [(codes[nodes], missing_left[nodes]) for codes, missing_left, nodes in parts if codes is not None]
     width = max((codes.shape[1] for codes, _ in sets), default=1)
-    widened = [np.c_[codes, np.repeat(left[:, None], width - codes.shape[1], axis=1)] for codes, left in sets]
+    widened = [
+        np.c_[codes, np.repeat(missing_left[:, None], width - codes.shape[1], axis=1)] for codes, missing_left in sets
+    ]
     return np.concatenate([np.zeros((0, width), bool), *widened])
 
 

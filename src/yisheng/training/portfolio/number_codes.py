@@ -1,7 +1,7 @@
 """Which columns of whole numbers are categories, too, and which of their numbers have a code.
 
 The number of a shop, a person or an article is a category that is written as a number, and years, months or grades may
-be learned better one by one than by their order. What a column is cannot be seen; so these columns become categories
+be learned better one by one than by their order. What a column is cannot be values; so these columns become categories
 besides the numbers that they are, for some candidates of an ensemble, whose weights show whether that was right.
 """
 
@@ -52,20 +52,20 @@ def find_whole_numbers(source: Dataset, rows: np.ndarray, scaled: np.ndarray) ->
         scaled: the training rows, scaled ``(N, D)``.
     """
     step = max(1, len(rows) // ROWS_TO_LOOK_AT)
-    seen = np.asarray(source.x[rows[::step]])
+    x = np.asarray(source.x[rows[::step]])
     columns = []
     for position, column in enumerate(source.spec.columns):
         if column.kind != "number" or column.text_part:
             continue
-        present = ~np.isnan(seen[:, position])
-        numbers = np.unique(seen[present, position].astype(np.float64))
+        present = ~np.isnan(x[:, position])
+        numbers = np.unique(x[present, position].astype(np.float64))
         is_count = MIN_NUMBERS <= len(numbers) <= min(MAX_NUMBERS, present.sum() / MIN_ROWS_PER_NUMBER)
         if not is_count or (numbers != np.round(numbers)).any() or numbers[-1] - numbers[0] > MAX_RANGE:
             continue
         values = scaled[::step][present, position].astype(np.float64)
         low, width = float(values.min()), float(np.ptp(values)) / (numbers[-1] - numbers[0])
         is_evenly_scaled = width > 0 and np.allclose(
-            (values - low) / width, seen[present, position] - numbers[0], rtol=0, atol=MAX_ROUNDING
+            (values - low) / width, x[present, position] - numbers[0], rtol=0, atol=MAX_ROUNDING
         )
         if is_evenly_scaled:
             columns.append(WholeNumbers(position, low, float(width)))
