@@ -103,6 +103,17 @@ def test_whole_numbers_are_tried_as_categories(tmp_path, is_class):
     assert yisheng.load(run.path).predict(rows) == run.predict(rows)
 
 
+def test_categories_of_numbers_that_do_not_help_cost_one_fold(tmp_path):
+    frame = make_numbers(0)
+    frame["y"] = frame["shop"] / 100 + np.random.default_rng(0).normal(size=len(frame))
+    settings = {"model": "ensemble", "candidates": ("linear", "linear-codes"), "bag_folds": 4}
+    run = yisheng.train(data=frame, target="y", out=tmp_path, quiet=True, **settings)
+    first, second = json.loads((run.path / "leaderboard.json").read_text())["candidates"]
+    assert (first["status"], first["weight"]) == ("trained", 1)
+    assert "no better than linear" in second["status"]
+    assert yisheng.load(run.path).predict(frame[:20]) == run.predict(frame[:20])
+
+
 @pytest.mark.slow
 def test_an_onnx_file_has_the_codes_of_numbers(tmp_path):
     pytest.importorskip("onnxruntime")

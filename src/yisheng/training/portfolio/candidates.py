@@ -34,6 +34,8 @@ STAGE_FRACTION = 0.03
 """A stage of a model that is fitted in stages should take at most this fraction of the time."""
 MIN_ROWS = 1000
 """A candidate is trained on at least so many rows, however short the time."""
+CODES = "-codes"
+"""Ending of the name of a candidate that takes columns of whole numbers as categories, too."""
 ORDER_OF_FEW = (
     *("boosting", "linear", "lasso", "kernel", "boosting-encoded", "boosting-codes", "linear-codes"),
     *("boosting-without-texts", "boosting-extra", "tabm", "boosting-small", "extra-trees", "embedded-mlp", "tabicl"),
@@ -149,8 +151,8 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
     if name.endswith("-encoded"):
         candidate = make_candidate(name.removesuffix("-encoded"), spec, rows, lightgbm=lightgbm)
         return replace(candidate, name=name, encodes_targets=True)
-    if name.endswith("-codes"):
-        candidate = make_candidate(name.removesuffix("-codes"), spec, rows, lightgbm=lightgbm)
+    if name.endswith(CODES):
+        candidate = make_candidate(name.removesuffix(CODES), spec, rows, lightgbm=lightgbm)
         return replace(candidate, name=name, codes_numbers=True)
     if name == "boosting-without-texts":
         # With few leaves: what the features of texts crowd out are the few strong columns.

@@ -22,6 +22,7 @@ from yisheng.models import lightgbm, tabicl
 from yisheng.models.ensemble import CANDIDATES, Ensemble
 from yisheng.training.loop import Loss, Step
 from yisheng.training.portfolio.candidates import (
+    CODES,
     Candidate,
     has_texts_and_columns,
     make_candidate,
@@ -178,6 +179,9 @@ class Portfolio:
                 self._train_fold(ensemble, candidate, fold, trained)
             except DroppedCandidateError as error:
                 self._drop(ensemble, error.status)
+            else:
+                if fold == 0 and candidate.codes_numbers:
+                    self._compare_with_plain(ensemble, candidate)
             seconds = time.perf_counter() - start if trained is None else trained.seconds
             self._update_entry(ensemble, seconds=round(ensemble.plain["tried"][-1]["seconds"] + seconds, 3))
         if fold + 1 == len(self.rows.folds) and ensemble.plain["tried"][-1]["status"] == "training":
@@ -288,7 +292,12 @@ class Portfolio:
         entry = ensemble.plain["tried"][-1]
         if entry.get("folds", 0) >= self._required_folds:
             self._complete(ensemble)
-            return
+        else:
+            self._remove(ensemble, status)
+
+    def _remove(self, ensemble: Ensemble, status: Message) -> None:
+        """Remove the latest candidate."""
+        entry = ensemble.plain["tried"][-1]
         plain = {**ensemble.plain, "candidates": list(ensemble.plain["candidates"])}
         if plain["candidates"] and plain["candidates"][-1]["name"] == entry["name"]:
             plain["candidates"].pop()
@@ -296,6 +305,23 @@ class Portfolio:
         ensemble.describe(plain)
         self._update_entry(ensemble, status=status)
         logger.info(Message("{candidate}  {status}", candidate=entry["name"], status=status))
+
+    def _compare_with_plain(self, ensemble: Ensemble, candidate: Candidate) -> None:
+        """Remove a candidate that takes numbers as categories, too, unless it is better for it on the first fold.
+
+        The models are too similar for the weights to gain from both, and further folds would take time from others.
+        """
+        names = [entry["name"] for entry in ensemble.plain["candidates"]]
+        plain_name = candidate.name.removesuffix(CODES)
+        if plain_name not in names:
+            return
+        rows = self.rows.folds[0].validation
+        models = [ensemble.fold_models[names.index(name)] for name in (plain_name, candidate.name)]
+        problem = self._outcome.make_problem([m.out_of_fold.cpu().numpy()[rows] for m in models], rows)
+        without, with_codes = (problem.row_losses(weights).mean() for weights in np.eye(2))
+        if with_codes >= without:
+            reason = Message("it is no better than {name} on the first fold", name=plain_name)
+            self._remove(ensemble, describe_skipped(reason))
 
     def _update_entry(self, ensemble: Ensemble, **values: Any) -> None:
         *previous, last = ensemble.plain["tried"]
