@@ -110,7 +110,7 @@ def test_categories_of_numbers_that_do_not_help_cost_one_fold(tmp_path):
     run = yisheng.train(data=frame, target="y", out=tmp_path, quiet=True, **settings)
     first, second = json.loads((run.path / "leaderboard.json").read_text())["candidates"]
     assert (first["status"], first["weight"]) == ("trained", 1)
-    assert "no better than linear" in second["status"]
+    assert "not better than linear" in second["status"]
     assert yisheng.load(run.path).predict(frame[:20]) == run.predict(frame[:20])
 
 

@@ -320,7 +320,7 @@ class Portfolio:
         problem = self._outcome.make_problem([m.out_of_fold.cpu().numpy()[rows] for m in models], rows)
         without, with_codes = (problem.row_losses(weights).mean() for weights in np.eye(2))
         if with_codes >= without:
-            reason = Message("it is no better than {name} on the first fold", name=plain_name)
+            reason = Message("it is not better than {name} on the first fold", name=plain_name)
             self._remove(ensemble, describe_skipped(reason))
 
     def _update_entry(self, ensemble: Ensemble, **values: Any) -> None:
