@@ -9,7 +9,10 @@ import numpy as np
 from yisheng.core.messages import Message, plural_message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding, Spec
-from yisheng.diagnosis.sample import Sample
+from yisheng.diagnosis.data_checks._class_fills import find_class_fills
+from yisheng.diagnosis.data_checks._target_sums import TargetSum, find_target_sum
+from yisheng.diagnosis.data_checks._target_windows import MAX_ROWS, TargetWindow, find_target_window
+from yisheng.diagnosis.sample import PART_ORDER, Sample
 from yisheng.diagnosis.wording import join_names
 
 MAX_VALUES, MIN_DRAWN_ROWS = 400_000, 300
@@ -34,10 +37,13 @@ def _fits(spec: Spec) -> bool:
 
 @register(cost="cheap", fits=_fits)
 def target_in_inputs(sample: Sample) -> Iterator[Finding]:
-    """Find a column that determines the target almost perfectly while no other comes close: it may not be known before.
+    """Find columns that contain the target: one that determines it alone, several together, summaries, filled values.
 
-    Classes: the errors left when each distinct value, or each of at most 2 C intervals, predicts its most common class,
-    relative to those of a constant guess. Numbers: Pearson's or Spearman's correlation.
+    Such columns may not be known before the target. Classes: the errors left when each distinct value, or each of at
+    most 2 C intervals, predicts its most common class, relative to those of a constant guess. Numbers: Pearson's or
+    Spearman's correlation; a sum or product of columns; a mean or an extreme of the targets of successive rows, the
+    present one included. Both: numbers filled in for missing ones, each of which belongs to one class or to one
+    interval of the target.
 
     Args:
         sample: its training rows.
@@ -50,12 +56,13 @@ def target_in_inputs(sample: Sample) -> Iterator[Finding]:
         return
     x = np.asarray(sample.x[rows], np.float64)
     targets = np.atleast_2d(sample.y[rows].T)
-    for target, y in zip(sample.spec.target_names, targets, strict=True):
+    for number, (target, y) in enumerate(zip(sample.spec.target_names, targets, strict=True)):
         if y.min() == y.max():
             continue
         is_classification = sample.spec.task == "classification"
         leak = _find_class_leak(x, y.astype(np.int64)) if is_classification else _find_numeric_leak(x, y)
         if leak is None:
+            yield from _find_hidden_leak(sample, rows, x, y, number)
             continue
         columns, evidence = leak
         names = [sample.column_name(i) for i in columns]
@@ -76,6 +83,113 @@ def target_in_inputs(sample: Sample) -> Iterator[Finding]:
                 names=",".join(names),
             ),
         )
+
+
+def _find_hidden_leak(sample: Sample, rows: np.ndarray, x: np.ndarray, y: np.ndarray, number: int) -> Iterator[Finding]:
+    """Yield that columns contain the target without determining it alone."""
+    target, is_classification = sample.spec.target_names[number], sample.spec.task == "classification"
+    filled, count = find_class_fills(x, y, is_classification=is_classification)
+    if filled:
+        yield _explain_fills(sample, filled, count, len(rows), target)
+        return
+    if is_classification:
+        return
+    successive = _select_successive(sample)
+    targets = np.asarray(sample.y[successive], np.float64).reshape(len(successive), -1)[:, number]
+    window = find_target_window(np.asarray(sample.x[successive], np.float64), targets)
+    if window is not None:
+        yield _explain_window(sample, window, len(successive), target)
+        return
+    # Of several targets, as of a state that is to be predicted from the one before, a sum may be the law to be learned.
+    total = find_target_sum(x, np.asarray(y, np.float64)) if sample.spec.outputs == 1 else None
+    if total is not None:
+        yield _explain_sum(sample, total, len(rows), target)
+
+
+def _select_successive(sample: Sample) -> np.ndarray:
+    """Return training rows that follow one another, or rows of all parts if these were drawn at random; else none."""
+    all_parts = np.sort(np.concatenate([sample.rows(part) for part in PART_ORDER]))
+    for rows in (sample.rows("train"), all_parts):
+        if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all()):
+            return rows[:MAX_ROWS]
+    return all_parts[:0]
+
+
+def _explain_fills(sample: Sample, columns: list[int], count: int, rows: int, target: str) -> Finding:
+    names = [sample.column_name(i) for i in columns]
+    is_classification = sample.spec.task == "classification"
+    facts = {"names": join_names(names), "count": f"{count:,}", "target": target}
+    return Finding(
+        "target-in-inputs",
+        "error",
+        {"columns": names, "values filled in": count, "rows": rows},
+        Message(
+            "{count} values of {names} are numbers that recur among measurements, and each of these numbers belongs to "
+            "one class of {target} only: missing values were filled in with the mean of the row's class, which tells "
+            "the class",
+            **facts,
+        )
+        if is_classification
+        else Message(
+            "{count} values of {names} are numbers that recur among measurements, and each of these numbers belongs to "
+            "one interval of {target} only: missing values were filled in with the mean of rows with similar targets",
+            **facts,
+        ),
+        Message(
+            "fill them in with the mean of all training rows, whatever their target (df.fillna(train.mean())), and add "
+            "a column that marks them: of a new row the target is not known"
+        ),
+    )
+
+
+def _explain_window(sample: Sample, window: TargetWindow, rows: int, target: str) -> Finding:
+    name = sample.column_name(window.column)
+    return Finding(
+        "target-in-inputs",
+        "error",
+        {"columns": [name], "length of the window": window.length, "rows": rows},
+        Message(
+            "{name} is the {summary} of {target} in {length} successive rows, the present row among them: it contains "
+            "the number that is to be predicted",
+            name=name,
+            summary=window.summary,
+            target=target,
+            length=window.length,
+        )
+        if window.length
+        else Message(
+            "{name} is the {summary} of {target} up to the present row: it contains the number that is to be predicted",
+            name=name,
+            summary=window.summary,
+            target=target,
+        ),
+        Message("end the window at the row before: df[column].rolling(3).mean().shift(1)"),
+    )
+
+
+def _explain_sum(sample: Sample, total: TargetSum, rows: int, target: str) -> Finding:
+    names = [sample.column_name(i) for i in total.columns]
+    facts = {"target": target, "names": join_names(names), "remaining": f"{total.remaining_r2:.2f}"}
+    return Finding(
+        "target-in-inputs",
+        "warning",
+        {"columns": names, "R² of the other columns": total.remaining_r2, "rows": rows},
+        Message(
+            "{target} is exactly a product or ratio of {names}, and no other columns determine it (R² {remaining})",
+            **facts,
+        )
+        if total.is_product
+        else Message(
+            "{target} is exactly a sum or difference of {names}, and no other columns determine it (R² {remaining}): "
+            "one of them was computed from it",
+            **facts,
+        ),
+        Message(
+            "if one of them is not known before {target} is, remove it with drop=, or compute it without the present "
+            "row",
+            target=target,
+        ),
+    )
 
 
 def _find_class_leak(x: np.ndarray, y: np.ndarray) -> Leak | None:
