@@ -74,9 +74,9 @@ def _find_sum(x: np.ndarray, y: np.ndarray) -> TargetSum | None:
         return None
     columns = list(range(x.shape[1]))
     for column in range(x.shape[1]):
-        rest = [i for i in columns if i != column]
-        if rest and _measure_error(z[:, rest], y) <= MAX_ERROR:
-            columns = rest
+        remaining = [i for i in columns if i != column]
+        if remaining and _measure_error(z[:, remaining], y) <= MAX_ERROR:
+            columns = remaining
     unused = [i for i in range(x.shape[1]) if i not in columns]
     weights = np.linalg.lstsq(z[:, columns], y - y.mean(), rcond=None)[0] / std[columns]
     remaining_r2 = 1 - _measure_error(z[:, unused], y) if unused else 0.0

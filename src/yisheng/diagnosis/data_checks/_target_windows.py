@@ -95,10 +95,10 @@ def _find_running_mean(x: np.ndarray, y: np.ndarray) -> TargetWindow | None:
         values = x[:, column]
         if not np.isfinite(values).all() or np.ptp(values) == 0:
             continue
-        before, now = values[:-1], values[1:]
-        design = np.stack([before, y[1:], np.ones(len(now))], 1)
-        weights, error = _solve(design, now)
-        alone = _solve(design[:, [0, 2]], now)[1]
+        previous, current = values[:-1], values[1:]
+        design = np.stack([previous, y[1:], np.ones(len(current))], 1)
+        weights, error = _solve(design, current)
+        alone = _solve(design[:, [0, 2]], current)[1]
         is_mean = 0 < weights[0] < 1 and abs(weights[0] + weights[1] - 1) < MAX_WEIGHT_ERROR
         if is_mean and error < MAX_ERROR * alone and alone > MIN_ERROR:
             return TargetWindow(column, Message("running mean"), 0)
