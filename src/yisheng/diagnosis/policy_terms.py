@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -14,6 +14,8 @@ MAX_DEPTH, MIN_ROWS = 40, 4
 NEGATING = ("Neg", "Rsub")
 LOSSES = ("NllLoss", "BinaryCrossEntropy")
 """Negative logarithms of probabilities."""
+MIN_CHANGE = 1.5
+"""Largest mean size of the weights in a recorded step over the smallest one: weights of rows stay the same."""
 LOGARITHMS = ("LogSoftmax", "Logsumexp", "LogSigmoid", "LogBackward")
 """Nodes of logarithms of probabilities."""
 
@@ -61,6 +63,60 @@ def find_policy_term(nodes: Iterable[Any]) -> PolicyTerm | None:
         for index, (child, _) in enumerate(node.next_functions):
             queue.append((child, sign * _step_sign(node, index)))
     return None
+
+
+def read_action_weights(nodes: Iterable[Any]) -> torch.Tensor | None:
+    """Return all numbers that a loss multiplies log-probabilities with, in any order and form, or None.
+
+    They are those of one product of two tensors, or of four products or more that are added, each with one number.
+
+    Args:
+        nodes: those of its graph above the last layers.
+
+    >>> from yisheng.diagnosis.loss_graph import graph_nodes
+    >>> log_p = torch.zeros(4, 3, requires_grad=True).log_softmax(1)
+    >>> loss = torch.stack([-row[0] * r for row, r in zip(log_p, [3.0, 2.0, 1.0, 0.0])]).sum()
+    >>> read_action_weights(graph_nodes(loss))
+    tensor([3., 2., 1., 0.])
+    """
+    values = []
+    for node in nodes:
+        if node.name() != "MulBackward0":
+            continue
+        children = [child for child, _ in node.next_functions]
+        if (children[0] is None) == (children[1] is None):
+            continue
+        weights = saved_tensor(node, "self" if children[0] is None else "other")
+        if weights is None or not find_direction(children[0] if children[1] is None else children[1]):
+            continue
+        if weights.numel() >= MIN_ROWS:
+            return weights.flatten().float()
+        values.append(weights.flatten().float().cpu())
+    weights = torch.cat(values) if values else torch.zeros(0)
+    return weights if len(weights) >= MIN_ROWS else None
+
+
+class ActionWeights(Protocol):
+    """What a recorded loss shows of the numbers that it multiplies log-probabilities with."""
+
+    @property
+    def is_policy(self) -> bool: ...
+
+    @property
+    def weight_size(self) -> float: ...
+
+
+def is_policy_gradient(features: Sequence[ActionWeights]) -> bool:
+    """Return whether a loss weights log-probabilities with returns or advantages: its course is that of these.
+
+    Their signs differ, or their mean size changes in the course of the training; weights of rows are positive and stay.
+
+    Args:
+        features: of the recorded losses.
+    """
+    sizes = [feature.weight_size for feature in features if feature.weight_size > 0]
+    is_changing = len(sizes) > 1 and max(sizes) > MIN_CHANGE * min(sizes)
+    return is_changing or any(feature.is_policy for feature in features)
 
 
 def _step_sign(node: Any, index: int) -> int:

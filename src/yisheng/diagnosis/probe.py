@@ -57,7 +57,7 @@ class Probe:
         next_token: of earlier positions, if the last token changes.
         order: if the tokens of each row come in reverse order.
         between_rows: standard deviation of the predictions over the rows, relative to their size; 0 if two passes over
-            the same row differ as much as different rows do.
+            the same row differ as much as different rows do. None if the rows of the example are all the same.
         rows: rows of the example.
         padding_token: what the rows are padded with.
         active_dropout: name of a function that drops values in evaluation mode; empty if none does.
@@ -143,8 +143,9 @@ def _probe(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Probe:
     if first is None or second is None:
         return Probe(Message("the network does not return a tensor with one entry for each row"))
     size = float(first.std())
+    differs = any(bool((x != x[:1]).any()) for x in example)
     if not size > 0 or not bool(torch.isfinite(first).all()):
-        between_rows = 0.0 if bool(torch.isfinite(first).all()) else None
+        between_rows = 0.0 if bool(torch.isfinite(first).all()) and differs else None
         return Probe(between_rows=between_rows, rows=rows)
     chance = _difference(first, second, size)
     tokens = example[0] if len(example) == 1 and not example[0].is_floating_point() else None
@@ -156,7 +157,7 @@ def _probe(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Probe:
         padding=_cut_padding(network, tokens, padding_token, first, size) if tokens is not None else None,
         next_token=_change_last_token(network, tokens, first, size) if is_sequence and tokens is not None else None,
         order=_reverse(network, tokens, first, size) if is_sequence and tokens is not None else None,
-        between_rows=_compute_relative_deviation(first, second),
+        between_rows=_compute_relative_deviation(first, second) if differs else None,
         rows=rows,
         padding_token=padding_token,
         active_dropout=watch.active,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from yisheng.diagnosis.loss_forms import LossForm, nodes_above_layers, read_form
-from yisheng.diagnosis.policy_terms import PolicyTerm, find_policy_term
+from yisheng.diagnosis.policy_terms import PolicyTerm, find_policy_term, read_action_weights
 from yisheng.diagnosis.recorder.program_values import find_finals, list_rewards
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.recorder.repeated_graphs import OrdinaryGraphs
@@ -32,6 +32,7 @@ class LossFeature:
         form: what is unusual in its form.
         copies_input: whether its targets are the network's inputs themselves, of floating-point numbers.
         is_policy: whether it weights log-probabilities, or squares of differences, with numbers of both signs.
+        weight_size: mean size of those numbers; 0 if it weights no log-probabilities.
         reward_sign: 1 if a smaller loss makes actions of larger rewards less likely, -1 if more likely; 0 if unknown.
         reward: mean of those rewards.
         finals: rewards and targets ``(K, 2)`` of the rows at which an episode ends; None if there are none.
@@ -42,6 +43,7 @@ class LossFeature:
     form: LossForm | None = None
     copies_input: bool = False
     is_policy: bool = False
+    weight_size: float = 0.0
     reward_sign: int = 0
     reward: float = 0.0
     finals: torch.Tensor | None = None
@@ -82,7 +84,8 @@ class LossFeatures:
         """
         if len(self.entries) >= MAX_ENTRIES:
             return
-        form, term = self._read_form(nodes, graph_form, None if record.pairing is None else record.pairing.target)
+        target = None if record.pairing is None else record.pairing.target
+        form, term, weights = self._read_form(nodes, graph_form, target)
         sign, reward = _relate_rewards(term) if term is not None and self.reads_program else (0, 0.0)
         self.entries.append(
             LossFeature(
@@ -90,7 +93,8 @@ class LossFeatures:
                 float(value),
                 form,
                 _are_inputs(record.targets, inputs),
-                term is not None and bool((term.weights < 0).any()) and bool((term.weights > 0).any()),
+                weights is not None and bool((weights < 0).any()) and bool((weights > 0).any()),
+                0.0 if weights is None else float(weights.abs().mean()),
                 sign,
                 reward,
                 find_finals(record.targets) if self.reads_program and record.targets is not None else None,
@@ -99,14 +103,15 @@ class LossFeatures:
 
     def _read_form(
         self, nodes: Sequence[Any], graph_form: Hashable, target: torch.Tensor | None
-    ) -> tuple[LossForm | None, PolicyTerm | None]:
-        """Return what is unusual in the form of a loss, and its term of a policy."""
+    ) -> tuple[LossForm | None, PolicyTerm | None, torch.Tensor | None]:
+        """Return what is unusual in the form of a loss, its term of a policy, and the weights of log-probabilities."""
         if not nodes or graph_form in self._ordinary:
-            return None, None
+            return None, None, None
         form, term = read_form(nodes, target), find_policy_term(nodes_above_layers(nodes[0]))
-        if form is None and term is None:
+        weights = read_action_weights(nodes_above_layers(nodes[0])) if term is None else term.weights
+        if form is None and weights is None:
             self._ordinary.add(graph_form)
-        return form, term
+        return form, term, weights
 
 
 def _relate_rewards(term: PolicyTerm) -> tuple[int, float]:

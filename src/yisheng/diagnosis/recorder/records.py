@@ -137,6 +137,7 @@ class StepRecord:
         has_equal_rows: whether all rows of its only input, numbers of several rows, were the same.
         blocked: parameters that the loss depends on only through functions whose derivative is zero, and these.
         infinite_slopes: functions whose derivative is infinite at one of their values, before others are selected.
+        options: numbers and texts that the network was called with, next to its first input.
     """
 
     step: int
@@ -159,6 +160,7 @@ class StepRecord:
     has_equal_rows: bool = False
     blocked: dict[str, str] = field(default_factory=dict)
     infinite_slopes: tuple[str, ...] = ()
+    options: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,7 @@ class StepObserver:
             self.last_input = arguments[0].detach()
             self.example = take_example(arguments)
             if record.inputs is None and record.pairing is None:  # after that they are those of another loss
+                record.options = tuple(value for value in arguments[1:] if isinstance(value, int | str))
                 self._keep_rows(record)
                 self._note_random_state()
                 self._describe_inputs(record, arguments[0].detach())

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
+from yisheng.diagnosis.batch_kinds import has_batch_kinds
 from yisheng.diagnosis.case import MIN_LOSSES_TO_JUDGE, Case
 from yisheng.diagnosis.dead_units import find_dead_layer
+from yisheng.diagnosis.policy_terms import is_policy_gradient
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_LOSSES = 20
@@ -189,5 +191,19 @@ def _describe_large_updates(case: Case, largest: float, typical: float) -> str:
 
 
 def _can_compare(case: Case, start: float) -> bool:
-    """Return whether a rise of the loss means something: it is positive, and no other network has a part in it."""
-    return start > 0 and math.isfinite(case.final_loss) and not any(r.depends_on_others for r in case.records)
+    """Return whether a rise of the loss means something.
+
+    The loss must be positive, and no other network have a part in it. That of a policy grows with the returns of its
+    actions. If the batches are of several kinds, the first loss may be that of the easiest one.
+    """
+    if not start > 0 or not math.isfinite(case.final_loss) or any(r.depends_on_others for r in case.records):
+        return False
+    if is_policy_gradient(case.features):
+        return False
+    return not has_batch_kinds(case.records) or case.final_loss > MIN_SPIKE * max(start, _largest_target_size(case))
+
+
+def _largest_target_size(case: Case) -> float:
+    """Return the largest mean square of the targets of a batch, the loss of predicting 0; 0 if they are classes."""
+    batches = [record.targets for record in case.records if record.targets is not None]
+    return max((float(y.double().square().mean()) for y in batches if y.is_floating_point()), default=0.0)

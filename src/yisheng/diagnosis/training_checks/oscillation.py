@@ -12,7 +12,9 @@ import torch
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
+from yisheng.diagnosis.batch_kinds import has_batch_kinds
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.policy_terms import is_policy_gradient
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_UPDATES, MAX_WINDOW = 100, 256
@@ -45,6 +47,10 @@ def explain_skip(case: Case) -> str:
     kinds = {(r.pairing.loss, r.pairing.shape[1:]) for r in case.records if r.pairing is not None}
     if len(kinds) > 1 or any(record.depends_on_others for record in case.records):
         return Message("several losses alternate, or the loss depends on another network")
+    if has_batch_kinds(case.records):
+        return Message("the batches are of several kinds, and the loss depends on which one comes next")
+    if is_policy_gradient(case.features):
+        return Message("the loss weights log-probabilities of actions with returns, which move it")
     rare = _expected_rare_rows(case)
     if rare is not None and rare < MIN_RARE_ROWS:
         return Message(

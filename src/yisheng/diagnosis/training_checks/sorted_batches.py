@@ -43,9 +43,7 @@ def sorted_batches(case: Case) -> Iterator[Finding]:
     Source: Bottou, "Stochastic gradient descent tricks", 2012, section 2.2 (shuffle the examples).
     """
     batches = _class_batches(case)
-    targets = case.collect_targets()
-    assert targets is not None  # ensured by needs
-    counts = targets.unique(return_counts=True)[1].double()
+    counts = torch.cat(batches).unique(return_counts=True)[1].double()
     p = counts / counts.sum()
     expected = sum(float((1 - (1 - p) ** len(batch)).sum()) for batch in batches) / len(batches)
     observed = sum(len(batch.unique()) for batch in batches) / len(batches)
