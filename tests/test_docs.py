@@ -24,6 +24,7 @@ def run(words, folder):
     return process.stdout
 
 
+@pytest.mark.slow
 def test_the_commands_run(tmp_path):
     (commands,) = blocks(PAGES[0], "sh")
     paper = Image.new("L", (90, 120), 220)
