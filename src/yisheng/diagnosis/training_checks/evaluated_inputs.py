@@ -12,6 +12,7 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.input_comparison import find_changed_inputs
+from yisheng.diagnosis.padding_side import find_padding_side
 from yisheng.diagnosis.recorder.records import InputRecord
 from yisheng.diagnosis.token_masking import find_other_masking
 
@@ -53,6 +54,8 @@ def explain_skip(case: Case) -> str:
         "missed-classes",
         "label-noise",
         "shifted-rows",
+        "permuted-columns",
+        "fading-columns",
     ),
 )
 def evaluated_inputs(case: Case) -> Iterator[Finding]:
@@ -60,7 +63,7 @@ def evaluated_inputs(case: Case) -> Iterator[Finding]:
 
     One column is enough if it is nearly constant in training and enormous in evaluation. Otherwise rows of both are
     compared: channels or columns in another order, another layout, inverted values, another sampling rate, tokens that
-    are masked more often.
+    are masked more often, padding on the other side.
 
     Args:
         case: the inputs of the recorded steps and of the first evaluations.
@@ -77,6 +80,7 @@ def evaluated_inputs(case: Case) -> Iterator[Finding]:
     else:
         yield from find_changed_inputs(case)
         yield from find_other_masking(case)
+        yield from find_padding_side(case)
 
 
 def _find_other_scale(case: Case, training: Sequence[InputRecord], evaluated: Sequence[InputRecord]) -> Finding | None:
