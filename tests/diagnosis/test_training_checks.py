@@ -24,10 +24,12 @@ LOOP_CHECKS = {
     "constant-targets",
     "copied-targets",
     "detached-loss",
+    "detached-state",
     "discarded-batches",
     "discarded-gradients",
     "distillation-temperature",
     "double-weighting",
+    "duplicated-operand",
     "drifting-inputs",
     "evaluated-scores",
     "final-states",
@@ -80,7 +82,8 @@ LOOP_CHECKS = {
 }
 """Checks of a loop: see test_loop_targets.py, test_loop_faults.py, test_loop_settings.py, test_loop_copies.py,
 test_loop_terms.py, test_loop_habits.py, test_loop_gradients.py, test_loss_sides.py,
-test_loop_tokens.py, test_loop_sequences.py, test_loop_images.py, test_loss_forms.py and test_selected_weights.py."""
+test_loop_tokens.py, test_loop_sequences.py, test_loop_images.py, test_loss_forms.py, test_forward_pass.py and
+test_selected_weights.py."""
 PROGRAMS = {}
 """By check: functions ``f(fixed, steps) -> doctor`` that train with or without the fault, and their steps."""
 
@@ -523,10 +526,12 @@ def test_skipped_checks_give_a_reason():
         "clipped-scaled-gradients",
         "collapsed-outputs",
         "detached-loss",
+        "detached-state",
         "discarded-batches",
         "discarded-gradients",
         "distillation-temperature",
         "double-weighting",
+        "duplicated-operand",
         "evaluated-inputs",
         "evaluated-network",
         "evaluated-scores",

@@ -99,7 +99,7 @@ def mask_overlap(net: nn.Module, data: Data) -> float:
 
 
 # What the decoder gets twice is the coarse half. Lines of one pixel are gone in it.
-@faulty("missing-shortcuts", "missing-skip", "duplicated-skip")
+@faulty("missing-shortcuts", "missing-skip", "duplicated-skip", "duplicated-operand")
 def classroom_decoder_with_itself_as_its_skip(t: Trial) -> float:
     """`torch.cat([x, x], 1)` where `torch.cat([x, skip], 1)` was meant: the shapes are the same."""
     data = scribbles(t.seed)

@@ -181,7 +181,7 @@ class BothDirections(nn.Module):
 
 
 # At the last step, the network that runs backward has read that step only.
-@faulty("final-states")
+@faulty("final-states", "unread-steps")
 def classroom_last_output_of_both_directions(t: Trial) -> float:
     """`out[:, -1]` of a bidirectional LSTM, and what counts is at the beginning of the sequence."""
     g = generator(t.seed)

@@ -15,8 +15,10 @@ from torch import nn
 
 from yisheng.core.messages import Message
 from yisheng.diagnosis.adversaries import AdversarialSteps
+from yisheng.diagnosis.forward_pass import ForwardPass, observe_forward_pass
 from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.probe import Probe, probe_network
+from yisheng.diagnosis.read_directions import HalfReadLayer, find_half_read_layer
 from yisheng.diagnosis.read_positions import ReadPositions, find_read_positions
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
 from yisheng.diagnosis.recorder.constant_terms import ConstantTerm
@@ -193,6 +195,17 @@ class Case:
     def read_positions(self) -> ReadPositions | None:
         """Return which positions of its sequences the predictions depend on, or None if there are none."""
         return find_read_positions(self.model, self.example)
+
+    @functools.cached_property
+    def half_read_layer(self) -> HalfReadLayer | None:
+        """Return a bidirectional layer of which one end is read, where one direction has read one step; else None."""
+        return find_half_read_layer(self.model, self.example)
+
+    @functools.cached_property
+    def forward_pass(self) -> ForwardPass | None:
+        """Return what one forward pass over the example shows; None if it cannot be made."""
+        is_training = any(record.training for record in self.records)
+        return observe_forward_pass(self.model, self.example, self.optimizer_ids, is_training=is_training)
 
     @functools.cached_property
     def pairing(self) -> Pairing | None:

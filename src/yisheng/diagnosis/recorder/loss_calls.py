@@ -68,6 +68,7 @@ class LossCall:
         blanks: targets of a CTC loss that are its blank.
         log_total: distance from 0 of the logarithm of the sum of the probabilities of a CTC loss, that of the times
             that are nearest to 0; else 0.
+        has_log_target: whether a divergence takes its targets for logarithms.
     """
 
     function: str
@@ -86,6 +87,7 @@ class LossCall:
     class_weights: tuple[float, ...] = ()
     blanks: int = 0
     log_total: float = 0.0
+    has_log_target: bool = False
 
 
 def describe_loss_call(
@@ -129,6 +131,7 @@ def describe_loss_call(
         float(kwargs.get("label_smoothing") or 0.0),
         _read_class_weights(function, kwargs),
         *(_describe_alignment(args, kwargs, output, target) if function == "ctc_loss" and not message else (0, 0.0)),
+        bool(kwargs.get("log_target", False)),
     )
 
 

@@ -95,11 +95,7 @@ def no_gradient(case: Case) -> Iterator[Finding]:
             "no-gradient",
             "error",
             {"parameters": names, "steps": len(updates)},
-            Message(
-                "no gradient reaches {names}: the graph is cut before them, or they are not used",
-                names=join_names(names),
-            ),
-            Message("look for detach(), .data, .item(), numpy() or no_grad() on the way from them to the loss"),
+            *_explain_missing(case, names),
         )
     elif not has_gradient and zero and not names:
         yield Finding(
@@ -149,6 +145,28 @@ def no_gradient(case: Case) -> Iterator[Finding]:
             ),
             source=case.sources.get("loss", ""),
         )
+
+
+def _explain_missing(case: Case, names: Sequence[str]) -> tuple[str, str]:
+    """Return why no gradient reaches some parameters, and what to do."""
+    untracked = frozenset[str]() if case.forward_pass is None else case.forward_pass.untracked
+    if untracked.issuperset(names):
+        return (
+            Message(
+                "no gradient reaches {names}: the part of the forward pass that uses them runs without gradients",
+                names=join_names(names),
+            ),
+            Message(
+                "take them out of torch.no_grad() (or set_grad_enabled(False)); layers around them that are not to be "
+                "trained are frozen by requires_grad_(False) instead"
+            ),
+        )
+    return (
+        Message(
+            "no gradient reaches {names}: the graph is cut before them, or they are not used", names=join_names(names)
+        ),
+        Message("look for detach(), .data, .item(), numpy() or no_grad() on the way from them to the loss"),
+    )
 
 
 def _find_blocked(case: Case, zero: set[str]) -> list[str]:

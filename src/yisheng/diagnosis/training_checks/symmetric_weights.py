@@ -41,7 +41,8 @@ def symmetric_weights(case: Case) -> Iterator[Finding]:
     """Find hidden layers whose units began with equal weights and still had them after some updates.
 
     Equal units get equal gradients and stay equal, so the layer works as one unit until rounding separates them. A
-    residual branch that begins at zero moves away from it, and the last layer may begin at zero.
+    residual branch that begins at zero moves away from it, and the last layer may begin at zero. Weights that no
+    gradient reaches, such as adapters in a part that runs without gradients, would stay as they are at any values.
 
     Args:
         case: weights with equal rows at the beginning, and those that still had them after five updates.
@@ -50,12 +51,16 @@ def symmetric_weights(case: Case) -> Iterator[Finding]:
     """
     weights = [(name, p) for name, p in case.model.named_parameters() if p.ndim > 1]
     output_weight = weights[-1][0] if weights else ""
+    updates = [record for record in case.records if record.parameters]
+    without_gradient = [{p.name for p in record.parameters if p.gradient is None} for record in updates]
+    unreached = set.intersection(*without_gradient) if updates else set()
     equal = [
         name
         for name, p in weights
         if name in case.still_equal
         and name != output_weight
         and p.shape[0] > 1
+        and name not in unreached
         and (bool(case.equal_rows[name].any()) or has_equal_rows(p) or case.learned_less_than(MAX_LEARNED_FRACTION))
     ]
     if equal:

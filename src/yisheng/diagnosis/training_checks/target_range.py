@@ -11,6 +11,7 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, REGRESSION_LOSSES, Case
 from yisheng.diagnosis.pairing import Pairing
+from yisheng.diagnosis.target_forms import find_form_of_targets
 
 MARGIN_LOSSES = ("soft_margin_loss", "hinge_embedding_loss", "cosine_embedding_loss")
 """Functions of torch whose targets are -1 and 1."""
@@ -23,6 +24,8 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.pairing is None:
         return NO_LOSS
+    if find_form_of_targets(case.loss_calls) is not None:
+        return ""
     if _find_margin_targets(case) is not None:
         return ""
     if not _bounding_activation(case.pairing) and not case.pairing.loss.startswith("binary_cross_entropy"):
@@ -50,14 +53,20 @@ def target_range(case: Case) -> Iterator[Finding]:
     """Find targets outside the range of the last activation, or outside 0 to 1 for binary cross-entropy.
 
     Margin losses, such as the hinge loss max(0, 1 - y f(x)), multiply the score with a target of -1 or 1; rows with a
-    target of 0 have a slope of zero.
+    target of 0 have a slope of zero. Other functions take what they are given for something else: rows of zeros and
+    ones for lists of class numbers, probabilities for logarithms.
 
     Args:
         case: the graph of its loss, and the targets.
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 6.2.2.1; PyTorch documentation,
-    torch.nn.SoftMarginLoss, torch.nn.HingeEmbeddingLoss, torch.nn.CosineEmbeddingLoss.
+    torch.nn.SoftMarginLoss, torch.nn.HingeEmbeddingLoss, torch.nn.CosineEmbeddingLoss,
+    torch.nn.MultiLabelMarginLoss, torch.nn.PoissonNLLLoss, torch.nn.KLDivLoss.
     """
+    problem = find_form_of_targets(case.loss_calls)
+    if problem is not None:
+        yield Finding("target-range", "error", *problem, source=case.sources.get("loss", ""))
+        return
     labels = _find_margin_targets(case)
     if labels is not None:
         yield _explain_margin(labels)
