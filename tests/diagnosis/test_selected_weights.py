@@ -69,6 +69,19 @@ def test_weights_of_the_lowest_score():
     assert "score" in dr.findings[0].cause
 
 
+@pytest.mark.parametrize(("reports_end", "gives_rows"), [(True, False), (False, True), (True, True)])
+def test_weights_that_were_never_replaced(reports_end, gives_rows):
+    """The best loss begins at 0, so that the weights at the end are those before the first update."""
+    dr = select_weights(lambda loss, best: 0 < loss < min(best, 0), reports_end=reports_end, gives_rows=gives_rows)
+    assert list_alarms(dr) == ["unreplaced-weights"]
+    assert "before the training" in dr.findings[0].cause
+
+
+def test_weights_that_were_never_replaced_by_early_stopping():
+    dr = select_weights(lambda loss, best: 0 < loss < min(best, 0), reports_end=False, gives_rows=True, epochs=3)
+    assert list_alarms(dr) == ["unreplaced-weights"]
+
+
 def test_overfitted_weights_at_the_end_are_not_selected_ones():
     net = make_mlp(8, 64, 3)
     labels = torch.randint(0, 3, (640,))

@@ -182,7 +182,7 @@ class KeepBest:
 
 
 # The score is minus the loss. No score is above 0, and the weights at the end are those of the beginning.
-@faulty("weights-reset", "evaluated-network")
+@faulty("weights-reset", "evaluated-network", "unreplaced-weights")
 def classroom_best_score_begins_at_zero(t: Trial) -> float:
     """`best_score = 0.0` and `if -val_loss > best_score`, and the best weights are loaded at the end."""
     data = generate("friedman", t.seed, 1000)

@@ -192,7 +192,7 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         examined = ["training", *([] if course_reason else ["validation"])]
         unchecked: dict[str, str] = dict.fromkeys(CHECKS, course_reason) if course_reason and not missing else {}
         collect = functools.partial(_collect, unchecked)
-        selection = collect(CHECK_OF_SELECTION, find_reversed_selection, case, self._validation)
+        selection = collect(CHECK_OF_SELECTION, find_reversed_selection, case, self._validation, self._beginning)
         findings = [*explain_loop_error(self._error, case, diagnosis), *course, *selection]
         if rows is None:
             missing.append("data")

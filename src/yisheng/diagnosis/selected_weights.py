@@ -1,4 +1,7 @@
-"""Find that a loop ends with the weights of its worst epoch: the comparison that selects the best one is reversed."""
+"""Find that a loop ends with the weights of its worst epoch, or with those from before the training.
+
+The comparison that selects the best weights is reversed, or it was never true.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,19 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
+from torch import nn
+
 from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.course import REPORTED, Evaluation
+from yisheng.diagnosis.restart import Beginning
 from yisheng.diagnosis.validation_rows import measure_loss
 
-CHECK = "reversed-selection"
-MIN_EVALUATIONS = 4
-"""Evaluations before the weights were restored."""
+CHECK, CHECK_OF_INITIAL = "reversed-selection", "unreplaced-weights"
+MIN_EVALUATIONS, MIN_EVALUATIONS_OF_INITIAL = 4, 2
+"""Evaluations before the weights were restored; and if they are known to be those before the first update."""
 MIN_RANGE, MAX_DISTANCE, MIN_GAIN = 0.1, 0.05, 0.7
 """Range of the losses relative to the largest one; distance of the restored loss from the largest one, relative to the
 range; and fall after that epoch, likewise. Overfitting has its worst losses at the end and not before the
@@ -24,24 +31,41 @@ MAX_DIFFERENCE = 1e-3
 """Relative difference of two losses of the same weights and rows."""
 
 
-def find_reversed_selection(case: Case, validation: Any) -> Iterator[Finding]:
-    """Yield that the weights at the end are those of the epoch with the largest loss (the smallest score).
+def find_reversed_selection(case: Case, validation: Any, beginning: Beginning | None = None) -> Iterator[Finding]:
+    """Yield that the weights at the end are those of the epoch with the largest loss, or those of the beginning.
 
     Args:
         case: the finished training.
         validation: the held-out rows ``(x, y)``, or None.
+        beginning: the network before the first update, if a copy was kept.
     """
     if not case.is_restored:
         return
+    is_initial = beginning is not None and _are_equal(case.model, beginning.model)
     for key, series in case.course.series.items():
         evaluations = [e for e in series if math.isfinite(_rate(e))]
         is_reported = key == REPORTED and len(evaluations) > 1 and evaluations[-1].step == evaluations[-2].step
         restored = _rate(evaluations.pop()) if is_reported else measure_loss(case, validation)
-        if len(evaluations) < MIN_EVALUATIONS or not math.isfinite(restored):
+        losses = [_rate(e) for e in evaluations]
+        if len(losses) < (MIN_EVALUATIONS_OF_INITIAL if is_initial else MIN_EVALUATIONS) or not math.isfinite(restored):
             continue
-        if _is_worst([_rate(e) for e in evaluations], [e.score for e in evaluations], restored, is_certain=is_reported):
-            yield _describe([_rate(e) for e in evaluations], restored)
+        if is_initial:
+            if restored - min(losses) > MIN_RANGE * abs(restored):
+                yield _describe_initial(losses, restored)
+                return
+        elif _is_worst(losses, [e.score for e in evaluations], restored):
+            yield _describe(losses, restored)
             return
+        elif beginning is None and is_reported and _exceeds_all(losses, restored):
+            yield _describe_initial(losses, restored)
+            return
+
+
+def _are_equal(model: nn.Module, initial_model: nn.Module) -> bool:
+    """Return whether all parameters of a network have the values of another one."""
+    initial = dict(initial_model.named_parameters())
+    parameters = dict(model.named_parameters())
+    return parameters.keys() == initial.keys() and all(torch.equal(p, initial[name]) for name, p in parameters.items())
 
 
 def _rate(evaluation: Evaluation) -> float:
@@ -49,24 +73,55 @@ def _rate(evaluation: Evaluation) -> float:
     return evaluation.loss if math.isfinite(evaluation.loss) else -evaluation.score
 
 
-def _is_worst(losses: Sequence[float], scores: Sequence[float], restored: float, *, is_certain: bool) -> bool:
-    """Return whether restored weights have the worst loss of the epochs, or an even larger one.
+def _is_worst(losses: Sequence[float], scores: Sequence[float], restored: float) -> bool:
+    """Return whether restored weights have the loss of the worst epoch.
 
     Args:
         losses: by epoch.
         scores: by epoch; NaN without them.
         restored: loss of the weights at the end.
-        is_certain: whether the rows of both are the same, so that a larger loss shows the initial weights.
     """
     low, high = min(losses), max(losses)
     if high - low < MIN_RANGE * abs(high) or restored < high - MAX_DISTANCE * (high - low):
         return False
     epoch = min(range(len(losses)), key=lambda k: abs(losses[k] - restored))
     if abs(losses[epoch] - restored) > MAX_DIFFERENCE * abs(restored):
-        return is_certain and restored > high
+        return False
     falls = any(loss < high - MIN_GAIN * (high - low) for loss in losses[epoch + 1 :])
     has_scores = all(map(math.isfinite, scores))
     return falls and not (has_scores and scores[epoch] > statistics.median(scores))
+
+
+def _exceeds_all(losses: Sequence[float], restored: float) -> bool:
+    """Return whether the loss of restored weights is larger than that of every epoch: they were never trained."""
+    low, high = min(losses), max(losses)
+    return high - low >= MIN_RANGE * abs(high) and restored > high + MAX_DIFFERENCE * abs(restored)
+
+
+def _describe_initial(losses: Sequence[float], restored: float) -> Finding:
+    is_score = max(losses) < 0
+    values = {"count": len(losses), "best": f"{abs(min(losses)):.3g}", "restored": f"{abs(restored):.3g}"}
+    return Finding(
+        CHECK_OF_INITIAL,
+        "error",
+        {"at the end": restored, "best epoch": min(losses), "epochs": len(losses)},
+        Message(
+            "after the last update the weights from before the training were loaded: their score is {restored}, the "
+            "best of {count} evaluations was {best}; the comparison that selects the best weights was never true",
+            **values,
+        )
+        if is_score
+        else Message(
+            "after the last update the weights from before the training were loaded: their validation loss is "
+            "{restored}, the best of {count} evaluations was {best}; the comparison that selects the best weights was "
+            "never true",
+            **values,
+        ),
+        Message(
+            "let the best loss begin at math.inf and keep the weights if the loss is below it, or the best score at "
+            "-math.inf and keep them if the score is above it: 0 is above every negative score, such as minus the loss"
+        ),
+    )
 
 
 def _describe(losses: Sequence[float], restored: float) -> Finding:
