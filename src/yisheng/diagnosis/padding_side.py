@@ -31,14 +31,14 @@ class _Sides:
 
     Args:
         rows: their number.
-        left: rows that begin with padding.
-        right: rows that end with padding.
+        padded_left: rows that begin with padding.
+        padded_right: rows that end with padding.
         inside: rows with padding between other steps.
     """
 
     rows: int = 0
-    left: int = 0
-    right: int = 0
+    padded_left: int = 0
+    padded_right: int = 0
     inside: int = 0
 
     def add(self, is_padding: torch.Tensor) -> None:
@@ -46,8 +46,8 @@ class _Sides:
         words = ~is_padding
         leading, trailing = ~_accumulate(words), ~_accumulate(words.flip(1)).flip(1)
         self.rows += len(is_padding)
-        self.left += int(leading[:, 0].sum())
-        self.right += int(trailing[:, -1].sum())
+        self.padded_left += int(leading[:, 0].sum())
+        self.padded_right += int(trailing[:, -1].sum())
         self.inside += int((is_padding & ~leading & ~trailing).any(1).sum())
 
     @property
@@ -56,9 +56,9 @@ class _Sides:
         if self.rows < MIN_ROWS or self.inside > MAX_PADDED * self.rows:
             return ""
         low, high = MAX_PADDED * self.rows, MIN_PADDED * self.rows
-        if self.left >= high and self.right <= low:
+        if self.padded_left >= high and self.padded_right <= low:
             return "left"
-        return "right" if self.right >= high and self.left <= low else ""
+        return "right" if self.padded_right >= high and self.padded_left <= low else ""
 
 
 def find_padding_side(case: Case) -> Iterator[Finding]:
@@ -85,7 +85,10 @@ def find_padding_side(case: Case) -> Iterator[Finding]:
     if change is None or change < MIN_CHANGE:
         return
     is_right = parts[0].name == "right"
-    fractions = [(side.right if side.name == "right" else side.left) / side.rows for side in (in_training, parts[0])]
+    fractions = [
+        (side.padded_right if side.name == "right" else side.padded_left) / side.rows
+        for side in (in_training, parts[0])
+    ]
     yield Finding(
         CHECK,
         "error",

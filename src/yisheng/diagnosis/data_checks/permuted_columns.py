@@ -95,8 +95,8 @@ def _find_sources(parts: TwoParts) -> list[int] | None:
     x, held_out = parts.x, parts.held_out_x
     if not np.isfinite(x).all() or not np.isfinite(held_out).all() or (np.ptp(x, 0) == 0).any():
         return None
-    own = np.array([_measure_distance(a, b) for a, b in zip(x.T, held_out.T, strict=True)])
-    if (own > 1).sum() < MIN_MOVED:
+    own_distances = np.array([_measure_distance(a, b) for a, b in zip(x.T, held_out.T, strict=True)])
+    if (own_distances > 1).sum() < MIN_MOVED:
         return None
     distances = _measure_distances(parts)
     diagonal = np.diag(distances.correlations)
@@ -107,7 +107,9 @@ def _find_sources(parts: TwoParts) -> list[int] | None:
     z, z_after = diagonal[moved], distances.correlations[sources[moved], moved]
     if (z**2).mean() < MIN_SQUARED_Z or (z_after**2).mean() > MAX_SQUARED_Z:
         return None
-    differing = [place for place in moved if own[place] > 1 and not _are_like_flags(x[:, place], x[:, sources[place]])]
+    differing = [
+        place for place in moved if own_distances[place] > 1 and not _are_like_flags(x[:, place], x[:, sources[place]])
+    ]
     return sources.tolist() if len(differing) >= MIN_MOVED else None
 
 
@@ -125,8 +127,8 @@ def _measure_distances(parts: TwoParts) -> _Distances:
     x, held_out = parts.x, parts.held_out_x
     distributions = np.array([[_measure_distance(a, b) for b in held_out.T] for a in x.T])
     error = np.sqrt(1 / (len(x) - 3) + 1 / (len(held_out) - 3))
-    train, other = (np.arctanh(_correlate(*part)) for part in ((x, parts.y), (held_out, parts.held_out_y)))
-    correlations = np.abs(train[:, None] - other[None]).max(2) / error
+    training_z, held_out_z = (np.arctanh(_correlate(*part)) for part in ((x, parts.y), (held_out, parts.held_out_y)))
+    correlations = np.abs(training_z[:, None] - held_out_z[None]).max(2) / error
     return _Distances(distributions, correlations)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from yisheng.diagnosis.recorder.embedding_lookups import EmbeddingLookups
 from yisheng.diagnosis.recorder.input_samples import EvaluatedSamples
 from yisheng.diagnosis.recorder.records import InputRecord
 from yisheng.diagnosis.recorder.statistics import describe_inputs
@@ -40,12 +41,14 @@ class EvaluatedRows:
         inputs: statistics of the inputs of the first batches after an update.
         passes: batches that were evaluated after an update.
         samples: rows of the inputs of the first evaluation.
+        lookups: numbers that are looked up in embeddings, or None if nothing notes them.
     """
 
     def __init__(self) -> None:
         self.inputs: list[InputRecord] = []
         self.passes = 0
         self.samples = EvaluatedSamples()
+        self.lookups: EmbeddingLookups | None = None
         self._confusion: Confusion | None = None
 
     @property

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.diagnosis.recorder.course import Course
+from yisheng.diagnosis.recorder.embedding_lookups import EmbeddingLookups
 from yisheng.diagnosis.recorder.evaluated import EvaluatedRows
 from yisheng.diagnosis.recorder.loss_calls import count_rows, output_and_target
 from yisheng.diagnosis.recorder.source_lines import find_call_path
@@ -37,12 +38,14 @@ class Evaluations:
     Attributes:
         course: losses of evaluations.
         rows: inputs and predicted classes of evaluations.
+        lookups: numbers that are looked up in embeddings.
         depends_on_mode: whether a layer computes otherwise in training than in evaluation.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.course = Course()
         self.rows = EvaluatedRows()
+        self.lookups = self.rows.lookups = EmbeddingLookups(model)
         self._mode_dependent = [
             part for part in model.modules() if isinstance(part, MODE_DEPENDENT) and getattr(part, "p", 1) > 0
         ]

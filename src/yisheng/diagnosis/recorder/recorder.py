@@ -105,6 +105,7 @@ class Recorder:
         self.shared_transform: SharedTransform | None = None
         self.replicas: Replicas | None = None
         self.evaluations = Evaluations(model)
+        self.step_observer.lookups = self.evaluations.lookups if traces else None
         self.rate_watch = RateWatch()
         self._traces = traces
         self._records: list[StepRecord] = []
@@ -150,6 +151,7 @@ class Recorder:
         self.habits.end()
         self.notes.end(error, trace, self.step_observer.last_input)
         traced.end_evaluation()
+        self.evaluations.lookups.end_evaluation()
         self._end_record()
         self.loss_observer.end()
         self.step_observer.forget_batch()
@@ -284,6 +286,8 @@ class Recorder:
             traced.trace_evaluation(output)
             losses.batch_order.note_evaluation()
             self.evaluations.rows.add_inputs(self.steps, arguments)
+            if self.steps:
+                self.evaluations.lookups.begin_evaluation()
         else:
             if not module.training and not self.updated_in_evaluation_mode and self.steps:
                 self.evaluations.rows.passes += 1  # an evaluation without no_grad()
@@ -293,6 +297,7 @@ class Recorder:
                 self.notes.note_source("forward", find_source)
                 self.graph_batches.add(arguments)
             traced.end_evaluation()
+            self.evaluations.lookups.end_evaluation()
             traced.trace(output)
 
     def _after_part(self, _module: nn.Module, _arguments: Any, output: Any) -> None:

@@ -14,6 +14,7 @@ from yisheng.diagnosis.loss_graph import Loss, find_activations, leaf_tensors
 from yisheng.diagnosis.loss_terms import read_terms
 from yisheng.diagnosis.pairing import read_pairing
 from yisheng.diagnosis.recorder.carried_gradients import CarriedGradients
+from yisheng.diagnosis.recorder.embedding_lookups import EmbeddingLookups
 from yisheng.diagnosis.recorder.input_samples import sample_batch
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.recorder.repeated_graphs import OrdinaryGraphs
@@ -56,6 +57,7 @@ class StepObserver:
         example: the first rows of its inputs; None if they are not tensors, or large.
         ran_in_bfloat16: whether a layer computed in bfloat16.
         has_missing_gradient: whether a parameter of the optimizer had no gradient in the last recorded update.
+        lookups: what notes the numbers that are looked up in embeddings; None if nothing does.
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, keeps_rows: bool = False) -> None:
@@ -67,6 +69,7 @@ class StepObserver:
         self.last_output: torch.Tensor | None = None
         self.example: tuple[torch.Tensor, ...] | None = None
         self.ran_in_bfloat16 = self.has_missing_gradient = False
+        self.lookups: EmbeddingLookups | None = None
         self._model, self._optimizer = model, optimizer
         self._layers: list[MeasuredLayer] = []
         self._deferred: list[Callable[[], None]] = []
@@ -251,9 +254,11 @@ class StepObserver:
 
         self._deferred.append(describe)
 
-    def _record_layer(self, name: str, module: nn.Module, _arguments: Any, output: Any) -> None:
+    def _record_layer(self, name: str, module: nn.Module, arguments: Any, output: Any) -> None:
         has_values = isinstance(output, torch.Tensor) and output.is_floating_point() and output.numel()
         if self.record is not None and has_values and torch.is_grad_enabled():
+            if self.lookups is not None and isinstance(module, nn.Embedding):
+                self.lookups.note_training(name, arguments)
             self._layers.append(measure_layer(name, module, output.detach()))
             self.ran_in_bfloat16 |= output.dtype == torch.bfloat16
             if output.dtype == torch.float16 and output.requires_grad:
