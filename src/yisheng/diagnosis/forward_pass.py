@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -192,7 +193,7 @@ class _PassMode(TorchFunctionMode):
         first = args[0] if args else None
         if name in JOINING and isinstance(first, tuple | list) and isinstance(result, torch.Tensor):
             self._note_join(name, first, args, kwargs, result)
-        elif name in SUMMING and len(args) > 1 and first is args[1] and isinstance(first, torch.Tensor):
+        elif name in SUMMING and len(args) > 1 and isinstance(first, torch.Tensor) and _share_memory(first, args[1]):
             if first.requires_grad and (line := find_direct_source()):
                 self.duplicates.append(Duplicate(name.strip("_"), tuple(first.shape), line))
         elif id(first) in self._joined:
@@ -207,10 +208,26 @@ class _PassMode(TorchFunctionMode):
     ) -> None:
         axis = 1 if name == "hstack" else kwargs.get("dim", kwargs.get("axis", args[1] if len(args) > 1 else 0))
         learned = [part for part in parts if isinstance(part, torch.Tensor) and part.requires_grad]
-        repeated = next((part for index, part in enumerate(learned) if any(part is p for p in learned[:index])), None)
+        pairs = itertools.combinations(learned, 2)
+        repeated = next((part for part, second in pairs if _are_same_features(part, second)), None)
         axis = axis % result.ndim if isinstance(axis, int) else 0
         if repeated is not None and axis and (line := find_direct_source()):
             self._joined[id(result)] = (result, axis, Duplicate(name, tuple(repeated.shape), line))
+
+
+def _share_memory(first: torch.Tensor, second: Any) -> bool:
+    """Return whether two tensors are one, or views of the same values."""
+    if first is second:
+        return True
+    is_comparable = isinstance(second, torch.Tensor) and first.shape == second.shape and first.numel() > 1
+    return is_comparable and first.data_ptr() == second.data_ptr() and first.stride() == second.stride()
+
+
+def _are_same_features(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Return whether two tensors are one, or have equal values that differ from row to row."""
+    if _share_memory(first, second):
+        return True
+    return first.shape == second.shape and bool((first != first[:1]).any()) and torch.equal(first, second)
 
 
 def _list_tensors(value: Any) -> Iterator[torch.Tensor]:
