@@ -13,6 +13,7 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.records import GradientRecord
 from yisheng.diagnosis.recorder.statistics import MIN_PRECISE_FLOAT16
+from yisheng.diagnosis.rounded_numbers import RoundedNumbers, find_rounded_numbers, has_large_embedding
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_STEPS = 3
@@ -29,7 +30,7 @@ MAX_LEARNED_FRACTION = 0.5
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    if _find_lost_epsilon(case) or _has_overflown(case):
+    if _find_lost_epsilon(case) or _has_overflown(case) or has_large_embedding(case):
         return ""
     count = sum(
         bool(record.gradients) or any(p.unchanged_fraction is not None for p in record.parameters)
@@ -60,7 +61,10 @@ def explain_skip(case: Case) -> str:
     ),
 )
 def half_precision(case: Case) -> Iterator[Finding]:
-    """Find what 16 bits cannot hold: small gradients and updates, the eps of an optimizer, and large losses.
+    """Find what 16 bits cannot hold: small gradients and updates, the eps of an optimizer, large losses, and numbers.
+
+    Numbers of categories above 256 (bfloat16) or 2048 (float16) are rounded to even ones, above twice as many to
+    multiples of 4: an embedding then has one vector for several categories.
 
     Gradients count in the first steps, and later if little is learned. With a loss scaler they are recorded with its
     factor, as they are propagated.
@@ -75,6 +79,9 @@ def half_precision(case: Case) -> Iterator[Finding]:
     if epsilon or _has_overflown(case):
         yield _explain_nonfinite(case, epsilon)
         return
+    rounded = find_rounded_numbers(case) if has_large_embedding(case) else None
+    if rounded is not None:
+        yield _explain_rounded(rounded)
     fractions = [_subnormal_fraction(record.gradients) for record in case.records if record.gradients]
     last_step = None if case.learned_less_than(MAX_LEARNED_FRACTION) else FIRST_STEPS
     subnormal = statistics.median(fractions[:last_step]) if len(fractions) >= MIN_STEPS else 0.0
@@ -110,6 +117,34 @@ def half_precision(case: Case) -> Iterator[Finding]:
             ),
             Message("keep the weights in float32 and let torch.autocast compute in 16 bits"),
         )
+
+
+def _explain_rounded(rounded: RoundedNumbers) -> Finding:
+    return Finding(
+        "half-precision",
+        "error",
+        {
+            "embedding": rounded.embedding,
+            "numbers above the limit": rounded.numbers,
+            "highest": rounded.highest,
+            "step": rounded.step,
+        },
+        Message(
+            "{embedding} looks up numbers that {dtype} has rounded: it is exact up to {limit}, the highest number here "
+            "is {highest}, and there {step} categories become one (all {count} different numbers above {limit} are "
+            "among those that {dtype} can hold)",
+            embedding=rounded.embedding,
+            dtype=rounded.dtype,
+            limit=rounded.limit,
+            highest=rounded.highest,
+            step=rounded.step,
+            count=rounded.numbers,
+        ),
+        Message(
+            "take the numbers of categories as whole numbers (x[:, 0].long()) before x is converted to 16 bits, or "
+            "give them to the network apart from the other columns"
+        ),
+    )
 
 
 def _find_lost_epsilon(case: Case) -> float:

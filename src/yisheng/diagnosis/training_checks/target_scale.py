@@ -98,8 +98,9 @@ def _explain_columns(case: Case, columns: UnlearnedColumns) -> Finding:
         },
         Message(
             "target column {learned} has a standard deviation up to {ratio} times as large as the others, and is "
-            "learned (mean squared error: {learned_error} of its variance): of column {numbers}, whose part of the loss is "
-            "{part} or less, the mean is a better prediction than the network's ({error} times the variance or more)",
+            "learned (mean squared error: {learned_error} of its variance): of column {numbers}, whose part of the "
+            "loss is {part} or less, the mean is a better prediction than the network's ({error} times the variance or "
+            "more)",
             learned=columns.learned + 1,
             ratio=f"{columns.ratio:.3g}",
             numbers=join_names([str(number + 1) for number in columns.numbers]),
