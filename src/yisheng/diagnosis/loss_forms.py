@@ -17,6 +17,7 @@ from yisheng.diagnosis.loss_graph import (
     saved_tensor,
 )
 from yisheng.diagnosis.loss_sides import find_learned_sides, has_advantage_with_graph
+from yisheng.diagnosis.loss_weights import read_loss_weights
 from yisheng.diagnosis.triplet_terms import find_triplets
 
 MAX_NODES, MAX_DEPTH = 200, 40
@@ -55,6 +56,7 @@ class LossForm:
             weights, and gradients flow into both.
         learned_sides: ``id`` of each parameter of output and target if both are learned and nothing else teaches them.
         advantage_with_graph: whether log-probabilities are multiplied with numbers minus outputs that have a gradient.
+        loss_weights: what terms are multiplied with if these numbers are learned without a penalty.
     """
 
     has_raw_overlap: bool = False
@@ -69,6 +71,7 @@ class LossForm:
     bootstraps_with_graph: bool = False
     learned_sides: tuple[frozenset[int], frozenset[int]] | None = None
     advantage_with_graph: bool = False
+    loss_weights: tuple[float, ...] = ()
 
 
 @torch.no_grad()
@@ -102,6 +105,7 @@ def read_form(nodes: Sequence[Any], target: torch.Tensor | None) -> LossForm | N
         bootstraps_with_graph=any(map(_bootstraps_with_graph, upper)),
         learned_sides=find_learned_sides(nodes[0]) if nodes else None,
         advantage_with_graph=has_advantage_with_graph(upper),
+        loss_weights=read_loss_weights(nodes[0]) if nodes else (),
     )
     return None if form == LossForm() else form
 
