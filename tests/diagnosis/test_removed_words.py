@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from yisheng.diagnosis.ranking import rank
 from yisheng.diagnosis.row_checks import examine_rows
 
 
@@ -38,3 +39,16 @@ def test_noisy_labels_of_equal_rows_are_no_removed_words(seed):
     x, y = make_opinions(seed, keeps_negation=True)
     is_wrong = torch.rand(800, generator=torch.Generator().manual_seed(seed)) < 0.1
     assert "warning" not in find_conflict(x, torch.where(is_wrong, 1 - y, y), beats_baseline=False)
+
+
+def test_unknown_words_are_why_rows_are_equal():
+    """A vocabulary in another case leaves two words of a hundred: the same rows follow from it."""
+    g = np.random.default_rng(0)
+    x, y = g.integers(2, 102, (800, 6)), g.integers(0, 2, 800)
+    x[:, ::2] = np.where(g.random((800, 3)) < 0.95, 1, x[:, ::2])
+    x[:400] = np.where(g.random((400, 6)) < 0.97, 1, x[:400])
+    x[:400, -1] = g.integers(2, 12, 400)
+    results = examine_rows(x[:560], y[:560], validation=(x[560:], y[560:]), quick=True, beats_baseline=False)
+    assert {"conflicting-rows", "unknown-tokens"} <= {finding.check for finding in results.findings}
+    ranked = rank(results.findings, {})
+    assert "conflicting-rows" in {finding.check for finding in ranked.symptoms["unknown-tokens"]}

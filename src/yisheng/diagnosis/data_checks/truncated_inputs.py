@@ -31,7 +31,12 @@ def _explain_skip(sample: Sample) -> str:
     return explain_skip(sample)
 
 
-@register(cost="trainings", needs=_explain_skip, raw=True, explains=("memorization", "overfitting", "underfitting"))
+@register(
+    cost="trainings",
+    needs=_explain_skip,
+    raw=True,
+    explains=("memorization", "overfitting", "underfitting", "conflicting-rows"),
+)
 def truncated_inputs(sample: Sample) -> Iterator[Finding]:
     """Find texts that were cut to one length, if neither the network nor trees on word counts predict anything.
 

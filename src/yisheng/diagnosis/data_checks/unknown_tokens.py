@@ -28,7 +28,7 @@ def _explain_skip(sample: Sample) -> str:
     return "" if is_ids else Message("the inputs are no numbers of words")
 
 
-@register(cost="cheap", needs=_explain_skip, raw=True)
+@register(cost="cheap", needs=_explain_skip, raw=True, explains=("conflicting-rows",))
 def unknown_tokens(sample: Sample) -> Iterator[Finding]:
     """Find one number that is most of all words, and that is not padding: the vocabulary was made for other texts.
 
