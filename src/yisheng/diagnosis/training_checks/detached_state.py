@@ -27,7 +27,7 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="during",
     cause="structure",
-    explains=("underfitting", "plateau", "low-learning-rate", "vanishing-gradients"),
+    explains=("underfitting", "overfitting", "plateau", "missed-classes", "low-learning-rate", "vanishing-gradients"),
 )
 def detached_state(case: Case) -> Iterator[Finding]:
     """Find a layer that is called step after step in one pass, while gradients reach its last call only.
