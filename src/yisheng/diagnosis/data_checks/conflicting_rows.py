@@ -109,8 +109,8 @@ def _build_finding(sample: Sample, rows: int, differs: float, at_random: float) 
         {"equal rows": rows, "differ": differs, "any two differ": at_random, **sample.comparison_evidence},
         Message(
             "{rows} rows equal another row, and the labels of two equal rows differ as those of any two rows do "
-            "({differs} of them; {at_random} at random): what decides the label is not in the inputs, or the labels are "
-            "those of other rows",
+            "({differs} of them; {at_random} at random): what decides the label is not in the inputs, or the labels "
+            "are those of other rows",
             rows=f"{rows:,}",
             differs=f"{differs:.0%}",
             at_random=f"{at_random:.0%}",
