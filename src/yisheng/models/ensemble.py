@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast, get_args
 
 import torch
@@ -20,6 +20,7 @@ from yisheng.core.types import Spec
 from yisheng.models import tabicl
 from yisheng.models._fitted_model import FitRows, FittedModel
 from yisheng.models._number_codes import NumberCodes
+from yisheng.models._rotated_places import RotatedPlaces
 from yisheng.models._target_means import TargetMeans
 
 Name = Literal[
@@ -42,6 +43,12 @@ Name = Literal[
     "boosting-codes",
     "linear-codes",
 ]
+FURTHER_COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], NumberCodes | RotatedPlaces | TargetMeans]] = {
+    "number_codes": NumberCodes,
+    "rotated_places": RotatedPlaces,
+    "target_means": TargetMeans,
+}
+"""What a model of one fold may add to its rows, in this order, by the field that describes it."""
 CANDIDATES: tuple[Name, ...] = get_args(Name)
 """Names of the settings that are tried; `yisheng.training.portfolio.candidates` says what they are."""
 MIN_PROBABILITY = 1e-9
@@ -97,16 +104,18 @@ class Member(nn.Module):
     Args:
         spec: the contract of the ensemble's inputs.
         plain: ``model`` (name and options), ``input`` and ``target`` (fitted transforms), ``outputs``, of one that is
-            given the mean targets of categories ``target_means``, and of one whose whole numbers are categories, too,
-            ``number_codes``.
+            given the mean targets of categories ``target_means``, of one whose whole numbers are categories, too,
+            ``number_codes``, and of one with coordinates of places along turned axes ``rotated_places``.
     """
 
     def __init__(self, spec: Spec, plain: Mapping[str, Any]) -> None:
         super().__init__()
-        self.number_codes = NumberCodes(plain["number_codes"]) if "number_codes" in plain else None
-        spec = spec if self.number_codes is None else self.number_codes.spec(spec)
-        self.target_means = TargetMeans(plain["target_means"]) if "target_means" in plain else None
-        spec = spec if self.target_means is None else self.target_means.spec(spec)
+        self.further_columns = nn.ModuleList()
+        for name, build in FURTHER_COLUMNS.items():
+            if name in plain:
+                module = build(plain[name])
+                self.further_columns.append(module)
+                spec = module.spec(spec)
         self.scale = _restore_transform(plain["input"])
         self.target = None if plain["target"] is None else _restore_transform(plain["target"])
         inner: Spec = self.scale.spec(spec) if hasattr(self.scale, "spec") else spec
@@ -117,8 +126,8 @@ class Member(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return probabilities ``(B, C)`` or ``(B, L)``, or numbers ``(B, T)`` in their original units; float64."""
-        x = x if self.number_codes is None else self.number_codes(x)
-        x = x if self.target_means is None else self.target_means(x)
+        for module in self.further_columns:
+            x = module(x)
         output = self.model(self.scale.apply(x).to(x.dtype).contiguous())
         if self.spec.task == "regression":
             values: torch.Tensor = output if self.target is None else self.target.invert(output)

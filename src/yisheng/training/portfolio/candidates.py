@@ -10,6 +10,7 @@ from yisheng.core.config import Choice, Config
 from yisheng.core.seeds import derive
 from yisheng.core.types import Spec
 from yisheng.models.tabicl import MAX_ROWS
+from yisheng.training.portfolio.places import find_places
 
 MAX_NEIGHBOR_ROWS = 20_000
 MAX_KERNEL_ROWS = 6000
@@ -67,6 +68,7 @@ class Candidate:
         encodes_targets: whether it gets the mean targets of categories, out of fold; see `encode_targets`.
         needs_texts: whether it is only for tables that have features of texts, and other columns.
         codes_numbers: whether columns of whole numbers are categories, too; see `find_whole_numbers`.
+        places: pairs of columns that it gets along turned axes, too.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Candidate:
     encodes_targets: bool = False
     needs_texts: bool = False
     codes_numbers: bool = False
+    places: tuple[tuple[int, int], ...] = ()
 
     def make_config(self, base: Config) -> Config:
         """Return the config of its trainings.
@@ -161,7 +164,8 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
         return replace(candidate, name=name, settings=settings, needs_texts=True)
     kind = name.removesuffix("-2")
     if kind.startswith("boosting"):
-        return _make_lightgbm(name) if lightgbm else _make_boosting(name)
+        trees = _make_lightgbm(name) if lightgbm else _make_boosting(name)
+        return replace(trees, places=find_places(spec))
     if kind == "linear":
         model = "ridge" if spec.task == "regression" else "logistic"
         rate = 5e6 if model == "ridge" else 5e5
@@ -177,7 +181,7 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
         options = {} if rows >= MIN_CHOICE_ROWS else {"l2": 0.1}
         return Candidate(name, "kernel", options, settings=settings, max_rows=MAX_KERNEL_ROWS, max_fraction=0.2)
     if kind in ("extra-trees", "random-forest"):
-        return _make_forest(name, rows)
+        return replace(_make_forest(name, rows), places=find_places(spec))
     if kind == "neighbors":
         settings = {"patience": TREE_PATIENCE}
         return Candidate(name, "neighbors", settings=settings, max_rows=MAX_NEIGHBOR_ROWS, max_fraction=0.2)

@@ -198,7 +198,7 @@ class Distillation:
         config = self._make_config(candidate, len(split.train))
         limits = Limits(deadline, 1, math.inf, 1)
         device = self.ensemble.description.device
-        return fit_member(config, data, split, spec, device, self.fit, limits)
+        return fit_member(config, data, split, spec, device, self.fit, limits, places=candidate.places)
 
     def _make_config(self, candidate: Candidate, rows: int) -> Config:
         """Return the config of a student: of numbers, also if it imitates logits."""

@@ -67,6 +67,7 @@ def fit_fold(
             limits,
             encodes_targets=candidate.encodes_targets,
             whole_numbers=rows.whole_numbers if candidate.codes_numbers else (),
+            places=candidate.places,
         )
     except StoppedError:
         raise

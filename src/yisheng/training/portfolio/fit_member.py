@@ -19,6 +19,7 @@ from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Dataset, EpochEnd, Event, Spec, Split
 from yisheng.models.ensemble import Member
 from yisheng.training.portfolio.number_codes import WholeNumbers, add_number_codes
+from yisheng.training.portfolio.places import rotate_places
 from yisheng.training.portfolio.target_encoding import encode_targets
 from yisheng.training.setup import Assembly, assemble
 
@@ -78,6 +79,7 @@ def fit_member(
     *,
     encodes_targets: bool = False,
     whole_numbers: Sequence[WholeNumbers] = (),
+    places: tuple[tuple[int, int], ...] = (),
 ) -> FittedMember:
     """Train a fold until its last epoch, its patience or its deadline ends it.
 
@@ -93,6 +95,7 @@ def fit_member(
         limits: the time.
         encodes_targets: whether it gets the mean targets of categories; see `list_encoded_columns`.
         whole_numbers: columns that it gets as categories, too.
+        places: pairs of columns that it gets along turned axes, too.
 
     Raises:
         TooSlow: see `Limits`.
@@ -102,6 +105,8 @@ def fit_member(
     prepared, encoding = data, dict[str, Any]()
     if whole_numbers:
         prepared, encoding["number_codes"] = add_number_codes(prepared, split.train, whole_numbers)
+    if places:
+        prepared, encoding["rotated_places"] = rotate_places(prepared, places)
     if encodes_targets:
         prepared, encoding["target_means"] = encode_targets(prepared, split.train, config.seed)
     assembly = assemble(config, prepared, split, device)
