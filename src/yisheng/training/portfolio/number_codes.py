@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from yisheng.core.types import Dataset
 from yisheng.models._number_codes import NumberCodes
+from yisheng.training.portfolio.appended_columns import append_columns
 
 MIN_NUMBERS, MAX_NUMBERS = 10, 1000
 """Different numbers of a column: fewer are learned as well by their order, more would be too wide."""
@@ -94,5 +94,4 @@ def add_number_codes(
         "numbers": numbers,
     }
     codes = NumberCodes(plain)
-    x = codes(torch.from_numpy(np.ascontiguousarray(data.x))).numpy()
-    return replace(data, x=x, spec=codes.spec(data.spec)), plain
+    return replace(data, x=append_columns(codes, data.x), spec=codes.spec(data.spec)), plain

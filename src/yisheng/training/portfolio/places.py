@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import torch
-
 from yisheng.core.types import Dataset, Spec
 from yisheng.models._rotated_places import RotatedPlaces
+from yisheng.training.portfolio.appended_columns import append_columns
 
 DEGREES = (22.5, 45.0, 67.5, 112.5, 135.0, 157.5)
 """Of the turned axes, between those that the columns are."""
@@ -52,8 +50,7 @@ def rotate_places(data: Dataset, places: tuple[tuple[int, int], ...]) -> tuple[D
     """
     plain = {"places": [list(place) for place in places], "degrees": list(DEGREES)}
     turned = RotatedPlaces(plain)
-    x = turned(torch.from_numpy(np.ascontiguousarray(data.x))).numpy()
-    return replace(data, x=x, spec=turned.spec(data.spec)), plain
+    return replace(data, x=append_columns(turned, data.x), spec=turned.spec(data.spec)), plain
 
 
 def _remove_word(name: str, words: set[str]) -> tuple[str, ...] | None:

@@ -15,12 +15,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec
 from yisheng.data.split import make_folds
 from yisheng.models._target_means import UNSEEN, TargetMeans
+from yisheng.training.portfolio.appended_columns import append_columns
 from yisheng.transforms.log import is_skewed
 
 MIN_CATEGORIES = 10
@@ -58,7 +58,7 @@ def encode_targets(data: Dataset, rows: np.ndarray, seed: int) -> tuple[Dataset,
     targets = _list_targets(data, rows)
     plain = _fit(data, rows, targets, columns, sizes)
     means = TargetMeans(plain)
-    x = _append(means, data.x)
+    x = append_columns(means, data.x)
     part = replace(
         data,
         x=data.x[rows],
@@ -73,7 +73,7 @@ def encode_targets(data: Dataset, rows: np.ndarray, seed: int) -> tuple[Dataset,
     for fold in make_folds(part, min(ENCODING_FOLDS, units), test=0, seed=derive(seed, "target encoding")):
         other_rows, held_out = rows[fold.train], rows[fold.validation]
         fold_means = TargetMeans(_fit(data, other_rows, targets, columns, sizes))
-        x[held_out] = _append(fold_means, data.x[held_out])
+        x[held_out] = append_columns(fold_means, data.x[held_out])
     return replace(data, x=x, spec=means.spec(data.spec)), plain
 
 
@@ -103,8 +103,3 @@ def _fit(data: Dataset, rows: np.ndarray, targets: np.ndarray, columns: list[int
         table[UNSEEN] = prior
         tables.append(table.tolist())
     return {"columns": columns, "means": tables}
-
-
-def _append(means: TargetMeans, x: np.ndarray) -> np.ndarray:
-    appended: np.ndarray = means(torch.from_numpy(np.ascontiguousarray(x))).numpy()
-    return appended
