@@ -23,9 +23,9 @@ class RotatedPlaces(nn.Module):
         ValueError: the fields contradict one another.
 
     >>> turned = RotatedPlaces({"places": [[0, 1]], "degrees": [45, 180]})
-    >>> turned(torch.tensor([[1.0, 1.0], [1.0, -1.0]]))[:, 2:]
+    >>> turned(torch.tensor([[1.0, 1.0], [3.0, 1.0]]))[:, 2:]
     tensor([[ 1.4142, -1.0000],
-            [ 0.0000, -1.0000]])
+            [ 2.8284, -3.0000]])
     """
 
     directions: torch.Tensor

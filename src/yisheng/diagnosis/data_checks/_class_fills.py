@@ -16,6 +16,7 @@ MIN_PARTS = {True: 2, False: 3}
 """Numbers that each belong to one class (True), or to one interval of numeric targets (False): 3 times 10 rows are in
 disjoint intervals at random in fewer than 1 of 10^11 columns."""
 MIN_MEASURED_OF_PART = 5
+"""Measurements of a class or interval, with fewer of which its center is not known."""
 MAX_DISTANCE_IN_STDS, MIN_RANK = 0.5, 0.15
 """Distance of the number from the mean of the part's measurements, and fraction of them on each side of it: ends of a
 range, where a sensor stops, are farther away and have no measurements on one side."""

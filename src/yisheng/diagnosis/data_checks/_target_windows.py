@@ -12,6 +12,7 @@ from yisheng.core.messages import Message
 MAX_ROWS, MIN_ROWS, MIN_ROWS_PER_LENGTH = 4000, 60, 5
 """Successive rows that are examined, that are required, and that are required for each row of a window."""
 LENGTHS = (*range(2, 32), 52, 60, 90, 100, 180, 365)
+"""Rows of the windows that are tried: up to a month of days, and the usual lengths of weeks, quarters and years."""
 MAX_SORTED_LENGTH = 14
 """Rows of the windows of a summary other than the mean."""
 MAX_ERROR, MIN_ERROR = 1e-6, 1e-3
