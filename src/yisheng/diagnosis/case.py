@@ -207,6 +207,18 @@ class Case:
         is_training = any(record.training for record in self.records)
         return observe_forward_pass(self.model, self.example, self.optimizer_ids, is_training=is_training)
 
+    def explain_missing_pass(self, max_learned: float) -> str:
+        """Return why no forward pass is looked at; empty if one is.
+
+        Args:
+            max_learned: fraction of the loss; a network that has learned more does not lack what a pass shows.
+        """
+        if not self.is_finished:
+            return Message("the training is not finished")
+        if not self.learned_less_than(max_learned):
+            return Message("the network has learned what its loss can show")
+        return Message("a pass over the rows could not be repeated") if self.forward_pass is None else ""
+
     @functools.cached_property
     def pairing(self) -> Pairing | None:
         """Return the loss and what it compares, at the first step that has one."""

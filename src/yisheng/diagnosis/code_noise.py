@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +10,10 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from yisheng.diagnosis.probe import REFUSALS
+from yisheng.diagnosis.nested_tensors import list_tensors
+from yisheng.diagnosis.probe import MAX_WEIGHTS, REFUSALS, is_compiled
 from yisheng.diagnosis.recorder.source_lines import find_direct_source
 
-MAX_WEIGHTS = 20_000_000
-"""Weights of a network of which a copy is passed."""
 UNIFORM = frozenset({"rand", "rand_like"})
 POSITIVE = frozenset({"exp", "softplus", "sqrt"})
 """Names of functions whose result is a standard deviation."""
@@ -59,8 +57,7 @@ def find_uniform_noise(model: nn.Module, example: tuple[torch.Tensor, ...] | Non
     >>> [find_uniform_noise(Encoder(f), rows) is None for f in (torch.rand_like, torch.randn_like)]
     [False, True]
     """
-    is_compiled = any(type(module).__name__ == "OptimizedModule" for module in model.modules())
-    if example is None or is_compiled or sum(p.numel() for p in model.parameters()) > MAX_WEIGHTS:
+    if example is None or is_compiled(model) or sum(p.numel() for p in model.parameters()) > MAX_WEIGHTS:
         return None
     devices = [example[0].device] if example[0].device.type == "cuda" else []
     mode = _NoiseMode()
@@ -71,7 +68,7 @@ def find_uniform_noise(model: nn.Module, example: tuple[torch.Tensor, ...] | Non
                 output = network(*example)
     except REFUSALS:
         return None
-    returned = list(_list_tensors(output))
+    returned = list_tensors(output)
     for added in mode.sums:
         same_shape = [tensor for tensor in returned if tensor.shape == added.mean.shape]
         if _contains(same_shape, added.mean) and len(same_shape) > 1:
@@ -114,12 +111,3 @@ class _NoiseMode(TorchFunctionMode):
 
 def _contains(tensors: list[torch.Tensor], tensor: torch.Tensor) -> bool:
     return any(item is tensor for item in tensors)
-
-
-def _list_tensors(output: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors of a tuple, list or dictionary of them, and those of what it holds."""
-    if isinstance(output, torch.Tensor):
-        yield output
-    elif isinstance(output, tuple | list | dict):
-        for item in output.values() if isinstance(output, dict) else output:
-            yield from _list_tensors(item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,11 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from yisheng.diagnosis.probe import REFUSALS
+from yisheng.diagnosis.nested_tensors import are_equal, list_float_tensors
+from yisheng.diagnosis.probe import MAX_WEIGHTS, REFUSALS, is_compiled
 from yisheng.diagnosis.recorder.cuts import CUTS
 from yisheng.diagnosis.recorder.source_lines import find_direct_source
 
-MAX_WEIGHTS = 20_000_000
-"""Weights of a network of which copies are passed."""
 MIN_CALLS, MAX_CALLS = 4, 512
 """Calls of one layer in a pass, from which on it is a loop over steps, and up to which their results are kept."""
 JOINING = frozenset({"cat", "concat", "concatenate", "hstack"})
@@ -109,8 +108,7 @@ def observe_forward_pass(
     >>> observe_forward_pass(net, (torch.ones(4, 2),), ids, is_training=True).duplicates[0].function
     'cat'
     """
-    is_compiled = any(type(module).__name__ == "OptimizedModule" for module in model.modules())
-    if example is None or is_compiled or sum(p.numel() for p in model.parameters()) > MAX_WEIGHTS:
+    if example is None or is_compiled(model) or sum(p.numel() for p in model.parameters()) > MAX_WEIGHTS:
         return None
     names = [name for name, p in model.named_parameters() if id(p) in trained and p.requires_grad]
     devices = [example[0].device] if example[0].device.type == "cuda" else []
@@ -138,7 +136,7 @@ class _Passes:
         mode = _PassMode(self._names, changed)
         with mode:
             output = self._network(*self._example)
-        mode.outputs = list(_list_tensors(output))
+        mode.outputs = list_float_tensors(output)
         return mode
 
 
@@ -164,20 +162,20 @@ class _PassMode(TorchFunctionMode):
         attribute = getattr(getattr(func, "__self__", None), "__name__", "") if name == "__get__" else name
         if attribute in CUTS:
             self._note_cut(args)
-        tensors = [value for value in _list_tensors(result) if value.requires_grad]
+        tensors = [value for value in list_float_tensors(result) if value.requires_grad]
         is_tracked = torch.is_grad_enabled()
         if is_tracked and not tensors:
             return result
-        used = {self._names[id(value)] for value in _list_tensors((args, kwargs)) if id(value) in self._names}
+        used = {self._names[id(value)] for value in list_float_tensors((args, kwargs)) if id(value) in self._names}
         if not is_tracked:
-            if name != "__get__" and any(True for _ in _list_tensors(result)):
+            if name != "__get__" and list_float_tensors(result):
                 self.untracked |= used
             return result
         for parameter in sorted(used):
             calls = self.results[parameter]
             if self._changed == (parameter, len(calls)):
                 result = _change(result)
-                tensors = list(_list_tensors(result))
+                tensors = list_float_tensors(result)
             calls.append(tensors if len(calls) < MAX_CALLS else [])
         self._follow(name, args, kwargs, result)
         return result
@@ -228,18 +226,6 @@ def _are_same_features(first: torch.Tensor, second: torch.Tensor) -> bool:
     if _share_memory(first, second):
         return True
     return first.shape == second.shape and bool((first != first[:1]).any()) and torch.equal(first, second)
-
-
-def _list_tensors(value: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors of floating-point numbers among arguments or results, also those in lists and dicts."""
-    if isinstance(value, torch.Tensor):
-        if value.is_floating_point():
-            yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _list_tensors(item)
-    elif isinstance(value, dict):
-        yield from _list_tensors(tuple(value.values()))
 
 
 def _change(result: Any) -> Any:
@@ -293,11 +279,7 @@ def _depends_on(passes: _Passes, first: _PassMode, name: str, count: int) -> boo
     """Return whether the output changes with the result of the last call but one."""
     expected = _select_last(first.outputs, count)
     repeated, changed = (_select_last(passes.run(change).outputs, count) for change in (None, (name, count - 2)))
-    return _are_equal(expected, repeated) and not _are_equal(expected, changed)
-
-
-def _are_equal(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> bool:
-    return len(first) == len(second) and all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    return are_equal(expected, repeated) and not are_equal(expected, changed)
 
 
 def _select_last(outputs: Sequence[torch.Tensor], steps: int) -> list[torch.Tensor]:

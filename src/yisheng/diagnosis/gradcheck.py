@@ -15,6 +15,7 @@ from torch.autograd.function import BackwardCFunction
 from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.loss_graph import graph_nodes
+from yisheng.diagnosis.nested_tensors import list_float_tensors
 
 MAX_SAMPLES, DIRECTIONS = 3, 2
 """Samples that a layer is given, and random directions per input and weight."""
@@ -157,9 +158,9 @@ def _record_calls(model: nn.Module, x: torch.Tensor) -> dict[str, _Call]:
 
     def make_hook(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, arguments: tuple[Any, ...], keywords: Mapping[str, Any], output: Any) -> None:
-            inputs = _float_tensors((arguments, keywords))
+            inputs = list_float_tensors((arguments, keywords))
             input_nodes = {id(node) for tensor in inputs if tensor.grad_fn for node in graph_nodes(tensor)}
-            outputs = [tensor for tensor in _float_tensors(output) if tensor.grad_fn]
+            outputs = [tensor for tensor in list_float_tensors(output) if tensor.grad_fn]
             nodes = [node for tensor in outputs for node in graph_nodes(tensor) if id(node) not in input_nodes]
             functions = tuple(dict.fromkeys(filter(None, map(_custom_function, nodes))))
             if functions and name not in calls:
@@ -186,13 +187,15 @@ def _custom_function(node: Any) -> str:
 
 def _compare_derivatives(module: nn.Module, call: _Call, name: str, function: str) -> Iterator[WrongDerivative]:
     """Yield the derivatives of a module for which backward pass and central differences disagree."""
-    inputs = [tensor.requires_grad_(True) for tensor in _float_tensors((call.arguments, call.keywords))]
+    inputs = [tensor.requires_grad_(True) for tensor in list_float_tensors((call.arguments, call.keywords))]
     tensors = {f"input {i}": tensor for i, tensor in enumerate(inputs)}
     tensors |= {key: p for key, p in module.named_parameters() if p.requires_grad and p.is_floating_point()}
 
     def compute_outputs() -> list[torch.Tensor]:
         torch.manual_seed(0)  # dropout draws the same numbers each time
-        return [tensor for tensor in _float_tensors(module(*call.arguments, **call.keywords)) if tensor.requires_grad]
+        return [
+            tensor for tensor in list_float_tensors(module(*call.arguments, **call.keywords)) if tensor.requires_grad
+        ]
 
     outputs = compute_outputs()
     if any(tensor.dtype != torch.float64 for tensor in outputs) or _are_inputs(outputs, inputs):
@@ -252,14 +255,6 @@ def _are_inputs(outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor])
 
 def _dot(outputs: Sequence[torch.Tensor], v: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.stack([(output * weight).sum() for output, weight in zip(outputs, v, strict=True)]).sum()
-
-
-def _float_tensors(values: Any) -> list[torch.Tensor]:
-    """Return the floating-point tensors in nested tuples, lists and dicts."""
-    if isinstance(values, torch.Tensor):
-        return [values] if values.is_floating_point() else []
-    items = values.values() if isinstance(values, dict) else values if isinstance(values, tuple | list) else ()
-    return [tensor for item in items for tensor in _float_tensors(item)]
 
 
 def _detach(values: Any) -> Any:

@@ -34,6 +34,8 @@ AFFINE_STEPS, MAX_ROUNDING = (-0.5, 2.0), 1e-4
 """Steps between two rows and beyond, and deviation from a line relative to the largest output: rounding of float32."""
 REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError)
 """What a network raises that does not take some rows."""
+MAX_WEIGHTS = 20_000_000
+"""Weights of a network of which copies are passed for a single check."""
 DROPOUT_FUNCTIONS = (
     "dropout",
     "dropout1d",
@@ -94,6 +96,11 @@ class _DropoutWatch(TorchFunctionMode):
         if name in DROPOUT_FUNCTIONS and options.get("training") and float(options.get("p", 0.5)) > 0:
             self.active = name
         return func(*args, **options)
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether a part of a network is compiled, so that its functions cannot be watched."""
+    return any(type(module).__name__ == "OptimizedModule" for module in model.modules())
 
 
 @contextlib.contextmanager

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.diagnosis.probe import REFUSALS, copied_network
+from yisheng.diagnosis.nested_tensors import are_equal, list_tensors
+from yisheng.diagnosis.probe import MAX_WEIGHTS, REFUSALS, copied_network
 
 MIN_STEPS = 4
 """Steps of a sequence of which one direction has read one."""
-MAX_WEIGHTS = 20_000_000
-"""Weights of a network of which copies are passed."""
 Outputs = tuple[torch.Tensor, Any]
 """What a recurrent layer returns: the outputs of all steps and the last states."""
 
@@ -92,12 +91,12 @@ def _measure_steps(network: nn.Module, name: str, example: tuple[torch.Tensor, .
         changed.select(axis, place)[..., direction] += 1
         return changed, states
 
-    expected = _list_values(network(*example))
+    expected = list_tensors(network(*example))
     without_rest = _predict(network, layer, example, replace_rest)
-    if steps < MIN_STEPS or not _are_equal(expected, without_rest):
+    if steps < MIN_STEPS or not are_equal(expected, without_rest):
         return 0
-    is_read = not _are_equal(expected, _predict(network, layer, example, replace_direction))
-    return steps if is_read and _are_equal(expected, _list_values(network(*example))) else 0
+    is_read = not are_equal(expected, _predict(network, layer, example, replace_direction))
+    return steps if is_read and are_equal(expected, list_tensors(network(*example))) else 0
 
 
 def _predict(
@@ -114,18 +113,6 @@ def _predict(
 
     handle = layer.register_forward_hook(hook)
     try:
-        return _list_values(network(*example))
+        return list_tensors(network(*example))
     finally:
         handle.remove()
-
-
-def _list_values(output: Any) -> list[torch.Tensor]:
-    """Return the tensors of an output."""
-    if isinstance(output, torch.Tensor):
-        return [output]
-    items = output.values() if isinstance(output, dict) else output if isinstance(output, tuple | list) else ()
-    return [tensor for item in items for tensor in _list_values(item)]
-
-
-def _are_equal(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
-    return bool(first) and len(first) == len(second) and all(map(torch.equal, first, second))

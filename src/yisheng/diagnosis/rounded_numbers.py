@@ -13,6 +13,7 @@ from torch import nn
 
 from yisheng.core.modes import evaluation_mode
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.probe import REFUSALS
 
 LIMITS = {torch.bfloat16: 256, torch.float16: 2048}
 """By type: the whole number up to which all are exact; above it every second one is, then every fourth, and so on."""
@@ -125,7 +126,7 @@ def _look_up(
     try:
         with evaluation_mode(model), torch.random.fork_rng(enabled=device.type == "cpu", devices=[]):
             model(*(part.to(device) for part in inputs))
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):
+    except REFUSALS:
         return inputs, {}
     finally:
         for handle in handles:

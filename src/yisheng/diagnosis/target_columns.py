@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from yisheng.core.modes import evaluation_mode
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.pairing import Pairing
+from yisheng.diagnosis.probe import REFUSALS, copied_network
 
 SQUARED_LOSSES = ("mse", "squared")
 """Losses in which a column of a tenth of the standard deviation has a hundredth of the part."""
@@ -74,7 +74,6 @@ def find_unlearned_columns(case: Case) -> UnlearnedColumns | None:
     return UnlearnedColumns(numbers, *bounds, largest, float(error[largest]), ratio)
 
 
-@torch.no_grad()
 def _predict_recorded(case: Case) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return errors of the trained network and targets ``(N, K)`` of the recorded rows, or None if they are unknown."""
     rows = [
@@ -89,11 +88,11 @@ def _predict_recorded(case: Case) -> tuple[torch.Tensor, torch.Tensor] | None:
         return None
     device = next((p.device for p in case.model.parameters()), torch.device("cpu"))
     x, targets = (torch.cat([pair[i] for pair in rows]).to(device) for i in (0, 1))
-    with evaluation_mode(case.model), torch.random.fork_rng(enabled=device.type == "cpu", devices=[]):
-        try:
-            output = case.model(x)
-        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):
-            return None
+    try:
+        with copied_network(case.model, (x,)) as network:
+            output = network(x)
+    except REFUSALS:
+        return None
     if not isinstance(output, torch.Tensor) or output.shape != targets.shape:
         return None
     return output - targets, targets

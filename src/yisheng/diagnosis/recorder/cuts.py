@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from yisheng.diagnosis.probe import is_compiled
 from yisheng.diagnosis.recorder.source_lines import find_direct_source
 
 CUTS = frozenset({"detach", "detach_", "data", "numpy", "item", "tolist", "argmax", "round", "sign"})
@@ -30,8 +31,7 @@ class CutFinder:
 
     def start(self, model: nn.Module) -> None:
         """Observe the next forward pass of a network, unless one was observed or its code is compiled."""
-        is_compiled = any(type(module).__name__ == "OptimizedModule" for module in model.modules())
-        if self._handles or EVENT in self._sources or is_compiled:
+        if self._handles or EVENT in self._sources or is_compiled(model):
             return
         self._handles = [
             model.register_forward_pre_hook(self._enter),

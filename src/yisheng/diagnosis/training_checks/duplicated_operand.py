@@ -18,11 +18,7 @@ MAX_LEARNED_BY_SUM = 0.5
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    if not case.is_finished:
-        return Message("the training is not finished")
-    if not case.learned_less_than(MAX_LEARNED_FRACTION):
-        return Message("the network has learned what its loss can show")
-    return Message("a pass over the rows could not be repeated") if case.forward_pass is None else ""
+    return case.explain_missing_pass(MAX_LEARNED_FRACTION)
 
 
 @register(
