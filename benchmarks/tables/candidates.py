@@ -1,7 +1,7 @@
 """Measure the candidates of an ensemble and their weighted mean on several tables, without a limit of time.
 
-    python benchmarks/tables/candidates.py data=FOLDER cache=FOLDER [tables=pima,wine] [candidates=boosting,linear]
-                                           [without=kernel,lasso] [folds=5] [threads=1]
+    python benchmarks/tables/candidates.py data=FOLDER cache=FOLDER [tables=nine|ten|pima,wine] [folds=5]
+                                           [candidates=boosting,linear] [without=kernel,lasso] [threads=1]
 
 Every candidate is trained without each fold of the rows to its end, and predicts that fold; the predictions are kept in
 `cache=` by the settings of the candidate, so that a later call trains only what changed. Delete it after a change
@@ -29,7 +29,7 @@ prepare()
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from tables import TABLES  # noqa: E402
+from tables import TABLES, list_names  # noqa: E402
 from yisheng.core import registry  # noqa: E402
 from yisheng.core.config import Choice, Config  # noqa: E402
 from yisheng.core.types import Dataset, Split  # noqa: E402
@@ -60,7 +60,7 @@ def main(words: list[str]) -> None:
     names = options["candidates"].split(",") if "candidates" in options else list(CANDIDATES)
     without = options["without"].split(",") if "without" in options else []
     ratios = []
-    for table in options["tables"].split(",") if "tables" in options else list(TABLES):
+    for table in list_names(options.get("tables")):
         frame = TABLES[table](data)
         outcome = make_outcome(table, data, int(options.get("folds", 5)))
         results = {name: train(name, table, outcome.rows, cache) for name in names}

