@@ -64,7 +64,7 @@ def test_curves_show_steps_before_the_first_epoch_and_a_single_epoch():
     assert "loss of a step" not in one_epoch
 
 
-def log_lines(monkeypatch, seconds_per_step, *, epochs=4, steps=50, total_epochs=None, may_stop=False):
+def log_lines(monkeypatch, seconds_per_step, *, epochs=4, steps=50, total_epochs=None, **options):
     """Return the lines of the log of a training whose steps take a fixed time."""
     clock = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
@@ -87,7 +87,7 @@ def log_lines(monkeypatch, seconds_per_step, *, epochs=4, steps=50, total_epochs
             score="accuracy",
             stream=stream,
             display="log",
-            may_stop=may_stop,
+            **options,
         )
     )
     return stream.getvalue().splitlines()
@@ -96,6 +96,28 @@ def log_lines(monkeypatch, seconds_per_step, *, epochs=4, steps=50, total_epochs
 def test_time_of_a_training_that_may_stop_is_the_longest(monkeypatch):
     lines = log_lines(monkeypatch, 0.5, may_stop=True)
     assert lines[0] == "epoch 1/4  loss 1  step 21/200  at most 90 s left"
+
+
+def test_log_of_a_training_within_a_time_shows_what_is_left_of_it(monkeypatch):
+    lines = log_lines(monkeypatch, 0.5, time_limit=60.0)
+    assert lines[0] == "epoch 1/4  loss 1  step 21/200  at most 50 s left"
+
+
+def test_bar_of_a_training_within_a_time_shows_the_time():
+    state, _, _ = make_training()
+    stream = io.StringIO()
+    events = progress.show_progress(
+        iter([replace(step_end(1), epoch=0)]),
+        state,
+        epochs=9,
+        steps_per_epoch=1,
+        score="accuracy",
+        stream=stream,
+        display="terminal",
+        time_limit=60.0,
+    )
+    list(events)
+    assert "00:00/01:00" in stream.getvalue()
 
 
 def test_lines_of_a_log_have_steps_loss_score_and_the_remaining_time(monkeypatch):

@@ -84,11 +84,12 @@ def show_progress(
         score: the validation score to show.
         stream: where a bar or lines are written.
         display: the kind of display.
-        time_limit: seconds that the training takes at most, as an ensemble does: no line reports more to be left.
+        time_limit: seconds that the training takes at most, as an ensemble does, whose steps differ too much for an
+            estimate: what is left of them is shown.
         may_stop: whether it may end many epochs earlier.
     """
     if display == "terminal":
-        return _show_bar(events, state, epochs, steps_per_epoch, score, stream)
+        return _show_bar(events, state, epochs, steps_per_epoch, score, stream, time_limit)
     if display == "notebook":
         return _show_plot(events, epochs, steps_per_epoch, score)
     return _print_lines(events, state, epochs, steps_per_epoch, score, stream, time_limit, may_stop=may_stop)
@@ -112,15 +113,22 @@ def describe_epoch(event: EpochEnd, state: State, epochs: int, score: str) -> st
 
 
 def _show_bar(
-    events: Iterator[Event], state: State, epochs: int, steps_per_epoch: int, score: str, stream: TextIO
+    events: Iterator[Event],
+    state: State,
+    epochs: int,
+    steps_per_epoch: int,
+    score: str,
+    stream: TextIO,
+    time_limit: float,
 ) -> Iterator[Event]:
     from tqdm import tqdm
 
+    end = f"/{tqdm.format_interval(time_limit - state.seconds)}" if math.isfinite(time_limit) else "<{remaining}"
     with tqdm(
         total=epochs * steps_per_epoch,
         initial=state.step,
         file=stream,
-        bar_format="{desc} |{bar}| {percentage:3.0f}% {elapsed}<{remaining}",  # the bar gets the space that is left
+        bar_format=f"{{desc}} |{{bar}}| {{percentage:3.0f}}% {{elapsed}}{end}",  # the bar gets the space that is left
         dynamic_ncols=True,
         leave=False,
     ) as bar:
@@ -163,8 +171,11 @@ def _print_lines(
         position = f"{step:,}/{total:,}" if total else f"{step:,}"
         steps = translate(Message("step {position}", position=position))
         elapsed = time.monotonic() - start
-        seconds = min(elapsed * (total - step) / max(1, step - first_step), max(0.0, end - start - elapsed))
-        return f"{steps}  {translate(format_remaining(seconds, is_limit=may_stop))}" if step < total else steps
+        is_limited = math.isfinite(end)
+        estimate = elapsed * (total - step) / max(1, step - first_step)
+        seconds = max(0.0, end - start - elapsed) if is_limited else estimate
+        remaining = translate(format_remaining(seconds, is_limit=may_stop or is_limited))
+        return f"{steps}  {remaining}" if step < total else steps
 
     for event in events:
         time_now, is_epoch = time.monotonic(), isinstance(event, EpochEnd)
