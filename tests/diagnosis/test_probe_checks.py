@@ -141,6 +141,29 @@ def initialize_in_each_epoch(fixed):
     return dr
 
 
+@program("weights-reset")
+def leave_the_average_in_the_network(fixed):
+    x, y = make_classes()
+    model = make_mlp(8, 32, 3)
+    average = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with doctor(model, optimizer) as dr:
+        for _ in range(8):
+            for rows in torch.randperm(360).split(24):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x[rows]), y[rows]).backward()
+                optimizer.step()
+                for name, value in model.state_dict().items():
+                    average[name].lerp_(value, 0.01)
+            trained = copy.deepcopy(model.state_dict())
+            model.load_state_dict(average)
+            with torch.no_grad():
+                dr.validation(loss=float(F.cross_entropy(model(x[360:]), y[360:])))
+            if fixed:
+                model.load_state_dict(trained)
+    return dr
+
+
 @program("evaluated-network")
 def evaluate_an_average_that_never_moves(fixed):
     x, y = make_classes()
