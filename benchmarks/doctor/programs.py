@@ -65,6 +65,12 @@ MODULE_NAMES = (
     "classroom.faulty_losses",
     "classroom.faulty_networks",
     "classroom.healthy_families",
+    "projects.faulty_preparation",
+    "projects.faulty_evaluation",
+    "projects.faulty_modules",
+    "projects.faulty_training",
+    "projects.healthy_preparation",
+    "projects.healthy_training",
 )
 MODULES = tuple(importlib.import_module(f"benchmarks.doctor.{name}") for name in MODULE_NAMES)
 __all__ = ["FAULTY", "HEALTHY", "MODULES"]
