@@ -45,9 +45,9 @@ def weights_reset(case: Case) -> Iterator[Finding]:
     """Find changes of the weights between two updates after which the loss is near its initial value again.
 
     With L0 the first loss, Lb the median of three losses before the change and La the mean of two after it:
-    (La - Lb) / (L0 - Lb) > 1/2. And changes around evaluations after which most of what was learned since the evaluation
-    before is undone, as by an average of the weights that is evaluated and remains in the network: with L0 the mean of the
-    three losses after that evaluation, in four of five epochs.
+    (La - Lb) / (L0 - Lb) > 1/2. And changes around evaluations after which most of what was learned since the
+    evaluation before is undone, as by an average of the weights that is evaluated and remains in the network: with L0
+    the mean of the three losses after that evaluation, in four of five epochs.
 
     Args:
         case: when its weights were changed, and its losses.
@@ -94,21 +94,22 @@ def _find_undone_epochs(case: Case) -> Iterator[Finding]:
         "warning",
         {"times": undone, "falls": [fall for fall, _ in changes][:10], "rises": [rise for _, rise in changes][:10]},
         Message(
-            "something else than the optimizer changed the weights around the evaluations, and {undone} of {count} times "
-            "most of what the loss had fallen by since the evaluation before came back: weights that are evaluated, such "
-            "as an average, remain in the network",
+            "something else than the optimizer changed the weights around the evaluations, and {undone} of {count} "
+            "times most of what the loss had fallen by since the evaluation before came back: weights that are "
+            "evaluated, such as an average, remain in the network",
             undone=undone,
             count=len(changes),
         ),
         Message(
-            "put the trained weights back after each evaluation, or evaluate a copy of the network with the other weights"
+            "put the trained weights back after each evaluation, or evaluate a copy of the network with the other "
+            "weights"
         ),
         source=case.sources.get("step", ""),
     )
 
 
 def _measure_change(case: Case, start: int, at: int) -> tuple[float, float] | None:
-    """Return the fall of the loss from number `start` to `at`, and its rise with that number; None if it hardly fell."""
+    """Return the fall of the loss from number `start` to `at`, and its rise then; None if it hardly fell."""
     epoch, following = case.losses[start - 1 : at - 1], case.losses[at - 1 : at - 1 + WINDOW]
     if len(epoch) < 2 * WINDOW or len(following) < WINDOW or not all(map(math.isfinite, (*epoch, *following))):
         return None
