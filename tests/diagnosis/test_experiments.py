@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F  # the usual name
 from torch.utils.data import DataLoader, TensorDataset
 
 import yisheng
@@ -22,6 +23,7 @@ from yisheng.diagnosis.experiments import (
     UNCHANGED,
     ExperimentResults,
     run_experiments,
+    standardize_inputs,
     verify_findings,
 )
 from yisheng.diagnosis.ranking import Diagnosis
@@ -227,3 +229,22 @@ def test_few_rows_are_enough(n):
     net = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     yisheng.diagnose(net, make_rows(n), nn.functional.cross_entropy, optimizer, steps=12)
+
+
+def test_batches_of_several_lengths_are_standardized_by_channel():
+    generator = torch.Generator().manual_seed(0)
+    scale, center = torch.tensor([1.0, 50.0])[:, None], torch.tensor([0.0, -7.0])[:, None]
+    lengths = [4, 9, 4, 6, 12, 5]
+    batches = [scale * torch.randn(16, 2, length, generator=generator) + center for length in lengths]
+    net = nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 2))
+    setup = build_setup_from_loop(
+        net,
+        torch.optim.SGD(net.parameters(), 0.1),
+        F.cross_entropy,
+        [Batch(x, torch.arange(16) % 2, torch.arange(16), None) for x in batches[1:]],
+        [Batch(batches[0], torch.arange(16) % 2, torch.arange(16), None)],
+    )
+    values = torch.cat([batch.x.movedim(1, -1).flatten(0, 1) for batch in standardize_inputs(setup).batches])
+    torch.testing.assert_close(values.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(values.std(0, correction=0), torch.ones(2))
+    assert STANDARDIZED_INPUTS in run_experiments(setup, steps=1).losses

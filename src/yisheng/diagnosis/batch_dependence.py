@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from yisheng.core.messages import Message
-from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Finding
+from yisheng.diagnosis.batched_outputs import predict_in_batches
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.statistics import describe_inputs
 
@@ -47,11 +47,12 @@ def find_batch_dependence(case: Case, validation: Any) -> Iterator[Finding]:
         return
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(len(x), generator=generator)
-    device = next((p.device for p in case.model.parameters()), torch.device("cpu"))
-    with torch.no_grad(), evaluation_mode(case.model), torch.random.fork_rng(enabled=device.type == "cpu", devices=[]):
-        is_right = _predict(case.model, x, size, device) == y.cpu()
-        shuffled = torch.empty_like(is_right)
-        shuffled[order] = _predict(case.model, x[order], size, device) == y.cpu()[order]
+    outputs = [predict_in_batches(case.model, rows, size) for rows in (x, x[order])]
+    if any(output is None or output.ndim != 2 for output in outputs):
+        return
+    predicted = [output.argmax(1) for output in outputs if output is not None]
+    is_right, shuffled = predicted[0] == y.cpu(), torch.empty(len(x), dtype=torch.bool)
+    shuffled[order] = predicted[1] == y.cpu()[order]
     lost, won = int((shuffled & ~is_right).sum()), int((is_right & ~shuffled).sum())
     if lost - won < MIN_LOST * len(x) or lost - won < MIN_Z * math.sqrt(lost + won):
         return
@@ -89,7 +90,3 @@ def _find_batch_size(case: Case, x: torch.Tensor) -> int:
             return 0
         start, sizes = start + len(rows), [*sizes, len(rows)]
     return max(sizes, default=0)
-
-
-def _predict(model: torch.nn.Module, x: torch.Tensor, size: int, device: torch.device) -> torch.Tensor:
-    return torch.cat([model(rows.to(device)).argmax(1).cpu() for rows in x.split(size)])

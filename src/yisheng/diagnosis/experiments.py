@@ -116,7 +116,9 @@ def run_experiments(setup: TrainingSetup, steps: int = EXPERIMENT_STEPS) -> Expe
         return ExperimentResults()
     losses: dict[str, float] = {UNCHANGED: _train(setup, steps)}
     if all(isinstance(batch.x, torch.Tensor) and batch.x.is_floating_point() for batch in setup.batches):
-        losses[STANDARDIZED_INPUTS] = _train(_standardize_inputs(setup), steps)
+        standardized = standardize_inputs(setup)
+        if standardized is not None:
+            losses[STANDARDIZED_INPUTS] = _train(standardized, steps)
     losses |= _try_learning_rates(setup, steps, losses[UNCHANGED])
     one_batch = replace(setup, batches=setup.batches[:1], held_out=setup.batches[:1])
     start = best = losses[ONE_BATCH_START] = _train(one_batch, 0)
@@ -160,6 +162,27 @@ def compute_held_out_loss(setup: TrainingSetup) -> float:
         losses = [(float(setup.measure(batch)), len(batch)) for batch in setup.held_out]
     mean = sum(loss * rows for loss, rows in losses) / max(1, sum(rows for _, rows in losses))
     return mean if math.isfinite(mean) else math.inf
+
+
+def standardize_inputs(setup: TrainingSetup) -> TrainingSetup | None:
+    """Return the setup with inputs of mean 0 and standard deviation 1: per column of a table, per channel of images.
+
+    The batches may have different lengths. None is returned if they have different numbers of columns or channels.
+    """
+    parts = [_list_channels(nested.tensors(batch.x)[0]) for batch in setup.batches]
+    if len({part.shape[1] for part in parts}) > 1:
+        return None
+    std, mean = torch.std_mean(torch.cat(parts), 0, correction=0)
+    std = torch.where(std > 0, std, torch.ones_like(std))
+
+    def scale(x: torch.Tensor) -> torch.Tensor:
+        shape = (-1, *[1] * (x.ndim - 2)) if x.ndim > 1 else ()
+        return ((x.double() - mean.view(shape)) / std.view(shape)).to(x.dtype)
+
+    def standardize(batch: Batch) -> Batch:
+        return replace(batch, x=nested.map_tensors(scale, batch.x))
+
+    return replace(setup, batches=[*map(standardize, setup.batches)], held_out=[*map(standardize, setup.held_out)])
 
 
 def _contradict(results: ExperimentResults, finding: Finding) -> bool:
@@ -209,17 +232,9 @@ def _try_learning_rates(setup: TrainingSetup, steps: int, loss_without: float) -
     return losses
 
 
-def _standardize_inputs(setup: TrainingSetup) -> TrainingSetup:
-    """Return the setup with inputs of mean 0 and standard deviation 1: per column of a table, per channel of images."""
-    x = torch.cat([nested.tensors(batch.x)[0] for batch in setup.batches]).double()
-    axes = [axis for axis in range(x.ndim) if axis != 1 or x.ndim < 2]
-    std, mean = torch.std_mean(x, axes, correction=0, keepdim=True)
-    std = torch.where(std > 0, std, torch.ones_like(std))
-
-    def standardize(batch: Batch) -> Batch:
-        return replace(batch, x=nested.map_tensors(lambda x: ((x.double() - mean) / std).to(x.dtype), batch.x))
-
-    return replace(setup, batches=[*map(standardize, setup.batches)], held_out=[*map(standardize, setup.held_out)])
+def _list_channels(x: torch.Tensor) -> torch.Tensor:
+    """Return the values ``(K, C)`` of each column or channel of inputs ``(N,)`` or ``(N, C, ...)``."""
+    return x.double().movedim(1, -1).reshape(-1, x.shape[1]) if x.ndim > 1 else x.double()[:, None]
 
 
 def _find_unfittable_batch(results: ExperimentResults) -> Iterator[Finding]:

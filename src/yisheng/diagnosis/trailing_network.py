@@ -16,8 +16,8 @@ from torch import nn
 from torch.nn import functional as F  # its common name
 
 from yisheng.core.messages import Message
-from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Finding
+from yisheng.diagnosis.batched_outputs import predict_in_batches
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.given_rows import are_inputs, compare
 from yisheng.diagnosis.restart import MAX_REMAINING_AFTER_RESTART, Beginning, takes_too_long, train_again
@@ -288,17 +288,10 @@ def _are_tensors(*parts: Any) -> bool:
     )
 
 
-@torch.no_grad()
 def _predict(model: nn.Module, x: torch.Tensor) -> torch.Tensor | None:
     """Return the outputs ``(n, C)`` of some rows on the CPU, or None if the network gives no table."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with evaluation_mode(model), torch.random.fork_rng(enabled=device.type == "cpu", devices=[]):
-        try:
-            outputs = [model(part.to(device)) for part in x.split(256)]
-        except (RuntimeError, TypeError, ValueError, IndexError):
-            return None
-    is_table = all(isinstance(output, torch.Tensor) and output.ndim in (1, 2) for output in outputs)
-    return torch.cat([output.float().reshape(len(output), -1) for output in outputs]).cpu() if is_table else None
+    outputs = predict_in_batches(model, x)
+    return outputs.reshape(len(outputs), -1) if outputs is not None and outputs.ndim in (1, 2) else None
 
 
 def _score(sample: Sample, output: np.ndarray) -> np.ndarray | None:

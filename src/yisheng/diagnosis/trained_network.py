@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Finding
+from yisheng.diagnosis.batched_outputs import predict_in_batches
 from yisheng.diagnosis.data_checks.label_noise import find_contradicted_labels
 from yisheng.diagnosis.data_findings import CheckResults
 from yisheng.diagnosis.row_checks import RowResults
@@ -21,7 +21,6 @@ from yisheng.training.setup import Assembly
 
 LABEL_NOISE = "label-noise"
 VALIDATION = "the network, on validation rows"
-MAX_BATCH_ROWS = 256
 
 
 def predict_validation(assembly: Assembly) -> tuple[HeldOutPredictions | None, list[ClassRow]]:
@@ -65,7 +64,7 @@ def find_label_noise(model: nn.Module, rows: RowResults, validation: Any) -> Ite
     is_reported = any(finding.check == LABEL_NOISE for finding in rows.findings)
     if is_reported or sample is None or sample.spec.task != "classification" or not _is_tensor_pair(validation):
         return
-    output = _compute_outputs(model, validation[0])
+    output = predict_in_batches(model, validation[0])
     if output is None or output.shape != (len(sample.rows("validation")), len(sample.spec.classes)):
         return
     predictions = HeldOutPredictions(sample.rows("validation"), output.softmax(1).numpy(), VALIDATION)
@@ -76,15 +75,3 @@ def find_label_noise(model: nn.Module, rows: RowResults, validation: Any) -> Ite
 
 def _is_tensor_pair(value: Any) -> bool:
     return isinstance(value, tuple | list) and len(value) == 2 and isinstance(value[0], torch.Tensor)
-
-
-def _compute_outputs(model: nn.Module, x: torch.Tensor) -> torch.Tensor | None:
-    """Return the outputs of some rows on the CPU, or None if the network does not take them."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with torch.no_grad(), evaluation_mode(model), torch.random.fork_rng(enabled=device.type == "cpu", devices=[]):
-        try:
-            outputs = [model(part.to(device)) for part in x.split(MAX_BATCH_ROWS)]
-        except (RuntimeError, TypeError, ValueError, IndexError):
-            return None
-    is_table = all(isinstance(output, torch.Tensor) and output.ndim == 2 for output in outputs)
-    return torch.cat(outputs).float().cpu() if outputs and is_table else None

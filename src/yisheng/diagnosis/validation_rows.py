@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # its common name
 
-from yisheng.core.modes import evaluation_mode
+from yisheng.diagnosis.batched_outputs import predict_in_batches
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.given_rows import compare
 
-BATCH, MAX_ROWS, MIN_ROWS = 256, 20_000, 40
+MAX_ROWS, MIN_ROWS = 20_000, 40
 LOSSES = {
     ("nll", ("log_softmax",)): F.cross_entropy,
     ("mse", ()): F.mse_loss,
@@ -32,13 +32,8 @@ def predict_rows(case: Case, rows: Any) -> tuple[torch.Tensor, torch.Tensor] | N
     is_pair = isinstance(rows, tuple | list) and len(rows) == 2 and all(isinstance(part, torch.Tensor) for part in rows)
     if not is_pair or not MIN_ROWS <= len(rows[0]) <= MAX_ROWS or len(rows[0]) != len(rows[1]):
         return None
-    device = next((p.device for p in case.model.parameters()), torch.device("cpu"))
-    with torch.no_grad(), evaluation_mode(case.model), torch.random.fork_rng(enabled=device.type == "cpu", devices=[]):
-        try:
-            outputs = [case.model(x.to(device)).cpu().float() for x in rows[0].split(BATCH)]
-        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):
-            return None
-    return torch.cat(outputs), rows[1].cpu()
+    outputs = predict_in_batches(case.model, rows[0])
+    return None if outputs is None else (outputs, rows[1].cpu())
 
 
 def measure_loss(case: Case, rows: Any) -> float:
