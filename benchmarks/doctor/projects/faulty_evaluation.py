@@ -194,7 +194,7 @@ def projects_largest_score_as_the_class(t: Trial) -> float:
 
 
 # Of the epochs 0 to 9 only the first one is a multiple of ten.
-@faulty("evaluated-network", "weights-reset", "unreplaced-weights", "old-checkpoint")
+@faulty("evaluated-network", "weights-reset", "unreplaced-weights", "old-checkpoint", "reversed-selection")
 def projects_checkpoint_of_epoch_zero(t: Trial) -> float:
     """`if epoch % 10 == 0: torch.save(...)` in a training of ten epochs, whose last checkpoint is then tested."""
     data = digits(t.seed)

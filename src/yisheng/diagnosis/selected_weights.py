@@ -1,6 +1,6 @@
 """Find that a loop ends with the weights of its worst epoch, or with those from before the training.
 
-The comparison that selects the best weights is reversed, or it was never true.
+The comparison that selects the best weights is reversed, or it was never true, or an old checkpoint was loaded.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.course import REPORTED, Evaluation
 from yisheng.diagnosis.restart import Beginning
+from yisheng.diagnosis.restored_epochs import explain_restored_epoch, find_restored_epoch
 from yisheng.diagnosis.validation_rows import measure_loss
 
 CHECK, CHECK_OF_INITIAL = "reversed-selection", "unreplaced-weights"
@@ -33,6 +34,8 @@ MAX_DIFFERENCE = 1e-3
 
 def find_reversed_selection(case: Case, validation: Any, beginning: Beginning | None = None) -> Iterator[Finding]:
     """Yield that the weights at the end are those of the epoch with the largest loss, or those of the beginning.
+
+    They may also be those of the lowest training loss, or of a checkpoint that is older than much better weights.
 
     Args:
         case: the finished training.
@@ -59,6 +62,12 @@ def find_reversed_selection(case: Case, validation: Any, beginning: Beginning | 
         elif beginning is None and is_reported and _exceeds_all(losses, restored):
             yield _describe_initial(losses, restored)
             return
+        elif key == REPORTED or all(e.rows == _count_rows(validation) for e in evaluations):
+            epoch = find_restored_epoch(case, evaluations, restored)
+            finding = None if epoch is None else explain_restored_epoch(case, epoch)
+            if finding is not None:
+                yield finding
+                return
 
 
 def _are_equal(model: nn.Module, initial_model: nn.Module) -> bool:
@@ -66,6 +75,12 @@ def _are_equal(model: nn.Module, initial_model: nn.Module) -> bool:
     initial = dict(initial_model.named_parameters())
     parameters = dict(model.named_parameters())
     return parameters.keys() == initial.keys() and all(torch.equal(p, initial[name]) for name, p in parameters.items())
+
+
+def _count_rows(rows: Any) -> int:
+    """Return the number of rows ``(x, y)``, or 0 if it is unknown."""
+    is_pair = isinstance(rows, tuple | list) and len(rows) == 2 and isinstance(rows[0], torch.Tensor)
+    return len(rows[0]) if is_pair else 0
 
 
 def _rate(evaluation: Evaluation) -> float:
@@ -125,27 +140,32 @@ def _describe_initial(losses: Sequence[float], restored: float) -> Finding:
 
 
 def _describe(losses: Sequence[float], restored: float) -> Finding:
+    is_score = max(losses) < 0
+    values = {
+        "epoch": min(range(len(losses)), key=lambda k: abs(losses[k] - restored)) + 1,
+        "count": len(losses),
+        "restored": f"{abs(restored):.3g}",
+        "number": losses.index(min(losses)) + 1,
+        "best": f"{abs(min(losses)):.3g}",
+    }
     return Finding(
         CHECK,
         "error",
         {"at the end": restored, "best epoch": min(losses), "worst epoch": max(losses), "epochs": len(losses)},
         Message(
-            "after the last update other weights were loaded, and they are the worst of {count} evaluations: their "
-            "validation loss is {restored}, the best one was {best}",
-            count=len(losses),
-            restored=f"{restored:.3g}",
-            best=f"{min(losses):.3g}",
+            "after the last update the weights of evaluation {epoch} of {count} were loaded, the worst of all: their "
+            "score is {restored}, the best one is {best} in evaluation {number}",
+            **values,
         )
-        if max(losses) >= 0
+        if is_score
         else Message(
-            "after the last update other weights were loaded, and they are the worst of {count} evaluations: their "
-            "score is {restored}, the best one was {best}",
-            count=len(losses),
-            restored=f"{-restored:.3g}",
-            best=f"{-min(losses):.3g}",
+            "after the last update the weights of evaluation {epoch} of {count} were loaded, the worst of all: their "
+            "validation loss is {restored}, the best one is {best} in evaluation {number}",
+            **values,
         ),
         Message(
-            "keep the weights if the loss is below the best one (which begins at infinity), or if the score is above "
-            "it (which begins at minus infinity); copy them by copy.deepcopy(model.state_dict())"
+            "look at when weights are saved and which ones are loaded: keep them if the loss is below the best one "
+            "(which begins at infinity), or if the score is above it (which begins at minus infinity), as a copy "
+            "(copy.deepcopy(model.state_dict())); a file that is written in every tenth epoch may be that of the first"
         ),
     )

@@ -40,8 +40,8 @@ def find_unused_rows(case: Case, data: Any, validation: Any) -> Iterator[Finding
     pairing = case.pairing
     loss = None if pairing is None or not pairing.is_only_term else LOSSES.get((pairing.loss, pairing.operations))
     has_batch_norm = any(isinstance(module, BATCH_NORMS) for module in case.model.modules())
-    if loss is None or has_batch_norm or len(case.losses) < MIN_LOSSES or not case.is_mean:
-        return
+    if loss is None or has_batch_norm or len(case.losses) < MIN_LOSSES or not case.is_mean or case.is_restored:
+        return  # the loop's last losses are not those of weights that were restored
     if find_passed_fraction(case, data[0] if isinstance(data, tuple | list) else data) < MIN_MATCHED:
         return  # the loop scales or augments the rows: their loss as they are is another one
     data_loss, held_out_loss = (_measure(case.model, loss, part) for part in (data, validation))
