@@ -212,3 +212,24 @@ def test_rows_of_one_accumulated_batch_and_targets_of_another_are_not_compared()
                 optimizer.step()
                 optimizer.zero_grad()
     assert "misaligned-targets" not in list_alarms(dr)
+
+
+def test_a_critic_is_not_what_is_evaluated():
+    """The actor is evaluated, whose score hardly changes; the loss of the critic falls to far below zero."""
+    torch.manual_seed(0)
+    actor, critic = make_mlp(4, 16, 2), make_mlp(6, 16, 1)
+    adams = [torch.optim.Adam(net.parameters(), lr=0.01) for net in (actor, critic)]
+    state = torch.randn(200, 4)
+    with yisheng.doctor(critic, adams[1]) as dr:
+        for _ in range(8):
+            for rows in torch.randperm(200).split(20):
+                action = torch.randn(len(rows), 2)
+                value = 3 - (action - state[rows, :2]).square().sum(1, keepdim=True)
+                adams[1].zero_grad()
+                F.mse_loss(critic(torch.cat([state[rows], action], 1)), value).backward()
+                adams[1].step()
+                adams[0].zero_grad()
+                (-critic(torch.cat([state[rows], actor(state[rows])], 1)).mean()).backward()
+                adams[0].step()
+            dr.validation(score=0.9)
+    assert "evaluated-network" not in list_alarms(dr)

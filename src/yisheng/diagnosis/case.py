@@ -34,6 +34,7 @@ from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
 from yisheng.diagnosis.recorder.replicas import Replicas
+from yisheng.diagnosis.recorder.schedule_plans import SchedulePlan
 from yisheng.diagnosis.recorder.subset_transforms import SharedTransform
 from yisheng.diagnosis.recorder.traced import Broadcast, list_broadcasts, list_constant_terms
 
@@ -81,6 +82,7 @@ class Case:
         evaluated: inputs and predicted classes of evaluations.
         rate_vanished_at: the first update at a thousandth of the highest learning rate, or None.
         rates: the course of the learning rate of a loop that is not ours.
+        plans: schedules of the learning rate whose length is known.
         is_restored: whether the weights were changed after the last update.
         foreign_writes: numbers of losses before which the weights were changed between two updates.
         merges: adapters that were added to frozen weights and are still next to them.
@@ -132,6 +134,7 @@ class Case:
     adversaries: AdversarialSteps = field(default_factory=AdversarialSteps)
     rate_vanished_at: int | None = None
     rates: RateWatch | None = None
+    plans: Sequence[SchedulePlan] = ()
     features: Sequence[LossFeature] = ()
     graph_batches: Sequence[GraphBatch] = ()
     constant_terms: Sequence[ConstantTerm] = ()
@@ -178,6 +181,7 @@ class Case:
             adversaries=recorder.loss_observer.adversaries,
             rate_vanished_at=recorder.rate_watch.vanished_at,
             rates=copy.copy(recorder.rate_watch),
+            plans=recorder.schedules.list_plans((recorder.steps, len(recorder.losses))),
             features=tuple(recorder.loss_observer.features.entries),
             graph_batches=tuple(recorder.graph_batches.entries),
             constant_terms=() if from_config else tuple(list_constant_terms()),

@@ -31,6 +31,7 @@ from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.recorder.replicas import Replicas, find_replicas
 from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE, next_recorded_step
+from yisheng.diagnosis.recorder.schedule_plans import SchedulePlans
 from yisheng.diagnosis.recorder.source_lines import find_call_path, find_direct_source, find_source
 from yisheng.diagnosis.recorder.statistics import find_equal_rows, names_with_equal_rows
 from yisheng.diagnosis.recorder.step_observer import StepObserver
@@ -72,6 +73,7 @@ class Recorder:
         shared_transform: a transform that the program has set through one of several subsets; None without any.
         replicas: networks of the program that are updated with its gradients and have other weights.
         rate_watch: when the learning rate vanished.
+        schedules: of the learning rate.
 
     >>> net = nn.Linear(2, 1)
     >>> sgd = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -106,7 +108,7 @@ class Recorder:
         self.replicas: Replicas | None = None
         self.evaluations = Evaluations(model)
         self.step_observer.lookups = self.evaluations.lookups if traces else None
-        self.rate_watch = RateWatch()
+        self.rate_watch, self.schedules = RateWatch(), SchedulePlans(optimizer)
         self._traces = traces
         self._records: list[StepRecord] = []
         # Autograd counts the in-place changes of a tensor; comparing counts is far cheaper than comparing values.
@@ -317,6 +319,7 @@ class Recorder:
         if self._traces and self.steps + 1 in SCAN_STEPS:
             self.other_networks.scan(self.steps, is_untrained=not self.began_trained)
             self._find_shared_transform()
+            self.schedules.scan()
             self.replicas = find_replicas(self.model)
         self.step_observer.before_update()
 

@@ -24,6 +24,8 @@ def explain_skip(case: Case) -> str:
         return Message("a run evaluates its own weights")
     if case.evaluated.passes:
         return Message("the trained network itself is evaluated")
+    if any(record.depends_on_others for record in case.records):
+        return Message("the losses also train another network, which may be the one to evaluate")
     count = len(case.course.series.get(REPORTED, []))
     return (
         ""
@@ -85,7 +87,7 @@ def _hardly_improves(case: Case, series: list[Evaluation]) -> bool:
     """
     losses = [evaluation.loss for evaluation in series if math.isfinite(evaluation.loss)]
     scores = [evaluation.score for evaluation in series if math.isfinite(evaluation.score)]
-    max_gain = MAX_GAIN * case.loss_reduction
+    max_gain = MAX_GAIN * min(1.0, case.loss_reduction)  # a loss below zero is reduced by more than 1
     if len(losses) >= MIN_EVALUATIONS:
         has_not_learned = case.first_loss - min(losses) < MAX_GAIN * (case.first_loss - case.final_loss)
         return has_not_learned and losses[0] - min(losses) < max_gain * abs(losses[0])
