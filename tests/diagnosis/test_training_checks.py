@@ -58,6 +58,7 @@ LOOP_CHECKS = {
     "reshaped-heads",
     "reshaped-images",
     "reshaped-outputs",
+    "reversed-objective",
     "scaled-gradients",
     "schedule-period",
     "self-similarity",
@@ -76,6 +77,7 @@ LOOP_CHECKS = {
     "undetached-targets",
     "uniform-noise",
     "unloaded-weights",
+    "unpassed-state",
     "unread-steps",
     "unrelated-noise",
     "unsynchronized-replicas",
@@ -84,8 +86,8 @@ LOOP_CHECKS = {
 }
 """Checks of a loop: see test_loop_targets.py, test_loop_faults.py, test_loop_settings.py, test_loop_copies.py,
 test_loop_terms.py, test_loop_habits.py, test_loop_gradients.py, test_loss_sides.py,
-test_loop_tokens.py, test_loop_sequences.py, test_loop_images.py, test_loss_forms.py, test_forward_pass.py and
-test_selected_weights.py."""
+test_loop_tokens.py, test_loop_sequences.py, test_loop_images.py, test_loss_forms.py, test_forward_pass.py,
+test_reversed_terms.py and test_selected_weights.py."""
 PROGRAMS = {}
 """By check: functions ``f(fixed, steps) -> doctor`` that train with or without the fault, and their steps."""
 
@@ -584,6 +586,7 @@ def test_skipped_checks_give_a_reason():
         "undetached-advantage",
         "undetached-targets",
         "unloaded-weights",
+        "unpassed-state",
         "unread-steps",
         "unrelated-noise",
         "unsynchronized-replicas",

@@ -17,6 +17,7 @@ from yisheng.diagnosis.nested_tensors import are_equal, list_float_tensors
 from yisheng.diagnosis.probe import MAX_WEIGHTS, REFUSALS, is_compiled
 from yisheng.diagnosis.recorder.cuts import CUTS
 from yisheng.diagnosis.recorder.source_lines import find_direct_source
+from yisheng.diagnosis.recurrent_calls import RecurrentCalls, UnpassedState
 
 MIN_CALLS, MAX_CALLS = 4, 512
 """Calls of one layer in a pass, from which on it is a loop over steps, and up to which their results are kept."""
@@ -55,7 +56,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class CutCalls:
-    """Calls of a layer whose results the output depends on, and whose gradient is zero.
+    """Calls of a layer whose results have no gradient, except those of the last one.
 
     Args:
         parameters: names of the parameters that the calls use.
@@ -76,11 +77,15 @@ class ForwardPass:
         duplicates: tensors that depend on parameters, and are joined with or added to themselves.
         cut_calls: calls that are cut off from the output, or None.
         untracked: names of parameters that are used only while gradients are switched off.
+        unpassed: a recurrent cell or layer that begins each step with a state of zeros, or None.
+        unused_calls: calls of layers whose results the output does not depend on, except the last one's, or None.
     """
 
     duplicates: tuple[Duplicate, ...] = ()
     cut_calls: CutCalls | None = None
     untracked: frozenset[str] = frozenset()
+    unpassed: UnpassedState | None = None
+    unused_calls: CutCalls | None = None
 
 
 def observe_forward_pass(
@@ -117,7 +122,9 @@ def observe_forward_pass(
             passes = _Passes(copy.deepcopy(model).train(is_training), example, names)
             first = passes.run()
             untracked = frozenset(first.untracked - first.results.keys())
-            return ForwardPass(tuple(first.duplicates), _find_cut_calls(passes, first), untracked)
+            cut, unused = _find_cut_calls(passes, first)
+            unpassed = first.recurrent_calls.find_unpassed_state()
+            return ForwardPass(tuple(first.duplicates), cut, untracked, unpassed, unused)
     except REFUSALS:
         return None
 
@@ -150,6 +157,7 @@ class _PassMode(TorchFunctionMode):
         self.untracked: set[str] = set()
         self.cut_lines: list[str] = []
         self.outputs: list[torch.Tensor] = []
+        self.recurrent_calls = RecurrentCalls()
         self._names, self._changed = names, changed
         self._joined: dict[int, tuple[torch.Tensor, int, Duplicate]] = {}
 
@@ -177,6 +185,7 @@ class _PassMode(TorchFunctionMode):
                 result = _change(result)
                 tensors = list_float_tensors(result)
             calls.append(tensors if len(calls) < MAX_CALLS else [])
+        self.recurrent_calls.note(name, args, tuple(sorted(used)))
         self._follow(name, args, kwargs, result)
         return result
 
@@ -242,24 +251,37 @@ def _find_feature_axis(name: str, axes: int) -> int:
     return axes - 1 - CONVOLUTIONS[name] if name in CONVOLUTIONS else -1
 
 
-def _find_cut_calls(passes: _Passes, first: _PassMode) -> CutCalls | None:
+def _find_cut_calls(passes: _Passes, first: _PassMode) -> tuple[CutCalls | None, CutCalls | None]:
     """Return calls whose results the output depends on by their values, but not by gradients, except the last one.
 
-    Of outputs for each step it is the last step that is to depend on earlier calls.
+    Calls whose results it does not depend on at all, except the last one, follow. Of outputs for each step it is the
+    last step that is to depend on earlier calls.
     """
     cut: dict[int, list[str]] = defaultdict(list)
+    unused: dict[int, list[str]] = defaultdict(list)
+    used_counts: set[int] = set()
     for name, calls in first.results.items():
         count = len(calls)
         if not MIN_CALLS <= count <= MAX_CALLS:
             continue
         has_gradient = _find_gradients(first.outputs, calls)
-        if has_gradient and has_gradient[-1] and not any(has_gradient[:-1]) and _depends_on(passes, first, name, count):
-            cut[count].append(name)
-    if not cut:
-        return None
-    calls_per_pass = max(cut, key=lambda count: len(cut[count]))
+        is_last = bool(has_gradient) and has_gradient[-1] and not any(has_gradient[:-1])
+        if is_last:
+            (cut if _depends_on(passes, first, name, count) else unused)[count].append(name)
+        elif has_gradient:
+            used_counts.add(count)
     source = " or ".join(first.cut_lines) if len(first.cut_lines) <= 2 else ""
-    return CutCalls(tuple(cut[calls_per_pass]), calls_per_pass, source)
+    # A head that is called next to a recurrent cell may well be read at its last step only.
+    without_result = {count: names for count, names in unused.items() if count not in used_counts | cut.keys()}
+    return _select_most(cut, source), _select_most(without_result, "")
+
+
+def _select_most(calls: Mapping[int, Sequence[str]], source: str) -> CutCalls | None:
+    """Return the calls of the most parameters among those that are used equally often."""
+    if not calls:
+        return None
+    calls_per_pass = max(calls, key=lambda count: len(calls[count]))
+    return CutCalls(tuple(calls[calls_per_pass]), calls_per_pass, source)
 
 
 def _find_gradients(outputs: Sequence[torch.Tensor], calls: Sequence[Sequence[torch.Tensor]]) -> list[bool]:
