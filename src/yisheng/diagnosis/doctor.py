@@ -42,6 +42,8 @@ from yisheng.diagnosis.selected_weights import CHECK as CHECK_OF_SELECTION
 from yisheng.diagnosis.selected_weights import find_reversed_selection
 from yisheng.diagnosis.trailing_network import find_trailing_network
 from yisheng.diagnosis.trained_network import find_label_noise
+from yisheng.diagnosis.trained_validation_rows import CHECK as CHECK_OF_PARTS
+from yisheng.diagnosis.trained_validation_rows import find_trained_validation_rows
 from yisheng.diagnosis.transformed_rows import find_unmoved_masks
 from yisheng.diagnosis.trend_of_targets import CHECK as CHECK_OF_TREND
 from yisheng.diagnosis.trend_of_targets import find_unreached_targets
@@ -200,6 +202,7 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             examined.append("data")
             unchecked |= rows.unchecked
             findings += select_for_loop(rows.findings, case, self._data)
+            findings += collect(CHECK_OF_PARTS, find_trained_validation_rows, case, self._data, self._validation)
             has_learned = not case.learned_less_than(MIN_LEARNED_TO_DOUBT) and _beats_guess(case) is not False
             if case.is_finished and has_learned:
                 findings += collect("label-noise", find_label_noise, self._recorder.model, rows, self._validation)

@@ -37,6 +37,9 @@ from yisheng.diagnosis.recorder.statistics import find_equal_rows, names_with_eq
 from yisheng.diagnosis.recorder.step_observer import StepObserver
 from yisheng.diagnosis.recorder.subset_transforms import SharedTransform, find_shared_transform
 
+MAX_RECORDED_EVALUATIONS = 2
+"""Updates in evaluation mode after which the next step is recorded."""
+
 
 class Recorder:
     """Record a training while entered; every hook is removed afterwards.
@@ -343,6 +346,8 @@ class Recorder:
         self.steps += 1
         if not self.model.training:
             self.updated_in_evaluation_mode += 1
+            if self.updated_in_evaluation_mode <= MAX_RECORDED_EVALUATIONS:
+                self._next_step = self.steps + 1  # a copied validation loop may make it, on rows of its own
         if is_light:
             return
         if self.steps == MIN_UPDATES_TO_JUDGE and self.equal_rows:

@@ -8,6 +8,7 @@ import torch
 
 from yisheng.diagnosis.loss_terms import LossTerm
 from yisheng.diagnosis.pairing import Pairing
+from yisheng.diagnosis.recorder.trained_rows import TrainedRows
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class StepRecord:
         blocked: parameters that the loss depends on only through functions whose derivative is zero, and these.
         infinite_slopes: functions whose derivative is infinite at one of their values, before others are selected.
         options: numbers and texts that the network was called with, next to its first input.
+        trained: rows that the update was made on, if the loop is the user's own and its loss keeps their targets.
     """
 
     step: int
@@ -161,6 +163,7 @@ class StepRecord:
     blocked: dict[str, str] = field(default_factory=dict)
     infinite_slopes: tuple[str, ...] = ()
     options: tuple[int | str, ...] = ()
+    trained: TrainedRows | None = None
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from yisheng.diagnosis.recorder.statistics import (
     take_example,
     targets_of_difference,
 )
+from yisheng.diagnosis.recorder.trained_rows import TrainedRows, copy_rows, key_rows
 from yisheng.diagnosis.recorder.updates import WeightCopies, copy_weights, measure_update
 
 MAX_ROW_VALUES = 1 << 16
@@ -209,6 +210,19 @@ class StepObserver:
         record.targets = (
             targets_of_difference(record.pairing, self.last_output) if target is None else target[:MAX_SAMPLES].clone()
         )
+        if self._keeps_rows:
+            self._defer_rows(record, record.targets if target is None else target)
+
+    def _defer_rows(self, record: StepRecord, targets: torch.Tensor | None) -> None:
+        """Keep the rows that the loss of a step is computed from, and read them later."""
+        rows = copy_rows(self.last_input, targets)
+        if rows is not None:
+            x, y = rows
+
+            def read() -> None:
+                record.trained = TrainedRows(key_rows(x), y)
+
+            self._deferred.append(read)
 
     def _record_inputs(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         record = self.record
