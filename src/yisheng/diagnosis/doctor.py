@@ -24,6 +24,8 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.class_numbers import CHECK as CHECK_OF_KIND
 from yisheng.diagnosis.class_numbers import find_class_numbers
 from yisheng.diagnosis.course_findings import CHECKS, find_in_course
+from yisheng.diagnosis.frozen_vectors import CHECK as CHECK_OF_VECTORS
+from yisheng.diagnosis.frozen_vectors import find_frozen_vectors
 from yisheng.diagnosis.loop_error import LoopError, explain_loop_error
 from yisheng.diagnosis.moved_images import CACHED as CHECK_OF_MOVES
 from yisheng.diagnosis.moved_images import find_misplaced_moves
@@ -219,10 +221,11 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             causes = {finding.check for finding in (*diagnosis.findings, *findings) if finding.severity != "note"}
             if case.is_finished and causes <= set(CHECKS):
                 parts = (self._beginning, self._data, self._validation)
-                augmentation = collect(CHECK_OF_AUGMENTATION, find_harmful_augmentation, case, *parts)
-                if augmentation:  # it is why the network does not generalize
-                    findings = [finding for finding in findings if finding.check not in CHECKS] + augmentation
-                    causes.add(augmentation[0].check)
+                reasons = collect(CHECK_OF_AUGMENTATION, find_harmful_augmentation, case, *parts)
+                reasons = reasons or collect(CHECK_OF_VECTORS, find_frozen_vectors, case, *parts)
+                if reasons:  # it is why the network does not generalize
+                    findings = [finding for finding in findings if finding.check not in CHECKS] + reasons
+                    causes.add(reasons[0].check)
             if case.is_finished and not causes:
                 findings += collect("overfitting", find_overfitted_line, case, self._data, self._validation)
                 causes |= {finding.check for finding in findings if finding.severity != "note"}

@@ -18,6 +18,7 @@ from yisheng.diagnosis.loss_graph import (
 )
 from yisheng.diagnosis.loss_sides import find_learned_sides, has_advantage_with_graph
 from yisheng.diagnosis.loss_weights import read_loss_weights
+from yisheng.diagnosis.reversed_terms import ReversedTerm, find_reversed_terms
 from yisheng.diagnosis.triplet_terms import find_triplets
 
 MAX_NODES, MAX_DEPTH = 200, 40
@@ -57,6 +58,7 @@ class LossForm:
         learned_sides: ``id`` of each parameter of output and target if both are learned and nothing else teaches them.
         advantage_with_graph: whether log-probabilities are multiplied with numbers minus outputs that have a gradient.
         loss_weights: what terms are multiplied with if these numbers are learned without a penalty.
+        reversed_terms: divergences and penalties of the wrong sign.
     """
 
     has_raw_overlap: bool = False
@@ -72,6 +74,7 @@ class LossForm:
     learned_sides: tuple[frozenset[int], frozenset[int]] | None = None
     advantage_with_graph: bool = False
     loss_weights: tuple[float, ...] = ()
+    reversed_terms: tuple[ReversedTerm, ...] = ()
 
 
 @torch.no_grad()
@@ -106,6 +109,7 @@ def read_form(nodes: Sequence[Any], target: torch.Tensor | None) -> LossForm | N
         learned_sides=find_learned_sides(nodes[0]) if nodes else None,
         advantage_with_graph=has_advantage_with_graph(upper),
         loss_weights=read_loss_weights(nodes[0]) if nodes else (),
+        reversed_terms=find_reversed_terms(nodes[0]) if nodes else (),
     )
     return None if form == LossForm() else form
 
