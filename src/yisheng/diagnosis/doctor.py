@@ -36,6 +36,8 @@ from yisheng.diagnosis.recomputed_scores import CHECK as CHECK_OF_SCORES
 from yisheng.diagnosis.recomputed_scores import find_wrong_score
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.source_lines import find_source_of_error
+from yisheng.diagnosis.redrawn_inputs import CHECK as CHECK_OF_INPUTS
+from yisheng.diagnosis.redrawn_inputs import find_redrawn_inputs
 from yisheng.diagnosis.regularized_line import find_overfitted_line
 from yisheng.diagnosis.restart import Beginning, copy_beginning
 from yisheng.diagnosis.row_checks import RowResults, examine_rows
@@ -214,7 +216,8 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
                 findings += collect(CHECK_OF_KIND, find_class_numbers, case, self._data, self._validation)
                 findings += collect(CHECK_OF_TREND, find_unreached_targets, case, self._data, self._validation)
                 findings += collect(CHECK_OF_BATCHES, find_batch_dependence, case, self._validation)
-                findings += collect(CHECK_OF_MOVES, find_misplaced_moves, case, self._data, self._validation)
+                moved = collect(CHECK_OF_MOVES, find_misplaced_moves, case, self._data, self._validation)
+                findings += moved or collect(CHECK_OF_INPUTS, find_redrawn_inputs, case, self._data, self._validation)
                 if not selection:
                     findings += collect(CHECK_OF_ROWS, find_unused_rows, case, self._data, self._validation)
                 findings += collect(CHECK_OF_AUGMENTATION, find_unmoved_masks, case, self._data)

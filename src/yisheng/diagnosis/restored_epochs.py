@@ -17,7 +17,7 @@ TRAINING, EARLIER = "training-loss-selection", "old-checkpoint"
 MIN_EPOCHS, MIN_LATER = 5, 3
 """Evaluations before the weights were restored, and those after the epoch whose weights these are."""
 MAX_DIFFERENCE = 1e-4
-"""Relative difference of two losses of the same weights and rows, so that others hardly agree by chance."""
+"""Relative difference of two losses of the same weights and rows, so that others hardly agree."""
 MIN_EXCESS, MIN_EXCESS_IN_NOISE = 0.25, 4.0
 """Excess of the restored loss over the best one, relative to this and in medians of the change between two epochs: the
 epochs with the best loss and the best score are seldom as far from each other."""

@@ -10,6 +10,7 @@ import torch
 from yisheng.diagnosis.recorder.embedding_lookups import EmbeddingLookups
 from yisheng.diagnosis.recorder.input_samples import EvaluatedSamples
 from yisheng.diagnosis.recorder.records import InputRecord
+from yisheng.diagnosis.recorder.repeated_evaluations import RepeatedEvaluations
 from yisheng.diagnosis.recorder.statistics import describe_inputs
 
 MAX_BATCHES = 3
@@ -41,6 +42,7 @@ class EvaluatedRows:
         inputs: statistics of the inputs of the first batches after an update.
         passes: batches that were evaluated after an update.
         samples: rows of the inputs of the first evaluation.
+        repeats: first batches of the first two evaluations.
         lookups: numbers that are looked up in embeddings, or None if nothing notes them.
     """
 
@@ -48,6 +50,7 @@ class EvaluatedRows:
         self.inputs: list[InputRecord] = []
         self.passes = 0
         self.samples = EvaluatedSamples()
+        self.repeats = RepeatedEvaluations()
         self.lookups: EmbeddingLookups | None = None
         self._confusion: Confusion | None = None
 
@@ -71,6 +74,7 @@ class EvaluatedRows:
             self.inputs.append(describe_inputs(x))
         if isinstance(x, torch.Tensor):
             self.samples.add(step, x)
+            self.repeats.add(step, x)
 
     @torch.no_grad()
     def add_outputs(self, step: int, function: str, output: Any, target: Any) -> None:
