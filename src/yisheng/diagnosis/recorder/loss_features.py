@@ -10,6 +10,7 @@ import torch
 
 from yisheng.diagnosis.loss_forms import LossForm, nodes_above_layers, read_form
 from yisheng.diagnosis.policy_terms import PolicyTerm, find_policy_term, read_action_weights
+from yisheng.diagnosis.recorder.ignored_actions import IgnoredActions, find_ignored_actions
 from yisheng.diagnosis.recorder.program_values import find_finals, list_rewards
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.recorder.repeated_graphs import OrdinaryGraphs
@@ -36,6 +37,7 @@ class LossFeature:
         reward_sign: 1 if a smaller loss makes actions of larger rewards less likely, -1 if more likely; 0 if unknown.
         reward: mean of those rewards.
         finals: rewards and targets ``(K, 2)`` of the rows at which an episode ends; None if there are none.
+        actions: actions of the rows that the loss does not read; None if there are none.
     """
 
     step: int
@@ -47,6 +49,7 @@ class LossFeature:
     reward_sign: int = 0
     reward: float = 0.0
     finals: torch.Tensor | None = None
+    actions: IgnoredActions | None = None
 
 
 class LossFeatures:
@@ -71,6 +74,7 @@ class LossFeatures:
         step: int,
         record: StepRecord,
         inputs: torch.Tensor | None,
+        output: torch.Tensor | None = None,
     ) -> None:
         """Describe a loss before its backward pass.
 
@@ -81,6 +85,7 @@ class LossFeatures:
             step: updates made before.
             record: of the step, with what the loss compares.
             inputs: of the network.
+            output: of the network, if it is one tensor.
         """
         if len(self.entries) >= MAX_ENTRIES:
             return
@@ -98,6 +103,7 @@ class LossFeatures:
                 sign,
                 reward,
                 find_finals(record.targets) if self.reads_program and record.targets is not None else None,
+                find_ignored_actions(nodes[0], output) if nodes and self.reads_program else None,
             )
         )
 

@@ -280,7 +280,8 @@ class LossObserver:
         reached, unheld = self._step.add_loss(loss, nodes, form, accepts_unreached=self.probe is None)
         record = self._step.record
         if reached and record is not None and record.pairing is not None:
-            self.features.add(nodes, form, value, steps, record, self._step.last_input)
+            step = self._step
+            self.features.add(nodes, form, value, steps, record, step.last_input, step.last_output)
         self.unknown.add_leaves([p for p in unheld if id(p) not in self._step.names], steps)
         if reached and self.probe is None:
             self.probe = reached[0]

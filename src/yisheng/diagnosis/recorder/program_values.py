@@ -50,6 +50,17 @@ def find_finals(targets: torch.Tensor) -> torch.Tensor | None:
     return torch.stack([rewards[is_final].double(), targets.detach().flatten().cpu().double()[is_final]], 1)
 
 
+def find_numbers(pattern: re.Pattern[str], excluded: re.Pattern[str], rows: int) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the variables of the nearest callers that hold one number for each row, by their names.
+
+    Args:
+        pattern: of their names.
+        excluded: pattern of names that are left out.
+        rows: of the batch.
+    """
+    return ((name, values) for name, values in _find(pattern, rows) if not excluded.search(name))
+
+
 def _find(pattern: re.Pattern[str], rows: int) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the variables of the nearest callers whose names match and that hold one number for each row."""
     for frame in itertools.islice(user_frames(), MAX_FRAMES):
