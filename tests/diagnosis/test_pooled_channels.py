@@ -43,6 +43,10 @@ def images():
     return nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1), nn.ReLU())
 
 
+def halved():
+    return nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+
+
 def words():
     return nn.Embedding(20, CHANNELS)
 
@@ -56,7 +60,9 @@ def encoder():
 
 
 def make_input(body, rows=8):
-    shape = {conv: (3, LENGTH), images: (3, 9, LENGTH), encoder: (LENGTH, CHANNELS)}.get(body, (LENGTH, 3))
+    shape = {conv: (3, LENGTH), images: (3, 9, LENGTH), halved: (3, 8, LENGTH), encoder: (LENGTH, CHANNELS)}.get(
+        body, (LENGTH, 3)
+    )
     return torch.randint(0, 20, (rows, LENGTH)) if body is words else torch.randn(rows, *shape)
 
 
@@ -67,6 +73,7 @@ FAULTY = {
     "adaptive pooling": (conv, lambda z: F.adaptive_avg_pool1d(z.transpose(1, 2), 1), LENGTH),
     "channels of images": (images, lambda z: z.mean(1), 9 * LENGTH),
     "one of two axes": (images, lambda z: z.mean((1, 2)), LENGTH),
+    "after a local pooling": (halved, lambda z: z.mean((1, 2)), LENGTH // 2),
     "columns of vectors": (words, lambda z: z.mean(2), LENGTH),
     "features of steps": (steps, lambda z: z.max(-1).values, LENGTH),
     "states": (Recurrent, lambda z: z.mean(-1), LENGTH),
@@ -76,6 +83,8 @@ HEALTHY = {
     "mean of positions": (conv, lambda z: z.mean(2), CHANNELS),
     "maximum of positions": (conv, lambda z: z.amax(2), CHANNELS),
     "all axes": (images, lambda z: z.mean((2, 3)), CHANNELS),
+    "rows after a local pooling": (halved, lambda z: z.mean((2, 3)), CHANNELS),
+    "neighbors of features": (steps, lambda z: F.max_pool1d(z, 2).mean(1), CHANNELS // 2),
     "all features": (conv, lambda z: z, CHANNELS * LENGTH),
     "mean of words": (words, lambda z: z.mean(1), CHANNELS),
     "last state": (Recurrent, lambda z: z[:, -1], CHANNELS),

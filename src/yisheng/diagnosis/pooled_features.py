@@ -31,6 +31,9 @@ CHANNELS_FIRST = frozenset({f"conv{kind}{n}d" for kind in ("", "_transpose") for
 CHANNELS_LAST = frozenset(
     {"linear", "embedding", "layer_norm", "lstm", "gru", "rnn_tanh", "rnn_relu", "multi_head_attention_forward"}
 )
+LOCAL_POOLING = frozenset({f"{kind}_pool{n}d" for kind in ("max", "avg") for n in (1, 2, 3)})
+"""Functions that pool neighbors of each channel by itself."""
+PASSING = frozenset({"relu", "relu_", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "dropout", "dropout2d"})
 PRODUCTS = frozenset({"matmul", "__matmul__", "mm"})
 READING = CHANNELS_LAST | CHANNELS_FIRST - {"batch_norm", "group_norm", "instance_norm"} | PRODUCTS
 """Functions that can read what was pooled."""
@@ -105,6 +108,7 @@ class _LayerMode(TorchFunctionMode):
         super().__init__()
         self.layers: list[tuple[str, PooledFeatures | None, torch.Tensor]] = []
         self._rows, self._number, self._change = rows, number, change
+        self._channels_first: dict[int, torch.Tensor] = {}  # they are held, so that no other tensor gets their id
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -112,15 +116,26 @@ class _LayerMode(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
         features = result[0] if isinstance(result, tuple) and result else result
-        is_layer = name in CHANNELS_FIRST or name in CHANNELS_LAST or (name in PRODUCTS and _has_weight(args))
-        if not is_layer or not isinstance(features, torch.Tensor):
+        if not isinstance(features, torch.Tensor) or not self._is_layer(name, args, features):
             return result
         described = _describe(name, features, self._rows)
         if len(self.layers) == self._number and self._change is not None and described is not None:
+            has_channels_first = id(features) in self._channels_first
             features = self._change(features, described)
             result = (features, *result[1:]) if isinstance(result, tuple) else features
+            if has_channels_first:
+                self._channels_first[id(features)] = features
         self.layers.append((name, described, features))
         return result
+
+    def _is_layer(self, name: str, args: Sequence[Any], features: torch.Tensor) -> bool:
+        """Return whether features have known channels, and remember those that have them on the second axis."""
+        follows_channels = bool(args) and id(args[0]) in self._channels_first
+        if name in CHANNELS_FIRST or (follows_channels and name in LOCAL_POOLING | PASSING):
+            self._channels_first[id(features)] = features
+        if name in LOCAL_POOLING:
+            return follows_channels
+        return name in CHANNELS_FIRST or name in CHANNELS_LAST or (name in PRODUCTS and _has_weight(args))
 
 
 def _has_weight(args: Sequence[Any]) -> bool:
@@ -132,7 +147,8 @@ def _describe(name: str, features: torch.Tensor, rows: int) -> PooledFeatures | 
     shape = tuple(features.shape)
     if features.ndim < 3 or shape.count(rows) != 1 or not features.is_floating_point():
         return None
-    channel_axis, row_axis = 1 if name in CHANNELS_FIRST else features.ndim - 1, shape.index(rows)
+    has_channels_first = name in CHANNELS_FIRST or name in LOCAL_POOLING
+    channel_axis, row_axis = 1 if has_channels_first else features.ndim - 1, shape.index(rows)
     if channel_axis == row_axis or shape[channel_axis] < MIN_CHANNELS:
         return None
     pooled = PooledFeatures(name, shape, channel_axis, row_axis, find_direct_source())
