@@ -114,6 +114,22 @@ def test_categories_of_numbers_that_do_not_help_cost_one_fold(tmp_path):
     assert yisheng.load(run.path).predict(frame[:20]) == run.predict(frame[:20])
 
 
+def test_further_models_take_numbers_as_categories_if_that_helped_another(tmp_path):
+    candidates = ("boosting", "linear", "kernel", "boosting-codes", "linear-codes", "kernel-codes")
+    settings = {"model": "ensemble", "candidates": candidates, "bag_folds": 2}
+    frame = make_numbers(0, n=240, size=20)
+    helped = yisheng.train(data=frame, target="y", out=tmp_path, quiet=True, **settings)
+    board = json.loads((helped.path / "leaderboard.json").read_text())["candidates"]
+    values = {entry["name"]: entry["value"] for entry in board}
+    assert values["kernel-codes"] < 0.8 * values["kernel"]
+    frame["y"] = frame["shop"] / 100 + 0.1 * np.random.default_rng(0).normal(size=len(frame))
+    did_not_help = yisheng.train(data=frame, target="y", out=tmp_path, quiet=True, **settings)
+    board = json.loads((did_not_help.path / "leaderboard.json").read_text())["candidates"]
+    statuses = {entry["name"]: entry["status"] for entry in board}
+    assert "not better than boosting" in statuses["boosting-codes"]
+    assert "helped none" in statuses["kernel-codes"]
+
+
 @pytest.mark.slow
 def test_an_onnx_file_has_the_codes_of_numbers(tmp_path):
     pytest.importorskip("onnxruntime")
@@ -166,7 +182,7 @@ def test_nothing_is_learned_from_categories_and_texts_of_shuffled_targets(tmp_pa
             data = tables.from_frame(frame, target="y")
         if kind == "numbers":
             data = tables.from_frame(make_numbers(seed, is_noise=True, n=400), target="y")
-        candidates = ("boosting-codes", "linear-codes") if kind == "numbers" else ("boosting-encoded", "linear")
+        candidates = ("linear-codes", "kernel-codes") if kind == "numbers" else ("boosting-encoded", "linear")
         settings = {"model": "ensemble", "candidates": candidates, "bag_folds": 3, "seed": seed}
         run = yisheng.train(data=data, out=tmp_path, quiet=True, score="rmse", **settings)
         baseline = run.scores["baseline"]["rmse"].value

@@ -338,6 +338,8 @@ if TYPE_CHECKING:
                 "boosting-without-texts",
                 "boosting-codes",
                 "linear-codes",
+                "kernel-codes",
+                "tabm-codes",
             ]
         ]
         """What is tried; all by default, in an order that depends on the number of rows (model=ensemble)."""
@@ -745,6 +747,8 @@ if TYPE_CHECKING:
                     "boosting-without-texts",
                     "boosting-codes",
                     "linear-codes",
+                    "kernel-codes",
+                    "tabm-codes",
                 ]
             ]
         ]

@@ -42,6 +42,8 @@ Name = Literal[
     "boosting-without-texts",
     "boosting-codes",
     "linear-codes",
+    "kernel-codes",
+    "tabm-codes",
 ]
 FURTHER_COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], NumberCodes | RotatedPlaces | TargetMeans]] = {
     "number_codes": NumberCodes,

@@ -38,15 +38,15 @@ MIN_ROWS = 1000
 CODES = "-codes"
 """Ending of the name of a candidate that takes columns of whole numbers as categories, too."""
 ORDER_OF_FEW = (
-    *("boosting", "linear", "lasso", "kernel", "boosting-encoded", "boosting-codes", "linear-codes"),
-    *("boosting-without-texts", "boosting-extra", "tabm", "boosting-small", "extra-trees", "embedded-mlp", "tabicl"),
-    *("random-forest", "boosting-deep", "tabm-2"),
+    *("boosting", "linear", "lasso", "kernel", "boosting-encoded", "boosting-codes", "linear-codes", "kernel-codes"),
+    *("boosting-without-texts", "boosting-extra", "tabm", "tabm-codes", "boosting-small", "extra-trees"),
+    *("embedded-mlp", "tabicl", "random-forest", "boosting-deep", "tabm-2"),
     "neighbors",
 )
 ORDER_OF_MANY = (
     *("boosting", "linear", "lasso", "boosting-encoded", "boosting-codes", "linear-codes", "boosting-without-texts"),
-    *("boosting-extra", "boosting-deep", "kernel", "tabm", "extra-trees", "embedded-mlp", "tabicl", "random-forest"),
-    *("boosting-small", "tabm-2"),
+    *("boosting-extra", "boosting-deep", "kernel", "kernel-codes", "tabm", "tabm-codes", "extra-trees"),
+    *("embedded-mlp", "tabicl", "random-forest", "boosting-small", "tabm-2"),
     "neighbors",
 )
 

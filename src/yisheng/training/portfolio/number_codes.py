@@ -19,8 +19,8 @@ from yisheng.training.portfolio.appended_columns import append_columns
 
 MIN_NUMBERS, MAX_NUMBERS = 10, 1000
 """Different numbers of a column: fewer are learned as well by their order, more would be too wide."""
-MIN_ROWS_PER_NUMBER = 8
-"""Rows in the mean: from fewer nothing can be learned about a number."""
+MIN_ROWS_PER_NUMBER = 3
+"""Rows in the mean: from fewer little can be learned about a number."""
 MAX_RANGE = 1_000_000
 """Between the smallest number and the largest one: single precision tells so many apart."""
 MAX_ROUNDING = 0.2

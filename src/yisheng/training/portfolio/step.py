@@ -40,6 +40,9 @@ from yisheng.training.portfolio.timetable import DISTILLATION_FRACTION, Timetabl
 from yisheng.training.setup import Assembly
 from yisheng.training.state import State
 
+MIN_CODES_GAIN = 0.005
+"""Numbers as categories, too, must lower the loss of the first fold by this fraction."""
+
 
 def make_portfolio_step(assembly: Assembly, fit: Fit, pool: FoldPool | None = None) -> Step:
     """Make what takes the place of an update in the training of an ensemble.
@@ -218,6 +221,8 @@ class Portfolio:
             return describe_skipped(Message("no column has {count} categories or more", count=MIN_CATEGORIES))
         if candidate.codes_numbers and not self.rows.whole_numbers:
             return describe_skipped(Message("no column has whole numbers that could be codes"))
+        if candidate.codes_numbers and _have_codes_failed(ensemble, candidate):
+            return describe_skipped(Message("whole numbers as categories helped none of the others"))
         entry = registry.find("models", candidate.model)
         if not entry.meta["fits"](self.assembly.spec):
             return describe_skipped(Message("it needs {requirement}", requirement=entry.requirement))
@@ -307,7 +312,7 @@ class Portfolio:
         logger.info(Message("{candidate}  {status}", candidate=entry["name"], status=status))
 
     def _compare_with_plain(self, ensemble: Ensemble, candidate: Candidate) -> None:
-        """Remove a candidate that takes numbers as categories, too, unless it is better for it on the first fold.
+        """Remove a candidate that takes numbers as categories, too, unless it is clearly better for it on a fold.
 
         The models are too similar for the weights to gain from both, and further folds would take time from others.
         """
@@ -319,7 +324,7 @@ class Portfolio:
         models = [ensemble.fold_models[names.index(name)] for name in (plain_name, candidate.name)]
         problem = self._outcome.make_problem([m.out_of_fold.cpu().numpy()[rows] for m in models], rows)
         without, with_codes = (problem.row_losses(weights).mean() for weights in np.eye(2))
-        if with_codes >= without:
+        if with_codes > (1 - MIN_CODES_GAIN) * without:
             reason = Message("it is not better than {name} on the first fold", name=plain_name)
             self._remove(ensemble, describe_skipped(reason))
 
@@ -355,3 +360,11 @@ class Portfolio:
         if ensemble.distill:
             add_student(Distillation(outcome, ensemble, self.fit, self.timetable.last_end))
         outcome.release(ensemble)
+
+
+def _have_codes_failed(ensemble: Ensemble, candidate: Candidate) -> bool:
+    """Return whether two candidates or more took whole numbers as categories before, and none was better for it."""
+    tried = ensemble.plain["tried"]
+    position = next((i for i, entry in enumerate(tried) if entry["name"] == candidate.name), len(tried))
+    previous = [entry["status"] for entry in tried[:position] if entry["name"].endswith(CODES)]
+    return len(previous) > 1 and "trained" not in previous
