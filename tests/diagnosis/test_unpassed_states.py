@@ -131,6 +131,51 @@ def test_state_that_is_not_passed_on(network):
     assert "unpassed-state" not in list_alarms(train(network(fixed=True), draw_labels))
 
 
+class SingleSteps(nn.Module):
+    """A network that a loop calls for each step, with or without its state."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.fc = layer, nn.Linear(5, 3)
+
+    def forward(self, x, state=None):
+        if isinstance(self.layer, nn.RNNBase):
+            out, state = self.layer(x[:, None], state)
+            return self.fc(out[:, 0]), state
+        state = self.layer(x, state)
+        return self.fc(state[0] if isinstance(state, tuple) else state), state
+
+
+def train_stepwise(net, passes_state):
+    torch.manual_seed(0)
+    x, y = torch.randn(ROWS, STEPS, 3), torch.randint(0, 3, (ROWS,))
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    with yisheng.doctor(net, optimizer) as dr:
+        for _ in range(14):
+            for index in torch.randperm(ROWS).split(30):
+                state = None
+                for step in x[index].unbind(1):
+                    scores, new_state = net(step, state=state)
+                    state = new_state if passes_state else None
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(scores, y[index]).backward()
+                optimizer.step()
+    return dr
+
+
+LAYERS = {"lstm cell": nn.LSTMCell, "gru cell": nn.GRUCell, "gru": lambda *sizes: nn.GRU(*sizes, batch_first=True)}
+
+
+@pytest.mark.parametrize("passes_state", [False, True])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_loop_that_calls_the_network_for_each_step(layer, passes_state):
+    torch.manual_seed(0)
+    dr = train_stepwise(SingleSteps(LAYERS[layer](3, 5)), passes_state)
+    assert ("unpassed-state" in list_alarms(dr)) != passes_state
+    if not passes_state:
+        assert f"called {STEPS} times before an update" in dr.findings[0].cause
+
+
 class Sentences(nn.Module):
     """Each of several sentences is read from a state of zeros, and a second layer reads the sentences."""
 
@@ -182,6 +227,21 @@ class SingleStep(nn.Module):
 
     def forward(self, x):
         return self.fc(self.rnn(x.flatten(1)[:, None])[0][:, 0])
+
+
+def test_accumulated_gradients_of_single_steps():
+    """Several passes before an update, and a layer that reads one step of a table."""
+    torch.manual_seed(0)
+    net, x, y = SingleStep(), torch.randn(ROWS, STEPS, 3), torch.randint(0, 3, (ROWS,))
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    with yisheng.doctor(net, optimizer) as dr:
+        for _ in range(14):
+            for index in torch.randperm(ROWS).split(60):
+                optimizer.zero_grad()
+                for part in index.split(12):
+                    (nn.functional.cross_entropy(net(x[part]), y[part]) / 5).backward()
+                optimizer.step()
+    assert "unpassed-state" not in list_alarms(dr)
 
 
 @pytest.mark.parametrize("network", [Sentences, Tree, DeepSupervision, SingleStep])

@@ -140,6 +140,7 @@ class StepRecord:
         infinite_slopes: functions whose derivative is infinite at one of their values, before others are selected.
         options: numbers and texts that the network was called with, next to its first input.
         trained: rows that the update was made on, if the loop is the user's own and its loss keeps their targets.
+        passes: forward passes of the network with gradients before the update.
     """
 
     step: int
@@ -164,6 +165,7 @@ class StepRecord:
     infinite_slopes: tuple[str, ...] = ()
     options: tuple[int | str, ...] = ()
     trained: TrainedRows | None = None
+    passes: int = 0
 
 
 @dataclass(frozen=True)

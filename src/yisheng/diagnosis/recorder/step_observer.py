@@ -229,6 +229,7 @@ class StepObserver:
         is_tensor = arguments and isinstance(arguments[0], torch.Tensor) and arguments[0].numel() > 0
         if record is not None and is_tensor and torch.is_grad_enabled():
             record.training = module.training
+            record.passes += 1
             self.last_input = arguments[0].detach()
             self.example = take_example(arguments)
             if record.inputs is None and record.pairing is None:  # after that they are those of another loss
