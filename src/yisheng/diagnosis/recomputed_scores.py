@@ -11,6 +11,7 @@ import torch
 
 from yisheng.core.messages import Message
 from yisheng.core.types import Finding
+from yisheng.diagnosis.averaged_scores import AveragedScore, find_averaged_score
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.given_rows import find_given_fraction
 from yisheng.diagnosis.recorder.course import REPORTED, Evaluation
@@ -33,18 +34,27 @@ MIN_GIVEN = 0.9
 def find_wrong_score(case: Case, validation: Any) -> Iterator[Finding]:
     """Yield that the last reported score is far below all usual scores of the trained network on the same rows.
 
+    A score that equals the mean of the scores of batches, and not that of all rows, is named by what it is.
+
     Args:
         case: the finished training.
         validation: the held-out rows ``(x, y)``.
     """
     reports = case.course.series.get(REPORTED, [])
     last = reports[-1] if reports else None
-    if last is None or last.step != case.steps or case.is_restored or not last.score >= 0:
+    if last is None or last.step != case.steps or case.is_restored or math.isnan(last.score):
         return
     predicted = predict_rows(case, validation)
     if predicted is None:
         return
     outputs, targets = predicted
+    for batch in sorted({record.shape[0] for record in case.evaluated.inputs if record.shape}):
+        averaged = find_averaged_score(last.score, outputs, targets, batch)
+        if averaged is not None:
+            yield _describe_average(case, last.score, averaged)
+            return
+    if last.score < 0:
+        return
     score = score_classes(outputs, targets)
     is_low = score is not None and last.score < MAX_RATIO * score.lowest
     if score is not None and is_low and score.is_chance(last.score) and _are_given_rows(case, validation):
@@ -162,6 +172,28 @@ def _describe_order(case: Case, score: float, scores: ClassScores) -> Finding:
             "with shuffle=False"
         ),
         source=case.sources.get("validation", "") or case.sources.get("evaluation", ""),
+    )
+
+
+def _describe_average(case: Case, score: float, averaged: AveragedScore) -> Finding:
+    return Finding(
+        CHECK,
+        "warning",
+        {"score": score, "of all rows": averaged.total, "rows of a batch": averaged.batch},
+        Message(
+            "the reported score of {score} is the mean of the {name} of {count} batches of {rows} rows, but the {name} "
+            "of all rows is {total}: it is not the mean of those of parts",
+            score=f"{score:.3g}",
+            name=averaged.name,
+            count=averaged.batches,
+            rows=averaged.batch,
+            total=f"{averaged.total:.3g}",
+        ),
+        Message(
+            "collect predictions and targets of all batches, torch.cat(predictions), and compute the score once; or "
+            "add up the counts that it is computed from"
+        ),
+        source=case.sources.get("validation", ""),
     )
 
 
