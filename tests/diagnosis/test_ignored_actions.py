@@ -79,6 +79,21 @@ def update(net, target, optimizer, batch, reads_largest):
 
 
 @pytest.mark.parametrize("reads_largest", [True, False])
+def test_target_of_the_same_network_that_is_detached(reads_largest):
+    net = make_mlp(6, 16, ACTIONS)
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    with yisheng.doctor(net, optimizer) as dr:
+        for s, action, r in zip(*(part.split(ROWS) for part in make_rows()), strict=True):
+            q = net(s)
+            chosen = q.max(1)[0] if reads_largest else q.gather(1, action[:, None])[:, 0]
+            expected = r + 0.9 * net(s.roll(1, 0)).max(1)[0].detach()
+            optimizer.zero_grad()
+            F.mse_loss(chosen, expected).backward()
+            optimizer.step()
+    assert ("ignored-actions" in list_alarms(dr)) == reads_largest
+
+
+@pytest.mark.parametrize("reads_largest", [True, False])
 def test_actions_in_a_named_tuple_and_a_target_with_the_maximum(reads_largest):
     net, target = make_mlp(6, 16, ACTIONS), make_mlp(6, 16, ACTIONS)
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)

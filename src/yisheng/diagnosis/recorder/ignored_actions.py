@@ -45,8 +45,8 @@ def find_ignored_actions(root: Any, output: torch.Tensor | None) -> IgnoredActio
     """
     if output is None or output.ndim != 2 or len(output) < MIN_ROWS or output.shape[1] < MIN_OUTPUTS:
         return None
-    selected = find_selected_outputs(root, output)
-    if selected is None or not torch.equal(selected, output.argmax(1)):
+    selected = find_largest_outputs(root, output)
+    if selected is None:
         return None
     numbers = find_numbers(ACTIONS, OTHER_ACTIONS, len(output))
     for name, actions in itertools.islice(numbers, 4):
@@ -57,20 +57,23 @@ def find_ignored_actions(root: Any, output: torch.Tensor | None) -> IgnoredActio
     return None
 
 
-def find_selected_outputs(root: Any, output: torch.Tensor) -> torch.Tensor | None:
-    """Return which output of each row ``(B,)`` a loss depends on, if it depends on one, or None.
+def find_largest_outputs(root: Any, output: torch.Tensor) -> torch.Tensor | None:
+    """Return which output of each row ``(B,)`` is the largest if a loss depends on it alone, or None.
 
     Args:
         root: node of the loss.
-        output: of the network ``(B, K)``.
+        output: of the network ``(B, K)``; another pass may have followed, whose output has the same shape.
 
     >>> q = torch.tensor([[1.0, 2.0], [4.0, 3.0]], requires_grad=True)
-    >>> for values in (q.max(1).values, q.amax(1), q.gather(1, torch.tensor([[1], [0]])), q[[0, 1], [1, 0]], q.mean(1)):
-    ...     print(find_selected_outputs(values.square().mean().grad_fn, q.detach()))
+    >>> largest, first = torch.tensor([[1], [0]]), torch.tensor([[0], [0]])
+    >>> reads = q.max(1).values, q.amax(1), q.gather(1, largest), q[[0, 1], [1, 0]], q.gather(1, first), q.mean(1)
+    >>> for values in reads:
+    ...     print(find_largest_outputs(values.square().mean().grad_fn, q.detach()))
     tensor([1, 0])
     tensor([1, 0])
     tensor([1, 0])
     tensor([1, 0])
+    None
     None
     """
     node = root
@@ -88,10 +91,10 @@ def find_selected_outputs(root: Any, output: torch.Tensor) -> torch.Tensor | Non
 
 
 def _read_selection(node: Any, output: torch.Tensor) -> torch.Tensor | None:
-    """Return which output of each row a node selects, or None if it is another kind of node."""
+    """Return which output of each row a node selects if these are the largest ones, or None."""
     name, rows, columns = node.name(), *output.shape
     selected: torch.Tensor | None = None
-    if name in ("MaxBackward0", "TopkBackward0"):
+    if name == "MaxBackward0":
         is_of_columns = tuple(node._saved_self_sym_sizes) == (rows, columns) and _read_axis(node) == 1
         selected = saved_tensor(node, "indices") if is_of_columns else None
     elif name == "AmaxBackward0":
@@ -99,10 +102,21 @@ def _read_selection(node: Any, output: torch.Tensor) -> torch.Tensor | None:
         is_of_columns = values is not None and values.shape == output.shape and _reduces_columns(node)
         selected = values.argmax(1) if values is not None and is_of_columns else None
     elif name == "GatherBackward0":
-        selected = saved_tensor(node, "index") if _read_axis(node) == 1 else None
+        values, index = saved_tensor(node, "self"), saved_tensor(node, "index")
+        is_of_columns = values is not None and values.shape == output.shape and _read_axis(node) == 1
+        selected = _select_if_largest(index, values) if is_of_columns else None
+    elif name == "TopkBackward0" and tuple(node._saved_self_sym_sizes) == (rows, columns) and _read_axis(node) == 1:
+        selected = _select_if_largest(saved_tensor(node, "indices"), output)
     elif name == "IndexBackward0" and tuple(node._saved_self_sym_sizes) == (rows, columns):
-        selected = _read_index(node, rows)
+        selected = _select_if_largest(_read_index(node, rows), output)
     return selected.flatten() if selected is not None and selected.numel() == rows else None
+
+
+def _select_if_largest(index: torch.Tensor | None, values: torch.Tensor | None) -> torch.Tensor | None:
+    """Return the columns of some values ``(B, K)``, one for each row, if they are those of the largest ones."""
+    if index is None or values is None or index.numel() != len(values):
+        return None
+    return index if torch.equal(index.flatten(), values.argmax(1)) else None
 
 
 def _read_index(node: Any, rows: int) -> torch.Tensor | None:
