@@ -128,3 +128,24 @@ def test_checkpoint_of_an_epoch_before_much_better_ones(is_class, fixed):
 
     dr = train_and_restore(rows, choose, is_class=is_class, epochs=16, lr=3e-3)
     assert ("old-checkpoint" in list_alarms(dr)) == (not fixed)
+
+
+def test_limited_weights_are_not_loaded_ones():
+    """A limit of the weights after each update changes them after the last one, before it is evaluated."""
+    x, y = make_noisy_rows(is_class=False)
+    net = make_mlp(12, 64, 1)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
+    losses = []
+    with yisheng.doctor(net, optimizer, data=(x[:100], y[:100]), validation=(x[200:], y[200:])) as dr:
+        for _ in range(30):
+            for batch in torch.randperm(100).split(25):
+                optimizer.zero_grad()
+                F.mse_loss(net(x[batch]), y[batch]).backward()
+                optimizer.step()
+                with torch.no_grad():
+                    net[0].weight.copy_(net[0].weight.renorm(2, 0, 10.0))
+            with torch.no_grad():
+                losses.append(F.mse_loss(net(x[200:]), y[200:]).item())
+            dr.validation(loss=losses[-1])
+    assert losses[-1] > 1.25 * min(losses)
+    assert "training-loss-selection" not in list_alarms(dr)

@@ -62,7 +62,7 @@ def find_reversed_selection(case: Case, validation: Any, beginning: Beginning | 
         elif beginning is None and is_reported and _exceeds_all(losses, restored):
             yield _describe_initial(losses, restored)
             return
-        elif key == REPORTED or all(e.rows == _count_rows(validation) for e in evaluations):
+        elif case.course.ends_with_loaded_weights and _has_rows(key, evaluations, validation):
             epoch = find_restored_epoch(case, evaluations, restored)
             finding = None if epoch is None else explain_restored_epoch(case, epoch)
             if finding is not None:
@@ -77,10 +77,10 @@ def _are_equal(model: nn.Module, initial_model: nn.Module) -> bool:
     return parameters.keys() == initial.keys() and all(torch.equal(p, initial[name]) for name, p in parameters.items())
 
 
-def _count_rows(rows: Any) -> int:
-    """Return the number of rows ``(x, y)``, or 0 if it is unknown."""
-    is_pair = isinstance(rows, tuple | list) and len(rows) == 2 and isinstance(rows[0], torch.Tensor)
-    return len(rows[0]) if is_pair else 0
+def _has_rows(key: object, evaluations: Sequence[Evaluation], validation: Any) -> bool:
+    """Return whether evaluations were reported, or have as many rows as the validation rows ``(x, y)``."""
+    is_pair = isinstance(validation, tuple | list) and len(validation) == 2 and isinstance(validation[0], torch.Tensor)
+    return key == REPORTED or (is_pair and all(e.rows == len(validation[0]) for e in evaluations))
 
 
 def _rate(evaluation: Evaluation) -> float:

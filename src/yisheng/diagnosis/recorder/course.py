@@ -41,9 +41,11 @@ class Course:
 
     Args:
         series: the evaluations of each place, in order.
+        ends_with_loaded_weights: whether the weights were changed after the first evaluation of the last ones.
     """
 
     series: dict[object, list[Evaluation]] = field(default_factory=dict)
+    ends_with_loaded_weights: bool = False
 
     def add_batch(self, key: object, step: int, losses_before: int, loss: torch.Tensor | float, rows: int) -> None:
         """Add the mean loss of an evaluated batch.

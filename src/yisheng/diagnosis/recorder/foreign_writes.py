@@ -21,6 +21,8 @@ class ForeignWrites:
         version: of the weight after the last update; None before the first.
         at: the number, from 1, of the first loss after each change.
         at_end: whether the weight has changed after the last update.
+        after_evaluation: whether it has changed after the first evaluation since then, which tells weights that are
+            loaded in the end from limits of weights that follow each update.
 
     >>> net = nn.Linear(2, 2)
     >>> writes = ForeignWrites(net)
@@ -36,11 +38,22 @@ class ForeignWrites:
         self.weight = next((p for p in model.parameters() if p.ndim > 1 and p.requires_grad), None)
         self.version: int | None = None
         self.at: list[int] = []
-        self.at_end = False
+        self.at_end = self.after_evaluation = False
+        self._evaluated = (0, 0)
+
+    def note_evaluation(self, step: int) -> None:
+        """Note the version of the weight at the first evaluation after an update.
+
+        Args:
+            step: updates made before.
+        """
+        if step != self._evaluated[0] and self.weight is not None:
+            self._evaluated = (step, self.weight._version)
 
     def end(self) -> None:
         """Note whether the weight has changed since the last update, which was the last one."""
         self.at_end = self.weight is not None and self.version not in (None, self.weight._version)
+        self.after_evaluation = self.weight is not None and self._evaluated[1] != self.weight._version
 
     def look(self, number: int) -> None:
         """Note whether the weight has changed since the last update.

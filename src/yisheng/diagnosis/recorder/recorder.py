@@ -153,6 +153,7 @@ class Recorder:
         self._hooks = []
         self.other_networks.stop()
         self.foreign_writes.end()
+        self.evaluations.course.ends_with_loaded_weights = self.foreign_writes.after_evaluation
         self.habits.end()
         self.notes.end(error, trace, self.step_observer.last_input)
         traced.end_evaluation()
@@ -245,6 +246,7 @@ class Recorder:
 
     def observe_validation(self, loss: float | None, score: float | None) -> None:
         """Note what the user measured on validation rows."""
+        self.foreign_writes.note_evaluation(self.steps)
         self.evaluations.course.add_reported(self.steps, len(self.loss_observer.log), loss, score)
 
     def note_cut(self) -> None:
@@ -291,6 +293,7 @@ class Recorder:
             traced.trace_evaluation(output)
             losses.batch_order.note_evaluation()
             self.evaluations.rows.add_inputs(self.steps, arguments)
+            self.foreign_writes.note_evaluation(self.steps)
             if self.steps:
                 self.evaluations.lookups.begin_evaluation()
         else:
