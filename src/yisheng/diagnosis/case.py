@@ -30,13 +30,14 @@ from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_calls import LossCall
 from yisheng.diagnosis.recorder.loss_features import LossFeature
 from yisheng.diagnosis.recorder.network_copies import NetworkCopy, UnloadedWeights
+from yisheng.diagnosis.recorder.number_terms import NumberSeries
 from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
 from yisheng.diagnosis.recorder.replicas import Replicas
 from yisheng.diagnosis.recorder.schedule_plans import SchedulePlan
 from yisheng.diagnosis.recorder.subset_transforms import SharedTransform
-from yisheng.diagnosis.recorder.traced import Broadcast, list_broadcasts, list_constant_terms
+from yisheng.diagnosis.recorder.traced import Broadcast, list_broadcasts, list_constant_terms, list_number_terms
 
 MIN_LOSSES_TO_JUDGE = 50
 """Losses before a check says that nothing is learned."""
@@ -96,6 +97,7 @@ class Case:
         features: what the recorded losses show of their form.
         graph_batches: batches of graphs, and which of them have edges.
         constant_terms: sums with derivatives that have no graph.
+        number_terms: numbers without a gradient in the losses.
         is_finished: whether the training is over.
         began_trained: whether the weights had been trained before.
         example: rows of the inputs to probe the network with; None while it is being trained, or if they are unknown.
@@ -138,6 +140,7 @@ class Case:
     features: Sequence[LossFeature] = ()
     graph_batches: Sequence[GraphBatch] = ()
     constant_terms: Sequence[ConstantTerm] = ()
+    number_terms: Sequence[NumberSeries] = ()
     is_finished: bool = False
     began_trained: bool = False
     example: tuple[torch.Tensor, ...] | None = None
@@ -185,6 +188,7 @@ class Case:
             features=tuple(recorder.loss_observer.features.entries),
             graph_batches=tuple(recorder.graph_batches.entries),
             constant_terms=() if from_config else tuple(list_constant_terms()),
+            number_terms=() if from_config else tuple(list_number_terms()),
             is_finished=recorder.is_finished,
             began_trained=recorder.began_trained,
             example=recorder.step_observer.example if recorder.is_finished else None,

@@ -21,6 +21,7 @@ from torch import nn
 
 from yisheng.diagnosis.recorder.constant_terms import ConstantTerm, ConstantTerms
 from yisheng.diagnosis.recorder.loss_calls import LOSS_FUNCTIONS
+from yisheng.diagnosis.recorder.number_terms import READS, SUMS, NumberSeries, NumberTerms
 from yisheng.diagnosis.recorder.source_lines import find_source
 
 PLAIN_TYPES = (torch.Tensor, nn.Parameter)
@@ -77,7 +78,7 @@ class _Local(threading.local):
         self.inside = False
         self.evaluating = False
         self.broadcasts: list[Broadcast] = []
-        self.constants = ConstantTerms()
+        self.constants, self.numbers = ConstantTerms(), NumberTerms()
 
 
 _local = _Local()
@@ -86,7 +87,7 @@ _local = _Local()
 def add_listener(listener: Listener) -> None:
     """Have a recorder called around the backward passes of this thread."""
     if not _local.listeners:
-        _local.broadcasts, _local.constants = [], ConstantTerms()
+        _local.broadcasts, _local.constants, _local.numbers = [], ConstantTerms(), NumberTerms()
     _local.listeners.append(listener)
 
 
@@ -131,6 +132,8 @@ class TracedTensor(torch.Tensor):
             _local.constants.follow(name, args, result, find_source)
         if name in ELEMENTWISE:
             _note_broadcast(args, result)
+        if args and (name in SUMS or name in READS) and torch.is_grad_enabled():
+            _note_number(name, args, result)
         return trace(result) if _local.evaluating or torch.is_grad_enabled() else result
 
 
@@ -142,6 +145,23 @@ def list_broadcasts() -> list[Broadcast]:
 def list_constant_terms() -> list[ConstantTerm]:
     """Return the sums with derivatives without a graph that were seen since the first present recorder came."""
     return _local.constants.terms
+
+
+def list_number_terms() -> list[NumberSeries]:
+    """Return the numbers without a gradient in the losses that were seen since the first present recorder came."""
+    return list(_local.numbers.series.values())
+
+
+def _note_number(name: str, args: Sequence[Any], result: Any) -> None:
+    """Note that a number was added to a value with a gradient, or made of one."""
+    traced = _make_plain((*args[:2], result))
+    try:
+        if name in SUMS:
+            _local.numbers.note_sum(args, result, find_source)
+        else:
+            _local.numbers.note_read(args[0])
+    finally:
+        trace(traced)
 
 
 def _note_broadcast(args: Sequence[Any], result: Any) -> None:
@@ -206,6 +226,7 @@ def untrace_all() -> None:
         untrace(reference())
     _local.traced.clear()
     _local.constants.forget()
+    _local.numbers.forget()
 
 
 def _call_loss(func: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -232,6 +253,7 @@ def _propagate(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
     tensors = args[0] if args else kwargs.get("tensors", kwargs.get("self"))
     gradients = args[1] if len(args) > 1 else kwargs.get("grad_tensors", kwargs.get("gradient"))
     traced = _make_plain(tensors if isinstance(tensors, tuple | list) else (tensors,))
+    _local.numbers.confirm(tensors)
     try:
         contexts = [listener.observing_backward(tensors, gradients) for listener in _local.listeners]
         if len(contexts) == 1:
