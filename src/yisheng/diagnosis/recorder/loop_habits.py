@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from yisheng.diagnosis.recorder.foreign_gradients import ForeignGradients
+
 MAX_VALUES = 4096
 """Values of a gradient that are compared."""
 MIN_COSINE = 0.99
@@ -49,6 +51,7 @@ class LoopHabits:
         scaled_updates: updates whose gradients still had the factor of a loss scaler.
         scaled_factor: that factor.
         other_optimizers: optimizers that updated the same parameters, one after another.
+        foreign: gradients of losses for another network.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
@@ -56,7 +59,7 @@ class LoopHabits:
         self.repeated_backwards = self.cleared_backwards = self.scaled_updates = self.other_optimizers = 0
         self.replaced_updates = 0
         self.scaled_factor = 1.0
-        self._optimizer = optimizer
+        self._optimizer, self.foreign = optimizer, ForeignGradients()
         self._last: weakref.ref[torch.optim.Optimizer] | None = None
         self._held: set[int] = set()
         self._backwards_in_step, self._is_updating = 0, False
@@ -128,6 +131,8 @@ class LoopHabits:
 
     def note_update(self, optimizer: torch.optim.Optimizer) -> None:
         """Note an update of any optimizer."""
+        if optimizer is not self._optimizer:
+            self.foreign.note_update(id(p) for group in optimizer.param_groups for p in group["params"])
         if optimizer is self._optimizer or (self._last is not None and self._last() is optimizer):
             return
         if any(id(p) in self._held for group in optimizer.param_groups for p in group["params"]):

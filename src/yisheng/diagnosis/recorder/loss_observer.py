@@ -146,6 +146,7 @@ class LossObserver:
                 self._habits.before_backward(self.probe)
             yield
             if reached:
+                self._step.after_backward()
                 self._habits.after_backward(self.probe, 1.0 if scale is None else 1 / float(scale))
             is_changed = not self.has_other_losses or gradient_version != self._gradient_version()
             if reached or (reached is None and is_changed):

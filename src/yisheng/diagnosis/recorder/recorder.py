@@ -102,6 +102,7 @@ class Recorder:
         self.step_observer = StepObserver(model, optimizer, keeps_rows=traces)
         self.foreign_writes, self.frozen_weights = ForeignWrites(model), FrozenWeights(model)
         self.habits = LoopHabits(optimizer)
+        self.step_observer.foreign = self.habits.foreign
         observers = (self.step_observer, self.foreign_writes, self.notes, self.habits, self._light)
         self.loss_observer = LossObserver(model, *observers)
         self.loss_observer.features.reads_program = traces

@@ -124,6 +124,7 @@ class StepRecord:
         activations: the activations, modules or functions, from the last to the first.
         pairing: the loss and what it compares.
         carried_gradients: names of parameters whose gradient still contained that of an earlier update.
+        foreign_gradients: names of parameters whose gradient still contained that of a loss for another network.
         parameters: the parameters.
         targets: a copy of the targets, if the loss keeps them.
         reached: names of the optimizer's parameters that the loss depends on.
@@ -150,6 +151,7 @@ class StepRecord:
     activations: list[ActivationRecord] = field(default_factory=list)
     pairing: Pairing | None = None
     carried_gradients: tuple[str, ...] = ()
+    foreign_gradients: tuple[str, ...] = ()
     parameters: list[ParameterRecord] = field(default_factory=list)
     targets: torch.Tensor | None = None
     reached: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from yisheng.diagnosis.loss_terms import read_terms
 from yisheng.diagnosis.pairing import read_pairing
 from yisheng.diagnosis.recorder.carried_gradients import CarriedGradients
 from yisheng.diagnosis.recorder.embedding_lookups import EmbeddingLookups
+from yisheng.diagnosis.recorder.foreign_gradients import ForeignGradients
 from yisheng.diagnosis.recorder.input_samples import sample_batch
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.recorder.repeated_graphs import OrdinaryGraphs
@@ -59,6 +60,7 @@ class StepObserver:
         ran_in_bfloat16: whether a layer computed in bfloat16.
         has_missing_gradient: whether a parameter of the optimizer had no gradient in the last recorded update.
         lookups: what notes the numbers that are looked up in embeddings; None if nothing does.
+        foreign: gradients of losses for another network.
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, keeps_rows: bool = False) -> None:
@@ -76,10 +78,11 @@ class StepObserver:
         self._deferred: list[Callable[[], None]] = []
         self._deferred_steps = 0
         self._weights_before: WeightCopies | None = None
-        self._carried = CarriedGradients()
+        self._carried, self.foreign = CarriedGradients(), ForeignGradients()
         self._unblocked, self._repeated = OrdinaryGraphs(), OrdinaryGraphs()
         self._reductions: dict[Hashable, tuple[str, float]] = {}
         self._handles: list[Any] = []
+        self._leaves: set[int] = set()
 
     def begin(self, step: int, *, follows_update: bool) -> None:
         """Record the next step.
@@ -89,6 +92,7 @@ class StepObserver:
             follows_update: whether an update has just used the present gradients.
         """
         self.record = StepRecord(step, self._model.training)
+        self.foreign.clear()
         self._note_random_state()
         self.parameters = dict(self._model.named_parameters())
         if follows_update:
@@ -160,11 +164,21 @@ class StepObserver:
             record.reached = tuple(self.names[id(p)] for p in reached if id(p) in self.names)
         if not record.carried_gradients:
             self._carried.begin(self.parameters, held)
+        self._leaves = {id(p) for p in parameters}
+        self.foreign.before_backward(self._leaves)
         return reached, [p for p in parameters if id(p) not in held]
+
+    def after_backward(self) -> None:
+        """Note the gradients that the last loss has left."""
+        if self.record is not None:
+            held = self.find_held()
+            names = {name: p for name, p in self.parameters.items() if id(p) in held}
+            self.foreign.after_backward(names, self._leaves)
 
     def before_update(self) -> None:
         """Record gradients and weights right before an update."""
         if self.record is not None:
+            self.record.foreign_gradients = self.foreign.list_added(self.parameters)
             self.record.carried_gradients = self._carried.finish(self.parameters)
             self._note_random_state()
             self.record.lr = max(float(group.get("lr", 0.0)) for group in self._optimizer.param_groups)
@@ -229,6 +243,7 @@ class StepObserver:
         is_tensor = arguments and isinstance(arguments[0], torch.Tensor) and arguments[0].numel() > 0
         if record is not None and is_tensor and torch.is_grad_enabled():
             record.training = module.training
+            self.foreign.note_inputs(arguments)
             record.passes += 1
             self.last_input = arguments[0].detach()
             self.example = take_example(arguments)
