@@ -70,8 +70,8 @@ def test_no_check_stops_at_outputs_of_another_form(name, classes):
     build, loss = NETWORKS[name]
     net = build()
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
-    given = y if classes else y.float() + 0.1 * torch.randn(len(y))
-    with yisheng.doctor(net, optimizer, data=(x[:ROWS], given[:ROWS]), validation=(x[ROWS:], given[ROWS:])) as dr:
+    targets = y if classes else y.float() + 0.1 * torch.randn(len(y))
+    with yisheng.doctor(net, optimizer, data=(x[:ROWS], targets[:ROWS]), validation=(x[ROWS:], targets[ROWS:])) as dr:
         for _ in range(4):
             for index in torch.randperm(ROWS).split(128):  # the last batch is smaller
                 optimizer.zero_grad()
