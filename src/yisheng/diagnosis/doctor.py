@@ -51,6 +51,8 @@ from yisheng.diagnosis.trained_validation_rows import find_trained_validation_ro
 from yisheng.diagnosis.transformed_rows import find_unmoved_masks
 from yisheng.diagnosis.trend_of_targets import CHECK as CHECK_OF_TREND
 from yisheng.diagnosis.trend_of_targets import find_unreached_targets
+from yisheng.diagnosis.unreset_counter import CHECK as CHECK_OF_COUNTER
+from yisheng.diagnosis.unreset_counter import find_unreset_counter
 from yisheng.diagnosis.unused_rows import CHECK as CHECK_OF_ROWS
 from yisheng.diagnosis.unused_rows import find_unused_rows
 from yisheng.diagnosis.wording import describe_defect
@@ -199,7 +201,8 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         unchecked: dict[str, str] = dict.fromkeys(CHECKS, course_reason) if course_reason and not missing else {}
         collect = functools.partial(_collect, unchecked)
         selection = collect(CHECK_OF_SELECTION, find_reversed_selection, case, self._validation, self._beginning)
-        findings = [*explain_loop_error(self._error, case, diagnosis), *course, *selection]
+        counter = collect(CHECK_OF_COUNTER, find_unreset_counter, case)
+        findings = [*explain_loop_error(self._error, case, diagnosis), *course, *selection, *counter]
         if rows is None:
             missing.append("data")
         else:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+
+from yisheng.diagnosis.recorder.stopping_counters import StoppingCounter
 
 REPORTED = "reported"
 """Key of the evaluations that the user reported with `validation`."""
@@ -42,10 +45,12 @@ class Course:
     Args:
         series: the evaluations of each place, in order.
         ends_with_loaded_weights: whether the weights were changed after the first evaluation of the last ones.
+        stopping_counters: counters of the program that had reached a patience at the end.
     """
 
     series: dict[object, list[Evaluation]] = field(default_factory=dict)
     ends_with_loaded_weights: bool = False
+    stopping_counters: Sequence[StoppingCounter] = ()
 
     def add_batch(self, key: object, step: int, losses_before: int, loss: torch.Tensor | float, rows: int) -> None:
         """Add the mean loss of an evaluated batch.

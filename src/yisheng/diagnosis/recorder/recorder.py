@@ -35,6 +35,7 @@ from yisheng.diagnosis.recorder.schedule_plans import SchedulePlans
 from yisheng.diagnosis.recorder.source_lines import find_call_path, find_direct_source, find_source
 from yisheng.diagnosis.recorder.statistics import find_equal_rows, names_with_equal_rows
 from yisheng.diagnosis.recorder.step_observer import StepObserver
+from yisheng.diagnosis.recorder.stopping_counters import find_stopping_counters
 from yisheng.diagnosis.recorder.subset_transforms import SharedTransform, find_shared_transform
 
 MAX_RECORDED_EVALUATIONS = 2
@@ -155,6 +156,8 @@ class Recorder:
         self.other_networks.stop()
         self.foreign_writes.end()
         self.evaluations.course.ends_with_loaded_weights = self.foreign_writes.after_evaluation
+        if self._traces and error is None:
+            self._find_stopping_counters()
         self.habits.end()
         self.notes.end(error, trace, self.step_observer.last_input)
         traced.end_evaluation()
@@ -333,6 +336,12 @@ class Recorder:
     def _find_shared_transform(self) -> None:
         try:
             self.shared_transform = self.shared_transform or find_shared_transform()
+        except Exception:  # the objects of the program may do anything when they are looked at
+            return
+
+    def _find_stopping_counters(self) -> None:
+        try:
+            self.evaluations.course.stopping_counters = find_stopping_counters()
         except Exception:  # the objects of the program may do anything when they are looked at
             return
 
