@@ -31,6 +31,7 @@ from yisheng.diagnosis.recorder.loss_calls import LossCall
 from yisheng.diagnosis.recorder.loss_features import LossFeature
 from yisheng.diagnosis.recorder.network_copies import NetworkCopy, UnloadedWeights
 from yisheng.diagnosis.recorder.number_terms import NumberSeries
+from yisheng.diagnosis.recorder.pair_distances import PairDistances
 from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
@@ -95,6 +96,7 @@ class Case:
         adversaries: in which directions losses move a network on rows that another one generates.
         replicas: networks of the program that are updated with the same gradients and have other weights, or None.
         features: what the recorded losses show of their form.
+        pairs: pairs that the recorded losses pull together and push apart.
         graph_batches: batches of graphs, and which of them have edges.
         constant_terms: sums with derivatives that have no graph.
         number_terms: numbers without a gradient in the losses.
@@ -138,6 +140,7 @@ class Case:
     rates: RateWatch | None = None
     plans: Sequence[SchedulePlan] = ()
     features: Sequence[LossFeature] = ()
+    pairs: Sequence[PairDistances] = ()
     graph_batches: Sequence[GraphBatch] = ()
     constant_terms: Sequence[ConstantTerm] = ()
     number_terms: Sequence[NumberSeries] = ()
@@ -186,6 +189,7 @@ class Case:
             rates=copy.copy(recorder.rate_watch),
             plans=recorder.schedules.list_plans((recorder.steps, len(recorder.losses))),
             features=tuple(recorder.loss_observer.features.entries),
+            pairs=tuple(recorder.loss_observer.pairs.entries),
             graph_batches=tuple(recorder.graph_batches.entries),
             constant_terms=() if from_config else tuple(list_constant_terms()),
             number_terms=() if from_config else tuple(list_number_terms()),

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from yisheng.diagnosis.adversaries import AdversarialSteps
+from yisheng.diagnosis.loss_forms import nodes_above_layers
 from yisheng.diagnosis.loss_graph import SCALING_NODES, Loss, combine_losses, graph_nodes, inverse_factor
 from yisheng.diagnosis.recorder import traced
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
@@ -25,6 +26,7 @@ from yisheng.diagnosis.recorder.loss_features import LossFeatures
 from yisheng.diagnosis.recorder.loss_log import LossLog
 from yisheng.diagnosis.recorder.loss_path import LossPath
 from yisheng.diagnosis.recorder.nonfinite import explain_by_graph, explain_by_variables
+from yisheng.diagnosis.recorder.pair_distances import PairObserver
 from yisheng.diagnosis.recorder.program_notes import ProgramNotes
 from yisheng.diagnosis.recorder.propagated_loss import search_callers
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, StepRecord
@@ -57,6 +59,7 @@ class LossObserver:
         batch_order: the order of the batches.
         features: what the recorded losses show of their form.
         adversaries: in which directions losses move a network on rows that another one generates.
+        pairs: the distances of pairs that losses pull together and push apart.
         probe: a parameter that losses reach, whose gradient shows whether a backward pass did.
     """
 
@@ -76,6 +79,7 @@ class LossObserver:
         self.batch_order = BatchOrder()
         self.features = LossFeatures()
         self.adversaries = AdversarialSteps()
+        self.pairs = PairObserver()
         self.probe: torch.Tensor | None = None
         self._light = light
         self._model, self._step, self._writes, self._notes = model, step, writes, notes
@@ -278,6 +282,7 @@ class LossObserver:
         nodes = graph_nodes(loss)
         form = hash(name_nodes(nodes))
         self.adversaries.add(loss, self._step.last_output, form)
+        self.pairs.watch(loss, list(nodes_above_layers(nodes[0])), steps)
         reached, unheld = self._step.add_loss(loss, nodes, form, accepts_unreached=self.probe is None)
         record = self._step.record
         if reached and record is not None and record.pairing is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
@@ -14,6 +14,7 @@ from yisheng.diagnosis.case import NO_LOSS, Case
 from yisheng.diagnosis.loss_problems import collect_forms
 from yisheng.diagnosis.loss_terms import LossTerm
 from yisheng.diagnosis.policy_terms import is_policy_gradient
+from yisheng.diagnosis.reversed_pairs import find_reversed_pairs
 from yisheng.diagnosis.reversed_terms import ReversedTerm
 from yisheng.diagnosis.wording import join_names
 
@@ -27,7 +28,7 @@ MIN_FALL = 0.2
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
-    return "" if case.features or any(record.terms for record in case.records) else NO_LOSS
+    return "" if case.features or case.pairs or any(record.terms for record in case.records) else NO_LOSS
 
 
 @register(
@@ -55,13 +56,16 @@ def reversed_objective(case: Case) -> Iterator[Finding]:
     """Find a divergence, a penalty of weights, or the entropy of a policy that is in the loss with the wrong sign.
 
     The divergence of N(m, v) from N(0, 1) is (v + m^2 - 1 - log v) / 2. A loss that contains log v - v instead, or
-    minus the squares of weights, has no lower bound.
+    minus the squares of weights, has no lower bound. A contrastive loss whose label means the opposite pulls together
+    the pairs that are far apart from the beginning, and does not succeed.
 
     Args:
-        case: the form and the terms of its recorded losses.
+        case: the form and the terms of its recorded losses, and the pairs that they compare.
 
     Source: Kingma and Welling, "Auto-encoding variational Bayes", 2014, appendix B (the divergence and its sign);
-    Mnih et al., "Asynchronous methods for deep reinforcement learning", 2016, section 4 (the entropy of a policy).
+    Mnih et al., "Asynchronous methods for deep reinforcement learning", 2016, section 4 (the entropy of a policy);
+    Hadsell, Chopra and LeCun, "Dimensionality reduction by learning an invariant mapping", 2006 (a label of 0 is that
+    of similar pairs).
     """
     terms = [form.reversed_terms for form in collect_forms(case)]
     divergences = [term for group in terms for term in group if term.kind == "divergence"]
@@ -71,6 +75,7 @@ def reversed_objective(case: Case) -> Iterator[Finding]:
     if _is_regular(len(penalties), len(terms)):
         yield from _describe_penalty(case, penalties)
     yield from _find_penalized_entropy(case)
+    yield from _find_reversed_labels(case)
 
 
 def _is_regular(count: int, losses: int) -> bool:
@@ -148,6 +153,40 @@ def _find_entropy(terms: tuple[LossTerm, ...]) -> LossTerm | None:
     return next((t for t in terms if t.kind == "entropy" and t.factor != 0), None) if has_policy else None
 
 
-def _make_finding(case: Case, evidence: dict[str, Any], cause: str, remedy: str) -> Finding:
+def _find_reversed_labels(case: Case) -> Iterator[Finding]:
+    """Yield pairs that the loss pulls together although they are farther apart than those that it pushes apart."""
+    pairs = find_reversed_pairs(case.pairs)
+    if pairs is None:
+        return
+    values = {"fraction": f"{pairs.farther:.0%}", "pairs": pairs.pairs, "later": f"{pairs.farther_later:.0%}"}
+    yield _make_finding(
+        case,
+        {"pairs": pairs.pairs, "pulled pairs farther": pairs.farther, "the same later": pairs.farther_later},
+        Message(
+            "the loss pulls together the pairs whose inputs are farther apart: such a pair has the larger distance in "
+            "{fraction} of the comparisons with one that it pushes apart ({pairs} pairs), and at the end its "
+            "outputs still in {later}: the label seems to mean the opposite, and pairs that are alike are "
+            "pushed apart",
+            **values,
+        )
+        if pairs.by_inputs
+        else Message(
+            "the loss pulls together the pairs that are farther apart: before anything is learned, such a pair has the "
+            "larger distance in {fraction} of the comparisons with one that it pushes apart ({pairs} pairs), and at "
+            "the end still in {later}: the label seems to mean the opposite, and pairs that are alike are pushed apart",
+            **values,
+        ),
+        Message(
+            "give the loss 1 - label, or exchange its terms: with label = 1 for pairs that are alike it is label * "
+            "distance**2 + (1 - label) * relu(margin - distance)**2; cosine_embedding_loss and hinge_embedding_loss "
+            "want 1 for them and -1 for others"
+        ),
+        "warning",
+    )
+
+
+def _make_finding(
+    case: Case, evidence: dict[str, Any], cause: str, remedy: str, severity: Literal["error", "warning"] = "error"
+) -> Finding:
     source = case.sources.get("loss", "") or case.sources.get("backward", "")
-    return Finding("reversed-objective", "error", evidence, cause, remedy, source=source)
+    return Finding("reversed-objective", severity, evidence, cause, remedy, source=source)
