@@ -65,11 +65,13 @@ def test_generator_and_discriminator(clears):
     def step(noise):
         if not clears:
             pair.adams[1].zero_grad()
-        fake, ones = pair.first(noise), torch.ones(len(noise), 1)
-        pair.update(F.binary_cross_entropy_with_logits(pair.second(fake), ones), 0)
+        fake, real_label = pair.first(noise), torch.ones(len(noise), 1)
+        pair.update(F.binary_cross_entropy_with_logits(pair.second(fake), real_label), 0)
         real = torch.randn(len(noise), 3) + 2
         scores = pair.second(torch.cat([real, fake.detach()]))
-        pair.update(F.binary_cross_entropy_with_logits(scores, torch.cat([ones, 0 * ones])), 1, clears=clears)
+        pair.update(
+            F.binary_cross_entropy_with_logits(scores, torch.cat([real_label, 0 * real_label])), 1, clears=clears
+        )
 
     assert (CHECK in pair.train(step)) != clears
 

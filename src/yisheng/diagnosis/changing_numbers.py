@@ -41,7 +41,7 @@ def moves_slowly(values: Sequence[float]) -> bool:
 def is_proportional(terms: Sequence[NumberTerm]) -> bool:
     """Return whether the numbers are one that the program has read from a value with a gradient, times a factor.
 
-    The value itself, taken away from the sum that it is in, is no term that lacks a gradient.
+    The value itself may be subtracted from the sum that it is in, so that only its gradient remains.
     """
     count = min((len(term.reads) for term in terms), default=0)
     values = [term.value for term in terms]
