@@ -282,7 +282,7 @@ class LossObserver:
         nodes = graph_nodes(loss)
         form = hash(name_nodes(nodes))
         self.adversaries.add(loss, self._step.last_output, form)
-        self.pairs.watch(loss, list(nodes_above_layers(nodes[0])), steps)
+        self.pairs.watch(loss, list(nodes_above_layers(loss.grad_fn)), steps)
         reached, unheld = self._step.add_loss(loss, nodes, form, accepts_unreached=self.probe is None)
         record = self._step.record
         if reached and record is not None and record.pairing is not None:

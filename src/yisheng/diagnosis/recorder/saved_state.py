@@ -24,6 +24,7 @@ from yisheng.diagnosis.recorder.records import (
     StepRecord,
 )
 from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE
+from yisheng.diagnosis.recorder.trained_rows import TrainedRows
 
 FORMAT = 4
 RECORD_TYPES = {
@@ -38,6 +39,7 @@ RECORD_TYPES = {
         Pairing,
         ParameterRecord,
         StepRecord,
+        TrainedRows,
     )
 }
 SAVED_SEPARATELY = (
