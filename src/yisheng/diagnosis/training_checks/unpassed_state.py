@@ -102,8 +102,8 @@ def _explain_loop(case: Case, layer: str) -> Finding:
         "error",
         {"layer": layer, "calls": passes, "fraction of the loss gone": case.learned_fraction},
         Message(
-            "the network is called {passes} times before an update, and {layer} begins each time with a state of zeros: the "
-            "weights of the state have had a gradient of exactly 0 in each recorded update",
+            "the network is called {passes} times before an update, and {layer} begins each time with a state of "
+            "zeros: the weights of the state have had a gradient of exactly 0 in each recorded update",
             passes=passes,
             layer=layer,
         ),
