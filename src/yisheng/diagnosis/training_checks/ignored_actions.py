@@ -12,6 +12,7 @@ from yisheng.diagnosis.recorder.ignored_actions import IgnoredActions
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_LOSSES = 3
+"""Recorded losses that read only the largest outputs: one could be of a step that explores nothing."""
 MIN_DIFFERENT = 0.05
 """Fraction of the rows whose action is another one: an agent that always takes the best action has none."""
 
