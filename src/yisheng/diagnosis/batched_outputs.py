@@ -6,10 +6,9 @@ import torch
 from torch import nn
 
 from yisheng.core.modes import evaluation_mode
+from yisheng.diagnosis.probe import REFUSALS
 
 BATCH = 256
-REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError)
-"""What a network raises that does not take some rows alone."""
 
 
 @torch.no_grad()

@@ -19,6 +19,11 @@ MAX_VALUES = 1 << 25
 """Values of given rows that are compared one by one: 0.1 s."""
 
 
+def has_tensors(rows: Any) -> bool:
+    """Return whether rows are a pair ``(x, y)`` whose inputs are a tensor."""
+    return isinstance(rows, tuple | list) and len(rows) == 2 and isinstance(rows[0], torch.Tensor)
+
+
 def find_passed_fraction(case: Case, x: Any) -> float:
     """Return which fraction of the recorded training inputs are rows that were given; NaN if it is unknown.
 

@@ -16,6 +16,11 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.given_rows import MIN_MATCHED, find_given_fraction, find_passed_fraction
 
 CACHED, EVALUATED = "cached-augmentation", "evaluated-inputs"
+SEPARATE_DATASETS = Message(
+    "give each part a data set with its own transform: the subsets of random_split have one, so that "
+    "Subset(Images(transform=augment), train_rows) and Subset(Images(transform=None), validation_rows) are "
+    "made from two"
+)
 MAX_VALUES, MAX_ROWS = 1 << 20, 256
 """Values of the given images, and recorded images, that are compared: a few seconds."""
 MIN_CORRELATION, MIN_LEAD = 0.8, 0.05
@@ -161,11 +166,7 @@ def _find_moves_of_evaluation(
             count=len(evaluated),
             moves=len({image.move for image in evaluated}),
         ),
-        Message(
-            "give each part a data set with its own transform: the subsets of random_split have one, so that "
-            "Subset(Images(transform=augment), train_rows) and Subset(Images(transform=None), validation_rows) are "
-            "made from two"
-        ),
+        SEPARATE_DATASETS,
         source=case.sources.get("evaluation", ""),
     )
 

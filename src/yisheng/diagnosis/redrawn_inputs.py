@@ -12,6 +12,7 @@ from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.given_rows import MIN_MATCHED, find_given_fraction, find_passed_fraction
+from yisheng.diagnosis.moved_images import SEPARATE_DATASETS
 from yisheng.diagnosis.recorder.course import REPORTED
 from yisheng.diagnosis.recorder.input_samples import thin_rows
 from yisheng.diagnosis.recorder.repeated_evaluations import RepeatedBatch
@@ -75,11 +76,7 @@ def find_redrawn_inputs(case: Case, data: Any, validation: Any) -> Iterator[Find
             evaluated=f"{evaluated:.3g}",
             unchanged=f"{unchanged:.3g}",
         ),
-        Message(
-            "give each part a data set with its own transform: the subsets of random_split have one, so that "
-            "Subset(Images(transform=augment), train_rows) and Subset(Images(transform=None), validation_rows) are "
-            "made from two"
-        ),
+        SEPARATE_DATASETS,
         source=case.sources.get("evaluation", "") or case.sources.get("validation", ""),
     )
 

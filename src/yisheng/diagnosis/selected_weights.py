@@ -16,6 +16,7 @@ from torch import nn
 from yisheng.core.messages import Message
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.given_rows import has_tensors
 from yisheng.diagnosis.recorder.course import REPORTED, Evaluation
 from yisheng.diagnosis.restart import Beginning
 from yisheng.diagnosis.restored_epochs import explain_restored_epoch, find_restored_epoch
@@ -79,8 +80,7 @@ def _are_equal(model: nn.Module, initial_model: nn.Module) -> bool:
 
 def _has_rows(key: object, evaluations: Sequence[Evaluation], validation: Any) -> bool:
     """Return whether evaluations were reported, or have as many rows as the validation rows ``(x, y)``."""
-    is_pair = isinstance(validation, tuple | list) and len(validation) == 2 and isinstance(validation[0], torch.Tensor)
-    return key == REPORTED or (is_pair and all(e.rows == len(validation[0]) for e in evaluations))
+    return key == REPORTED or (has_tensors(validation) and all(e.rows == len(validation[0]) for e in evaluations))
 
 
 def _rate(evaluation: Evaluation) -> float:

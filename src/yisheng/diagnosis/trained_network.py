@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from yisheng.core.types import Finding
 from yisheng.diagnosis.batched_outputs import predict_in_batches
 from yisheng.diagnosis.data_checks.label_noise import find_contradicted_labels
 from yisheng.diagnosis.data_findings import CheckResults
+from yisheng.diagnosis.given_rows import has_tensors
 from yisheng.diagnosis.row_checks import RowResults
 from yisheng.diagnosis.sample import HeldOutPredictions, Sample
 from yisheng.evaluation.per_class import compute_per_class
@@ -62,7 +62,7 @@ def find_label_noise(model: nn.Module, rows: RowResults, validation: Any) -> Ite
     """
     sample = rows.sample
     is_reported = any(finding.check == LABEL_NOISE for finding in rows.findings)
-    if is_reported or sample is None or sample.spec.task != "classification" or not _is_tensor_pair(validation):
+    if is_reported or sample is None or sample.spec.task != "classification" or not has_tensors(validation):
         return
     output = predict_in_batches(model, validation[0])
     if output is None or output.shape != (len(sample.rows("validation")), len(sample.spec.classes)):
@@ -71,7 +71,3 @@ def find_label_noise(model: nn.Module, rows: RowResults, validation: Any) -> Ite
     finding = find_contradicted_labels(sample, predictions)
     if finding is not None:
         yield finding
-
-
-def _is_tensor_pair(value: Any) -> bool:
-    return isinstance(value, tuple | list) and len(value) == 2 and isinstance(value[0], torch.Tensor)

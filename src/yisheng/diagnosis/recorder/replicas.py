@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.diagnosis.recorder.source_lines import user_frames
+from yisheng.diagnosis.recorder.source_lines import list_nearby_variables
 
-MAX_FRAMES, MAX_VARIABLES, MAX_MODULES, MAX_ITEMS = 6, 500, 64, 64
-"""Callers whose variables are looked at, variables of each, networks among them, and entries of a list."""
+MAX_MODULES, MAX_ITEMS = 64, 64
+"""Networks among the variables of the program, and entries of a list."""
 MIN_VALUES = 16
 """Values of a weight that is compared."""
 MIN_MATRICES = 2
@@ -80,8 +80,8 @@ def _has_gradient(p: torch.Tensor) -> bool:
 def _list_modules() -> Iterator[nn.Module]:
     """Yield the networks in variables of the nearest callers, and those in their lists, tuples and dictionaries."""
     ids: set[int] = set()
-    for frame in itertools.islice(user_frames(), MAX_FRAMES):
-        for value in itertools.islice(list(frame.f_locals.values()), MAX_VARIABLES):
+    for _, variables in list_nearby_variables():
+        for value in variables.values():
             for item in _list_items(value):
                 if isinstance(item, nn.Module) and id(item) not in ids:
                     ids.add(id(item))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +9,8 @@ from typing import Any
 import torch
 from torch.optim import lr_scheduler
 
-from yisheng.diagnosis.recorder.source_lines import user_frames
+from yisheng.diagnosis.recorder.source_lines import MAX_VARIABLES, list_nearby_variables
 
-MAX_FRAMES, MAX_VARIABLES = 6, 500
-"""Callers whose variables are looked at, and variables of each."""
 COMBINED = (lr_scheduler.SequentialLR, lr_scheduler.ChainedScheduler)
 """Schedules of which another one calls the parts: how often a part was called says nothing."""
 PLANNED_LENGTHS: dict[type, str] = {
@@ -64,8 +61,8 @@ class SchedulePlans:
 
     def scan(self) -> None:
         """Look for schedules in the callers' variables, and in the attributes of objects there."""
-        for frame in itertools.islice(user_frames(), MAX_FRAMES):
-            for value in itertools.islice(list(frame.f_locals.values()), MAX_VARIABLES):
+        for _, variables in list_nearby_variables():
+            for value in variables.values():
                 for schedule in _list_schedules(value):
                     if schedule.optimizer is self._optimizer:
                         self._schedules[id(schedule)] = schedule

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import os
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 import torch
 
@@ -26,6 +28,8 @@ LIBRARY_FOLDERS = tuple(
 NOTEBOOK_FOLDER = "ipykernel_"
 """Beginning of the folder that a notebook compiles its cells in."""
 MAX_FRAMES = 200
+MAX_NEARBY_FRAMES, MAX_VARIABLES = 6, 500
+"""Callers whose variables are looked at, and variables of each."""
 
 
 def find_source() -> str:
@@ -133,6 +137,12 @@ def user_frames() -> Iterator[FrameType]:
         if is_user_file(frame.f_code.co_filename):
             yield frame
         frame = frame.f_back
+
+
+def list_nearby_variables() -> Iterator[tuple[FrameType, dict[str, Any]]]:
+    """Yield the nearest callers that are the user's own code, and their variables."""
+    for frame in itertools.islice(user_frames(), MAX_NEARBY_FRAMES):
+        yield frame, dict(itertools.islice(list(frame.f_locals.items()), MAX_VARIABLES))
 
 
 @functools.lru_cache(maxsize=1024)

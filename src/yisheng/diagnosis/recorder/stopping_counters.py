@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from yisheng.diagnosis.recorder.source_lines import is_user_file, user_frames
+from yisheng.diagnosis.recorder.source_lines import is_user_file, list_nearby_variables
 
-MAX_FRAMES, MAX_VARIABLES = 6, 500
-"""Callers whose variables are looked at, and variables of each."""
 PATIENCE = re.compile(r"patience", re.IGNORECASE)
 COUNTER = re.compile(r"count|wait|bad|no_improve|without|stale|stagnat|trigger|strikes", re.IGNORECASE)
 BEST = re.compile(r"best|min|max|low|high", re.IGNORECASE)
@@ -36,8 +33,7 @@ class StoppingCounter:
 def find_stopping_counters() -> list[StoppingCounter]:
     """Return the counters of the callers' variables, and of the objects of their classes, that reached a patience."""
     counters = []
-    for frame in itertools.islice(user_frames(), MAX_FRAMES):
-        variables = dict(itertools.islice(list(frame.f_locals.items()), MAX_VARIABLES))
+    for _, variables in list_nearby_variables():
         counters += _list_counters("", variables)
         for name, value in variables.items():
             attributes = getattr(value, "__dict__", None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dis
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +11,8 @@ from typing import Any
 
 from torch.utils.data import Subset
 
-from yisheng.diagnosis.recorder.source_lines import user_frames
+from yisheng.diagnosis.recorder.source_lines import list_nearby_variables
 
-MAX_FRAMES, MAX_VARIABLES = 6, 500
-"""Callers whose variables are looked at, and variables of each."""
 ATTRIBUTE = re.compile(r"transform|augment", re.IGNORECASE)
 """Names of attributes that change what is read."""
 
@@ -48,12 +45,8 @@ class SharedTransform:
 
 def find_shared_transform() -> SharedTransform | None:
     """Return an attribute that the callers have set through a subset whose data set another subset has, or None."""
-    for frame in itertools.islice(user_frames(), MAX_FRAMES):
-        subsets = {
-            name: value
-            for name, value in itertools.islice(list(frame.f_locals.items()), MAX_VARIABLES)
-            if isinstance(value, Subset)
-        }
+    for frame, variables in list_nearby_variables():
+        subsets = {name: value for name, value in variables.items() if isinstance(value, Subset)}
         if len(subsets) < 2:
             continue
         stores = list(_list_stores(frame))

@@ -365,6 +365,5 @@ class Portfolio:
 def _have_codes_failed(ensemble: Ensemble, candidate: Candidate) -> bool:
     """Return whether two candidates or more took whole numbers as categories before, and none was better for it."""
     tried = ensemble.plain["tried"]
-    position = next((i for i, entry in enumerate(tried) if entry["name"] == candidate.name), len(tried))
-    previous = [entry["status"] for entry in tried[:position] if entry["name"].endswith(CODES)]
+    previous = [e["status"] for e in tried if e["name"].endswith(CODES) and e["name"] != candidate.name]
     return len(previous) > 1 and "trained" not in previous
