@@ -43,8 +43,9 @@ def find_reversed_pairs(entries: Sequence[PairDistances]) -> ReversedPairs | Non
         entries: of the recorded losses.
 
     >>> first = [PairDistances(step, 50, 50, 0.8, 0.003) for step in range(5)]
-    >>> find_reversed_pairs([*first, *(PairDistances(step, 50, 50, 0.5, 0.003) for step in (9, 19, 39))]).farther
-    0.8
+    >>> pairs = find_reversed_pairs([*first, *(PairDistances(step, 50, 50, 0.5, 0.003) for step in (9, 19, 39))])
+    >>> f"{pairs.farther:.2f}"
+    '0.80'
     >>> find_reversed_pairs([*first, *(PairDistances(step, 50, 50, 0.1, 0.003) for step in (9, 19, 39))])
     """
     first = [(entry.farther, entry) for entry in entries if entry.step < FIRST_UPDATES]
