@@ -25,8 +25,9 @@ process.prepare()  # as `yisheng.train` does
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
+from yisheng.core.dataset import Dataset, Split  # noqa: E402
 from yisheng.core.settings import merge_settings  # noqa: E402
-from yisheng.core.types import Dataset, Spec, Split  # noqa: E402
+from yisheng.core.spec import Spec  # noqa: E402
 from yisheng.data.batches import Batches  # noqa: E402
 from yisheng.training.setup import Assembly, assemble  # noqa: E402
 

@@ -84,7 +84,7 @@ def build(name: str):
     from torch import nn
 
     from yisheng import models
-    from yisheng.core.types import Spec
+    from yisheng.core.spec import Spec
 
     classes = tuple("abcdefghij")
     rows = Spec("classification", (20,), classes=classes)

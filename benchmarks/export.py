@@ -26,8 +26,9 @@ import torch  # noqa: E402
 import yisheng  # noqa: E402
 from yisheng import transforms  # noqa: E402
 from yisheng.core import registry  # noqa: E402
+from yisheng.core.dataset import Dataset  # noqa: E402
 from yisheng.core.errors import UsageError  # noqa: E402
-from yisheng.core.types import Dataset, Spec  # noqa: E402
+from yisheng.core.spec import Spec  # noqa: E402
 from yisheng.data.images.resize import resize  # noqa: E402
 from yisheng.data.split import hold_out  # noqa: E402
 from yisheng.inference import artifact  # noqa: E402

@@ -38,7 +38,8 @@ from sklearn.preprocessing import StandardScaler  # noqa: E402
 import yisheng  # noqa: E402
 from yisheng import models  # noqa: E402
 from yisheng.core import machine  # noqa: E402
-from yisheng.core.types import Dataset, Spec  # noqa: E402
+from yisheng.core.dataset import Dataset  # noqa: E402
+from yisheng.core.spec import Spec  # noqa: E402
 from yisheng.data import hub  # noqa: E402
 from yisheng.data.datasets.folder import folder  # noqa: E402
 from yisheng.models import weights  # noqa: E402

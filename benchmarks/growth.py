@@ -121,7 +121,7 @@ def prepare_predictions(folder: Path, size: int) -> Work:
 
 def prepare_scores(folder: Path, size: int) -> Work:
     """Return what scores predictions of many rows for ten classes, with intervals."""
-    from yisheng.core.types import Spec
+    from yisheng.core.spec import Spec
     from yisheng.evaluation.details import collect_details
     from yisheng.evaluation.predictions import Predictions
     from yisheng.evaluation.scores import compute_scores

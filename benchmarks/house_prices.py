@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 
 import yisheng  # noqa: E402
 from yisheng import transforms  # noqa: E402
-from yisheng.core.types import Split  # noqa: E402
+from yisheng.core.dataset import Split  # noqa: E402
 from yisheng.data.split import make_folds  # noqa: E402
 from yisheng.evaluation.tree_baseline import train_tree_baseline  # noqa: E402
 

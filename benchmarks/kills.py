@@ -88,7 +88,7 @@ def kill_and_resume(name: str, kills: int, seed: int) -> tuple[int, int]:
         SystemExit: a run ended with another result.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["yisheng.experiments.dispatch", "yisheng.api"])
+    context.set_forkserver_preload(["yisheng.experiments.dispatch", "yisheng.api.training"])
     rng = random.Random(f"{name} {seed}")
     with tempfile.TemporaryDirectory() as home:
 

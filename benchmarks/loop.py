@@ -25,8 +25,9 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 import yisheng  # noqa: E402
+from yisheng.core.dataset import Dataset, Split  # noqa: E402
+from yisheng.core.resolved_config import resolve_config  # noqa: E402
 from yisheng.core.settings import merge_settings  # noqa: E402
-from yisheng.core.types import Dataset, Split  # noqa: E402
 from yisheng.experiments.load_data import load_dataset, split_dataset  # noqa: E402
 from yisheng.training.network import build_network  # noqa: E402
 
@@ -36,7 +37,7 @@ SETTINGS = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant",
 def time_plain_loop(data: Dataset, split: Split, model: str, epochs: int) -> tuple[float, float]:
     """Return the seconds per epoch and the final validation accuracy of a plain loop."""
     config = merge_settings([(k, v, "command line") for k, v in {**SETTINGS, "model": model}.items()]).config
-    resolved = config.resolve(data.spec, len(split.train))
+    resolved = resolve_config(config, data.spec, len(split.train))
     net = build_network(config, resolved, data.spec, data.spec, lambda: data.x[:1]).model
     x, y = torch.from_numpy(data.x).float().div(255), torch.from_numpy(data.y)
     train, valid = torch.from_numpy(split.train), torch.from_numpy(split.validation)

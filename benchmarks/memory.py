@@ -43,7 +43,8 @@ prepare()
 import numpy as np
 import yisheng
 from yisheng.core.errors import StoppedError
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.data import prefetch
 path, rows, mapped = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "mapped"
 if sys.argv[4] == "no prefetch":

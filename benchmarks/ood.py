@@ -27,8 +27,9 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 import yisheng
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import artifact
 from yisheng.inference.occlusion import compute_occlusion_map

@@ -23,7 +23,8 @@ import torch.distributed as dist
 from torch import nn
 
 from yisheng.core import registry
-from yisheng.core.types import Batch, Spec
+from yisheng.core.events import Batch
+from yisheng.core.spec import Spec
 from yisheng.training.distributed import Contribution, Peers
 from yisheng.training.pieces import add_tensors, take_piece
 from yisheng.training.shards import Sharding

@@ -18,7 +18,8 @@ import torch
 
 import yisheng
 from yisheng.core import registry
-from yisheng.core.types import Batch, Spec
+from yisheng.core.events import Batch
+from yisheng.core.spec import Spec
 from yisheng.training.shards import Sharding
 from yisheng.training.state import State
 from yisheng.training.update import make_update

@@ -17,7 +17,8 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import BeforeValidator
 
 from yisheng.core import registry
-from yisheng.core.config import AUGMENT, AUTO, KINDS, METRICS, Choice, Config
+from yisheng.core.choice import AUGMENT, AUTO, KINDS, METRICS, Choice
+from yisheng.core.config import Config
 from yisheng.core.settings import ALIASES
 from yisheng.core.values import takes_lists_of_numbers
 from yisheng.search.build_space import NOT_SEARCHABLE

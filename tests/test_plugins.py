@@ -23,7 +23,8 @@ FILES = {
     "data/datasets/ring.py": """
         import numpy as np
         from yisheng.core.registry import register
-        from yisheng.core.types import Dataset, Spec
+        from yisheng.core.dataset import Dataset
+        from yisheng.core.spec import Spec
 
         @register
         def ring(*, n: int = 400):

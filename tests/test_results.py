@@ -12,9 +12,10 @@ import torch
 
 import yisheng
 from yisheng.cli import main
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.score import Score
 from yisheng.core.score_table import ScoreTable
-from yisheng.core.types import Dataset, Score
 from yisheng.inference.prediction import Prediction, PredictionList
 from yisheng.reporting.findings_schema import Findings
 from yisheng.results.report_path import ReportPath

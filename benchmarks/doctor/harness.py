@@ -13,7 +13,7 @@ from benchmarks.doctor.datasets import Data
 from torch import nn
 from torch.nn import functional as F
 
-from yisheng.core.types import Finding
+from yisheng.core.findings import Finding
 from yisheng.diagnosis.doctor import doctor
 from yisheng.diagnosis.ranking import Diagnosis
 from yisheng.diagnosis.recorder import traced

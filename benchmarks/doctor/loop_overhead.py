@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 import yisheng
 from yisheng.core import machine, registry
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 DIGITS = tuple("0123456789")
 MODELS: dict[str, tuple[tuple[int, ...], int, int]] = {

@@ -24,8 +24,9 @@ import numpy as np  # noqa: E402  # the process must be prepared before
 import torch  # noqa: E402
 
 import yisheng  # noqa: E402
+from yisheng.core.dataset import Dataset  # noqa: E402
 from yisheng.core.settings import merge_settings  # noqa: E402
-from yisheng.core.types import Dataset, Spec  # noqa: E402
+from yisheng.core.spec import Spec  # noqa: E402
 from yisheng.experiments.load_data import load_dataset  # noqa: E402
 
 MODELS: dict[str, dict[str, Any]] = {

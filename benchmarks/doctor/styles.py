@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
 
-from yisheng.core.types import Finding
+from yisheng.core.findings import Finding
 from yisheng.diagnosis.doctor import doctor
 
 FAULTS: dict[str, tuple[str, ...]] = {

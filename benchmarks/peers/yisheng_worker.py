@@ -26,8 +26,9 @@ from yisheng.core import process
 process.prepare()
 
 import yisheng  # noqa: E402  # after prepare(), which sets environment variables
+from yisheng.core.dataset import Dataset  # noqa: E402
 from yisheng.core.settings import merge_settings  # noqa: E402
-from yisheng.core.types import Dataset, Spec  # noqa: E402
+from yisheng.core.spec import Spec  # noqa: E402
 from yisheng.experiments.load_data import load_dataset  # noqa: E402
 
 SAME_SETTINGS = {

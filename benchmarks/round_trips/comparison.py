@@ -9,7 +9,9 @@ import numpy as np
 from benchmarks.round_trips.columns import TrueColumn
 from benchmarks.round_trips.ways import Reading
 
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.data.tables.literals import is_code, is_number
 from yisheng.data.tables.unicode_forms import normalize_text
 

@@ -16,7 +16,7 @@ from benchmarks.round_trips.writers import make_frame, write_table
 
 from yisheng import transforms
 from yisheng.core import registry
-from yisheng.core.types import Dataset
+from yisheng.core.dataset import Dataset
 from yisheng.data import tables
 from yisheng.data.tables.later_tables import source_names
 from yisheng.data.tables.unicode_forms import normalize_text

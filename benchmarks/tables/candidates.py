@@ -31,8 +31,9 @@ import torch  # noqa: E402
 
 from tables import TABLES, list_names  # noqa: E402
 from yisheng.core import registry  # noqa: E402
-from yisheng.core.config import Choice, Config  # noqa: E402
-from yisheng.core.types import Dataset, Split  # noqa: E402
+from yisheng.core.choice import Choice  # noqa: E402
+from yisheng.core.config import Config  # noqa: E402
+from yisheng.core.dataset import Dataset, Split  # noqa: E402
 from yisheng.data import tables as readers  # noqa: E402
 from yisheng.evaluation.scorer import make_scorer  # noqa: E402
 from yisheng.models import lightgbm  # noqa: E402

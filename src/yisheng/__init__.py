@@ -17,28 +17,18 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from yisheng.api import (
-        config,
-        diagnose,
-        env,
-        evaluate,
-        explain,
-        export,
-        fit,
-        load,
-        lr_find,
-        predict,
-        push,
-        report,
-        reproduce,
-        resume,
-        runs,
-        train,
-        tune,
-    )
+    from yisheng.api.evaluation import diagnose, evaluate, report
+    from yisheng.api.inference import export, predict, push
+    from yisheng.api.preparation import config, env, explain, lr_find
+    from yisheng.api.runs import load, reproduce, resume, runs
+    from yisheng.api.training import fit, train, tune
+    from yisheng.core.columns import Column
+    from yisheng.core.dataset import Dataset
     from yisheng.core.errors import DataError, NonFiniteError, UsageError, YishengError
+    from yisheng.core.events import EpochEnd, StepEnd
+    from yisheng.core.image_values import Drawing
     from yisheng.core.registry import register
-    from yisheng.core.types import Column, Dataset, Drawing, EpochEnd, Spec, StepEnd
+    from yisheng.core.spec import Spec
     from yisheng.diagnosis.doctor import doctor
     from yisheng.diagnosis.row_checks import check_data
     from yisheng.results import SearchResult, TrainedRun
@@ -46,29 +36,19 @@ if TYPE_CHECKING:
 _NAMES_OF_MODULE = {
     "yisheng.core.errors": ("DataError", "NonFiniteError", "UsageError", "YishengError"),
     "yisheng.core.registry": ("register",),
-    "yisheng.core.types": ("Column", "Dataset", "Drawing", "EpochEnd", "Spec", "StepEnd"),
+    "yisheng.core.columns": ("Column",),
+    "yisheng.core.dataset": ("Dataset",),
+    "yisheng.core.events": ("EpochEnd", "StepEnd"),
+    "yisheng.core.image_values": ("Drawing",),
+    "yisheng.core.spec": ("Spec",),
     "yisheng.diagnosis.doctor": ("doctor",),
     "yisheng.diagnosis.row_checks": ("check_data",),
     "yisheng.results": ("SearchResult", "TrainedRun"),
-    "yisheng.api": (
-        "config",
-        "diagnose",
-        "env",
-        "evaluate",
-        "explain",
-        "export",
-        "fit",
-        "load",
-        "lr_find",
-        "predict",
-        "push",
-        "report",
-        "reproduce",
-        "resume",
-        "runs",
-        "train",
-        "tune",
-    ),
+    "yisheng.api.evaluation": ("diagnose", "evaluate", "report"),
+    "yisheng.api.inference": ("export", "predict", "push"),
+    "yisheng.api.preparation": ("config", "env", "explain", "lr_find"),
+    "yisheng.api.runs": ("load", "reproduce", "resume", "runs"),
+    "yisheng.api.training": ("fit", "train", "tune"),
 }
 _MODULE_OF_NAME = {name: module for module, names in _NAMES_OF_MODULE.items() for name in names}
 _SUBMODULES = ("d2l", "data", "models", "sklearn")

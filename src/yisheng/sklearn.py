@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.estimators.base import NetworkEstimator, apply_sample_weight
 from yisheng.estimators.errors import ParameterError, RowsError, as_value_errors
 

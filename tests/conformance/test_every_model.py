@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 SHAPES = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (1,), (13,))
 TEN = tuple("0123456789")

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from yisheng.core import registry
+from yisheng.core.columns import Column
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.experiments.export import export
 from yisheng.inference import artifact
 from yisheng.inference.export.example_inputs import draw_example_inputs

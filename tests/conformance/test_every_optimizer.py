@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from yisheng.core import registry
-from yisheng.core.types import Spec, Task
+from yisheng.core.spec import Spec, Task
 from yisheng.training.update import needs_closure
 
 ENTRIES = [entry for entry in registry.entries("optim") if entry.meta.get("updates", True)]

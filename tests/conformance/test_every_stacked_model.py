@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from yisheng.core import registry
-from yisheng.core.config import IN_MEMORY, Config
+from yisheng.core.choice import IN_MEMORY
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.search.executors.serial import Trainer, train_serial
 from yisheng.search.executors.stacked import chunks
 from yisheng.search.executors.stacked.train import train_stacked

@@ -4,7 +4,7 @@ import pytest
 
 import yisheng
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 
 def test_models_and_data_are_built_by_name_with_checked_options():

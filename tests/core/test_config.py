@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from yisheng.core.config import Choice, Config, ResolvedConfig
+from yisheng.core.choice import Choice
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.resolved_config import ResolvedConfig, resolve_config
 from yisheng.core.settings import keyword_settings, merge_settings, read_settings
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 IMAGES = Spec("classification", (1, 8, 8), classes=tuple("0123456789"))
 ROWS = Spec("regression", (3,))
@@ -38,9 +40,9 @@ def test_an_option_may_be_a_word_or_a_list():
 
 def test_options_of_an_automatic_choice_are_checked_with_the_data():
     config = merge_words("hidden=7").config
-    assert tuple(config.resolve(ROWS, 100).model.options["hidden"]) == (7,)
+    assert tuple(resolve_config(config, ROWS, 100).model.options["hidden"]) == (7,)
     with pytest.raises(UsageError, match="model=lenet has no option 'hidden'"):
-        config.resolve(IMAGES, 100)
+        resolve_config(config, IMAGES, 100)
 
 
 def test_later_origins_win(tmp_path):
@@ -121,28 +123,28 @@ def test_a_missing_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize("spec", [IMAGES, ROWS])
 def test_a_resolved_config_survives_toml(tmp_path, spec):
-    config = merge_words("clip_norm=1", "init=normal", "fold=2/5").config.resolve(spec, 1000)
+    config = resolve_config(merge_words("clip_norm=1", "init=normal", "fold=2/5").config, spec, 1000)
     file = tmp_path / "r.toml"
     file.write_text(config.to_toml())
     from_file = merge_settings(read_settings(file)).config
     assert from_file.to_dict() == config.to_dict()
-    assert from_file.resolve(spec, 1000).to_dict() == config.to_dict()
+    assert resolve_config(from_file, spec, 1000).to_dict() == config.to_dict()
     may_be_auto = ("device", "validation", "test", "split")
     assert "auto" not in {str(v) for k, v in config.to_dict().items() if k not in may_be_auto}
 
 
 def test_choices_that_do_not_fit_the_data_are_refused():
     with pytest.raises(UsageError, match="loss=mse needs"):
-        merge_words("loss=mse").config.resolve(IMAGES, 100)
+        resolve_config(merge_words("loss=mse").config, IMAGES, 100)
     with pytest.raises(UsageError, match="model=lenet needs"):
-        merge_words("model=lenet").config.resolve(ROWS, 100)
+        resolve_config(merge_words("model=lenet").config, ROWS, 100)
     with pytest.raises(UsageError, match="score=accuracy does not fit"):
-        merge_words("score=accuracy").config.resolve(ROWS, 100)
+        resolve_config(merge_words("score=accuracy").config, ROWS, 100)
 
 
 @given(n=st.integers(1, 10**7), accumulate=st.integers(1, 8))
 def test_automatic_batch_and_epochs_are_in_their_limits(n, accumulate):
-    config = Config(accumulate=accumulate).resolve(ROWS, n)
+    config = resolve_config(Config(accumulate=accumulate), ROWS, n)
     assert 16 <= config.batch <= 128
     assert 10 <= config.epochs <= 100
 
@@ -216,23 +218,23 @@ def test_the_key_test_is_a_size_or_a_file(tmp_path):
 
 def test_resolving_fills_options_and_defaults_of_finetuning():
     spec = Spec("classification", (1, 8, 8), classes=("a", "b"))
-    config = merge_words("augment=crop", "weights=x.pth").config.resolve(spec, 100)
+    config = resolve_config(merge_words("augment=crop", "weights=x.pth").config, spec, 100)
     assert config.augment[0].options["pad"] == 4
     assert (config.finetune, config.head_lr) == ("all", 10.0)
     with pytest.raises(UsageError, match="augment=flip needs"):
-        merge_words("augment=flip").config.resolve(Spec("regression", (3,)), 100)
+        resolve_config(merge_words("augment=flip").config, Spec("regression", (3,)), 100)
 
 
 def test_the_caller_can_define_auto():
     spec = Spec("classification", (3, 8, 8), classes=("a", "b"))
     auto = {"scale": Choice(name="imagenet", options={"mean": (0.5, 0.5, 0.5)})}
-    assert merge_words().config.resolve(spec, 100, auto=auto).scale.options["mean"] == (0.5, 0.5, 0.5)
-    assert merge_words("scale=unit").config.resolve(spec, 100, auto=auto).scale.name == "unit"
-    assert merge_words().config.resolve(spec, 100).scale.name == "standard"
+    assert resolve_config(merge_words().config, spec, 100, auto=auto).scale.options["mean"] == (0.5, 0.5, 0.5)
+    assert resolve_config(merge_words("scale=unit").config, spec, 100, auto=auto).scale.name == "unit"
+    assert resolve_config(merge_words().config, spec, 100).scale.name == "standard"
 
 
 def test_a_resolved_config_cannot_hold_auto():
-    config = merge_words("model=mlp").config.resolve(ROWS, 100)
+    config = resolve_config(merge_words("model=mlp").config, ROWS, 100)
     assert isinstance(config, ResolvedConfig)
     assert (config.precision, config.memory_format, config.boosting) == ("fp32", "contiguous", False)
     undecided = {"epochs": "auto", "batch": "auto", "precision": "auto", "memory_format": "auto", "boosting": "auto"}

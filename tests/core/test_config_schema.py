@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 
 from yisheng.cli import main
 from yisheng.core import registry
-from yisheng.core.config import KINDS, Config
+from yisheng.core.choice import KINDS
+from yisheng.core.config import Config
 from yisheng.core.config_schema import make_config_schema
 from yisheng.core.errors import YishengError
 from yisheng.core.settings import merge_settings, read_settings

@@ -4,8 +4,8 @@ import contextvars
 import logging
 import threading
 
+from yisheng.core.findings import Finding
 from yisheng.core.logging import hide_messages, log_findings, logger, progress_stream, show_on_stderr
-from yisheng.core.types import Finding
 
 
 def test_messages_are_hidden_by_default(capsys):

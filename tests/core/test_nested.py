@@ -12,7 +12,8 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import DataError
-from yisheng.core.types import InputSpec, Spec
+from yisheng.core.input_spec import InputSpec
+from yisheng.core.spec import Spec
 
 DTYPES = ("float32", "uint8", "int64")
 

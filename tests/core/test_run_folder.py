@@ -11,8 +11,8 @@ import yisheng
 from yisheng.cli import main
 from yisheng.core.errors import DataError
 from yisheng.core.run_folder import FORMAT, RunFolder
+from yisheng.core.score import Score
 from yisheng.core.scores_file import parse_scores
-from yisheng.core.types import Score
 
 
 @pytest.fixture(scope="module")

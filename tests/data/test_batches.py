@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from yisheng import transforms
 from yisheng.core import machine, nested
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.data import batches
 from yisheng.data.batches import make_batches
 from yisheng.data.host_copies import HostCopies, copy_ahead

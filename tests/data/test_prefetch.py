@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from yisheng.core import machine
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.data import prefetch
 from yisheng.data.batches import Batches, make_batches
 from yisheng.transforms.none import none

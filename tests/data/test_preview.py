@@ -13,8 +13,12 @@ import torch
 from PIL import Image
 
 from yisheng.core import fonts, registry
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Column, Dataset, Drawing, Finding, Spec
+from yisheng.core.findings import Finding
+from yisheng.core.image_values import Drawing
+from yisheng.core.spec import Spec
 from yisheng.data import fingerprint as fingerprint_module
 from yisheng.data import preview
 from yisheng.data.fingerprint import fingerprint

@@ -8,8 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.data.split import hold_out, make_folds
 
 

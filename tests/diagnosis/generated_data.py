@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from yisheng.core import registry
-from yisheng.core.types import Column, Dataset, Spec, Split
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset, Split
+from yisheng.core.spec import Spec
 from yisheng.data.split import hold_out
 from yisheng.diagnosis import data_findings
 from yisheng.diagnosis.sample import Sample

@@ -9,7 +9,10 @@ import torch
 from torch import nn
 
 import yisheng
-from yisheng.core.types import Dataset, Finding, Score, Spec, Split
+from yisheng.core.dataset import Dataset, Split
+from yisheng.core.findings import Finding
+from yisheng.core.score import Score
+from yisheng.core.spec import Spec
 from yisheng.diagnosis.alternatives import CANDIDATES, add_alternatives, add_alternatives_to_run
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.data_checks.least_squares import least_squares

@@ -17,7 +17,8 @@ from tests.diagnosis.generated_data import (
     split_rows,
 )
 from yisheng.core import registry
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.dataset import Dataset, Split
+from yisheng.core.spec import Spec
 from yisheng.diagnosis import data_findings
 from yisheng.diagnosis.sample import InconclusiveError
 

@@ -17,7 +17,7 @@ from tests.diagnosis.generated_data import (
     run_check,
     split_rows,
 )
-from yisheng.core.types import Score
+from yisheng.core.score import Score
 from yisheng.diagnosis import data_findings
 from yisheng.diagnosis.sample import InconclusiveError
 

@@ -1,6 +1,7 @@
 """Results of data checks are merged into the findings of a run."""
 
-from yisheng.core.types import Finding, Spec
+from yisheng.core.findings import Finding
+from yisheng.core.spec import Spec
 from yisheng.diagnosis.data_findings import CheckResults, merge_findings, skip_checks
 from yisheng.reporting.findings_schema import Findings
 

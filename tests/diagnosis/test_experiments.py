@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import yisheng
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Batch, Finding
+from yisheng.core.events import Batch
+from yisheng.core.findings import Finding
 from yisheng.diagnosis.examination import build_setup_from_loop
 from yisheng.diagnosis.experiments import (
     ONE_BATCH,

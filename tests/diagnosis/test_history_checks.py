@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from yisheng.core import registry
-from yisheng.core.types import Finding
+from yisheng.core.findings import Finding
 from yisheng.diagnosis.run_diagnosis import add_history_findings
 from yisheng.reporting import run_facts
 from yisheng.reporting.findings_schema import Cause, Findings

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import yisheng
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.diagnosis.data_checks.label_noise import estimate_random_labels
 from yisheng.reporting import run_facts
 

@@ -29,8 +29,9 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 import yisheng
 from yisheng.core import registry
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.estimators.base import UNUSED_KEYS
 from yisheng.estimators.fit import MIN_ROWS_TO_HOLD_OUT
 from yisheng.estimators.merge_rows import merge_equal_rows

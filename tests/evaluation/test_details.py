@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn import metrics as reference
 
 from yisheng.core.errors import NonFiniteError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.calibration import compute_calibration
 from yisheng.evaluation.details import MAX_MATRIX_CLASSES, MAX_PAIRS, collect_details
 from yisheng.evaluation.per_class import compute_per_class

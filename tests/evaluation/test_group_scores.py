@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.group_scores import (
     MAX_GROUPS,
     MAX_VALUES,

@@ -8,7 +8,8 @@ from sklearn.inspection import permutation_importance as sklearn_importance
 from sklearn.linear_model import LogisticRegression
 
 from yisheng.core import registry
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 from yisheng.evaluation.column_values import format_cell, group_columns
 from yisheng.evaluation.importance import ImportanceTable, permutation_importance
 from yisheng.evaluation.partial_dependence import MAX_CATEGORIES, MAX_POINTS, choose_grid, compute_partial_dependence

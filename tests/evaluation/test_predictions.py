@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from yisheng.core.errors import DataError, NonFiniteError
-from yisheng.core.types import Batch, Spec
+from yisheng.core.events import Batch
+from yisheng.core.spec import Spec
 from yisheng.evaluation.outputs import compute_outputs
 from yisheng.evaluation.predictions import Predictions, apply_link, predict
 

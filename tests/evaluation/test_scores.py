@@ -15,7 +15,9 @@ from torch import nn
 
 from yisheng.core import registry
 from yisheng.core.errors import NonFiniteError, UsageError
-from yisheng.core.types import Batch, Score, Spec
+from yisheng.core.events import Batch
+from yisheng.core.score import Score
+from yisheng.core.spec import Spec
 from yisheng.evaluation.baseline import score_baseline
 from yisheng.evaluation.intervals import bootstrap_metric, compute_interval
 from yisheng.evaluation.predictions import Predictions

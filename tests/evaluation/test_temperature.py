@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import log_loss
 
 from yisheng.core.errors import DataError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.outputs import Outputs
 from yisheng.evaluation.predictions import apply_link
 from yisheng.evaluation.temperature import choose_temperature

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Column, Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.evaluation import tree_baseline
 from yisheng.evaluation.baseline import score_baseline
 from yisheng.evaluation.scores import compute_scores

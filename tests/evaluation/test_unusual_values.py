@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 from yisheng.evaluation.unusual_values import TypicalValues
 
 TOWNS = ("Aden", "Brest", "Cork")

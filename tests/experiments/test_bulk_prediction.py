@@ -22,8 +22,9 @@ import yisheng
 from tests.experiments.conftest import skip_reports
 from yisheng.cli import main
 from yisheng.core import machine
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, MissingPartError, StoppedError, UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.experiments import bulk_prediction
 from yisheng.experiments.submission import submit
 from yisheng.inference import predictor

@@ -13,8 +13,9 @@ from scipy import stats
 
 import yisheng
 from tests.experiments.conftest import skip_reports
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.experiments.compare import compare, draw_comparison
 from yisheng.reporting.comparison_figures import Curves, plot_curves
 from yisheng.reporting.history import read_history

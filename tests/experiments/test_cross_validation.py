@@ -12,10 +12,11 @@ import pytest
 import torch
 
 import yisheng
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import merge_settings, read_settings
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.datasets.wine import wine
 from yisheng.data.split import make_folds
 from yisheng.evaluation.corrected_intervals import corrected_interval

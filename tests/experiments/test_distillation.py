@@ -12,7 +12,7 @@ import yisheng
 from tests.experiments.test_ensemble import draw_table, read_leaderboard, train, train_with_stop, without_times
 from tests.experiments.test_fitted_models import assert_equal_weights, draw_frame
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.training.portfolio.student_data import make_student_data, swap_values
 
 DISTILLED = {"candidates": ("linear", "extra-trees"), "bag_folds": 2, "distill": True}

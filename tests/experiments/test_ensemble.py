@@ -248,7 +248,8 @@ def test_a_damaged_description_is_reported(tmp_path):
 @pytest.mark.usefixtures("without_reports")
 @pytest.mark.parametrize("kind", ["time", "group"])
 def test_folds_keep_times_in_order_and_groups_together(tmp_path, kind, monkeypatch):
-    from yisheng.core.types import Dataset, Spec
+    from yisheng.core.dataset import Dataset
+    from yisheng.core.spec import Spec
     from yisheng.training.portfolio import step
 
     rng = np.random.default_rng(0)

@@ -7,7 +7,8 @@ import pytest
 
 import yisheng
 from tests.experiments.test_ensemble import read_leaderboard
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 
 
 def draw_data(n, columns, seed=0):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import yisheng
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.data.split import hold_out, make_folds
 from yisheng.evaluation.corrected_intervals import corrected_interval
 from yisheng.reporting.formatting import is_higher_better

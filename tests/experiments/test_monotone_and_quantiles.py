@@ -9,8 +9,9 @@ from sklearn.metrics import mean_pinball_loss
 
 import yisheng
 from yisheng.core import registry
+from yisheng.core.columns import Column
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows
 from yisheng.models._monotone import parse_monotone
 

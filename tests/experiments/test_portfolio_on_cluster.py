@@ -13,9 +13,10 @@ import yisheng
 from tests.experiments.conftest import skip_reports
 from yisheng.cli import main
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import ProcessError, UsageError
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments import portfolio_tasks
 from yisheng.experiments import run as run_module

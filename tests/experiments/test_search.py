@@ -19,9 +19,10 @@ import pytest
 from safetensors.torch import load_file
 
 import yisheng
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, NonFiniteError, StoppedError, UsageError
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.experiments import complete_run
 from yisheng.experiments.search import run_search, run_trials
 from yisheng.search.importance import compute_importance

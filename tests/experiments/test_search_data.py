@@ -5,9 +5,9 @@ import json
 import pytest
 
 import yisheng
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset
 from yisheng.experiments.search import search_data
 from yisheng.reporting.search_page import render_search_page
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 import yisheng
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.data import tables
 from yisheng.evaluation.corrected_intervals import corrected_interval
 

@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 import yisheng
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.events import Batch
 from yisheng.core.generator_states import preserve_generators
-from yisheng.core.types import Batch, Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.batches import make_batches
 from yisheng.training.shards import Sharding
 from yisheng.training.state import State

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import InputSpec, Spec
+from yisheng.core.input_spec import InputSpec
+from yisheng.core.spec import Spec
 from yisheng.inference.inputs.read_inputs import read_inputs
 
 SEQUENCE = Spec("regression", (2, 3))

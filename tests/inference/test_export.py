@@ -12,8 +12,9 @@ from safetensors import safe_open
 import yisheng
 from tests.inference.conftest import train
 from yisheng.cli import main
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, MissingPartError, UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.experiments.export import export
 from yisheng.inference.artifact import Artifact
 from yisheng.inference.export import onnx_file, safetensors_file, torchscript_file

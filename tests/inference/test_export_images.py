@@ -18,7 +18,8 @@ import yisheng
 from tests.inference.conftest import train
 from yisheng.cli import main
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Drawing, ImageValues, Spec, ValueRange
+from yisheng.core.image_values import Drawing, ImageValues, ValueRange
+from yisheng.core.spec import Spec
 from yisheng.data.images.resize import resize
 from yisheng.inference.export import image_inputs, onnx_file, torchscript_file, verify
 from yisheng.inference.export.resizing import can_resize, resize_images

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from yisheng.core.errors import DataError
-from yisheng.core.types import Drawing, Spec
+from yisheng.core.image_values import Drawing
+from yisheng.core.spec import Spec
 from yisheng.data.images import decode
 from yisheng.inference import images
 from yisheng.inference.images import fit_drawing, read_image

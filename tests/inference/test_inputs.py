@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import yisheng
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.image_values import Drawing
 from yisheng.core.nested import pack
-from yisheng.core.types import Column, Drawing, Spec
+from yisheng.core.spec import Spec
 from yisheng.inference.inputs.block import list_forms
 from yisheng.inference.inputs.image_arrays import read_image_array
 from yisheng.inference.inputs.read_inputs import read_inputs

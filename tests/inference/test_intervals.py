@@ -177,7 +177,7 @@ def test_files_have_the_bounds_of_every_row(request, tmp_path, capsys, name, suf
 
 
 def test_columns_of_bounds_are_named_as_no_other_target():
-    from yisheng.core.types import Spec
+    from yisheng.core.spec import Spec
     from yisheng.inference.prediction_file import PredictionTable
 
     spec = Spec("regression", (1,), target="a, a_low", outputs=2)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.tables.reading_options import ReadingOptions
 from yisheng.inference.bulk.chunk import Tally
 from yisheng.inference.bulk.rows import open_table

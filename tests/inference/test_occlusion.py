@@ -13,7 +13,7 @@ from yisheng import models
 from yisheng.cli import main
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.inference import artifact
 from yisheng.inference.artifact import Artifact
 from yisheng.inference.occlusion import PATCHES_PER_SIDE, compute_occlusion_map, draw_occlusion_map

@@ -16,8 +16,10 @@ import yisheng
 from tests.inference.conftest import train
 from yisheng import models
 from yisheng.cli import main
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.batches import make_batches
 from yisheng.inference import _ood_features, artifact, model_files
 from yisheng.inference.fit_ood import fit_ood_detector

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.conformal import IntervalBounds
 from yisheng.inference.prediction import Prediction
 from yisheng.inference.prediction_file import PredictionTable, format_json_lines

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yisheng.core.errors import DataError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data import hub, tables
 from yisheng.inference.rows import parse_rows, read_rows
 

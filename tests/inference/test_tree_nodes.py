@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.inference.export import onnx_file
 from yisheng.models import build
 from yisheng.models._fitted_model import FitRows

@@ -23,7 +23,7 @@ from torch import nn
 import yisheng
 from yisheng.core.errors import DataError, MissingPartError, NonFiniteError, StorageError
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.experiments.dispatch import resume
 from yisheng.experiments.load_data import load_dataset, split_dataset

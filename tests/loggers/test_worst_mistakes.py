@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from yisheng import Dataset, Spec
+from yisheng.core.events import EpochEnd
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import EpochEnd
 from yisheng.data.datasets.digits import digits
 from yisheng.evaluation.predictions import predict
 from yisheng.evaluation.scorer import make_scorer

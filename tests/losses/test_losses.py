@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 THREE = Spec("classification", (4,), classes=("a", "b", "c"))
 TWO = Spec("classification", (4,), classes=("no", "yes"))

@@ -7,7 +7,7 @@ import pytest
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 NAMES = registry.names("metrics")
 SPECS = (

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models.airbench import OUTPUT_SCALE, airbench
 
 

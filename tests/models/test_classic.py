@@ -10,7 +10,7 @@ import torch
 from yisheng import models
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 PUBLISHED = {
     "alexnet": 61_100_840,

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from yisheng import models
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 Weights = Mapping[str, torch.Tensor]
 VGG = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models.custom_output import fit_output
 
 THREE = Spec("classification", (4,), classes=("a", "b", "c"))

@@ -16,7 +16,8 @@ from sklearn import ensemble, linear_model, model_selection, neighbors
 from sklearn.base import clone
 
 from yisheng.core import registry
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedModel
 
 PORTS = ("Aden", "Brest", "Cork", "Dover", "Elba")

@@ -9,8 +9,9 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import KFold
 
 from yisheng.core import registry
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.models import kernel as kernel_module
 from yisheng.models._fitted_model import FitRows
 from yisheng.transforms.codes import codes

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models.lenet import lenet
 
 STYLES = ("modern", "classic")

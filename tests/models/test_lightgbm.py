@@ -6,8 +6,9 @@ import torch
 
 from tests.models.test_fitted_models import PORTS, SPECS, draw_rows
 from yisheng.core import registry
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows
 from yisheng.models._lightgbm_text import parse_trees
 

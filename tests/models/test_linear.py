@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models.linear import linear
 
 

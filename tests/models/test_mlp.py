@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models.activations import ACTIVATIONS, Activation
 from yisheng.models.embedded_mlp import embedded_mlp
 from yisheng.models.mlp import mlp

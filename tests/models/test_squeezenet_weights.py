@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from yisheng import models
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.hub import locations
 
 pytestmark = pytest.mark.realdata

@@ -7,7 +7,7 @@ from torch import nn
 from yisheng import models
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models.summary import LayerSummary, summarize, summarize_by_name
 
 TEN = tuple("0123456789")

@@ -12,7 +12,7 @@ import torch
 import yisheng
 from yisheng.core import registry
 from yisheng.core.errors import DataError, MissingPartError, UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows
 from yisheng.models.tabicl import TabICL
 

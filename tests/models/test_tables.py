@@ -9,8 +9,9 @@ from rtdl_num_embeddings import PiecewiseLinearEncoding
 from torch import nn
 
 from yisheng import models
+from yisheng.core.columns import Column
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.models._member_average import average_predictions
 from yisheng.models._table_features import TableFeatures
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from yisheng import models
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data import hub
 from yisheng.models import _weights_file, weights
 from yisheng.models.head import find_head

@@ -67,7 +67,7 @@ def test_hooks_are_called():
 
 def test_the_compiler_is_not_imported():
     code = (
-        "import sys, torch; from yisheng.core import registry; from yisheng.core.types import Spec\n"
+        "import sys, torch; from yisheng.core import registry; from yisheng.core.spec import Spec\n"
         "for entry in registry.entries('optim'):\n"
         "    w = torch.zeros(2, 2, requires_grad=True)\n"
         "    optimizer = entry.build([{'params': [w], 'initial_lr': 0.1}])\n"

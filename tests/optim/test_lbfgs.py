@@ -17,7 +17,7 @@ from torch.nn import functional as F
 import yisheng
 from tests.own_components.small_data import classes
 from yisheng import Dataset, Spec, UsageError
-from yisheng.core.types import Batch, Event
+from yisheng.core.events import Batch, Event
 from yisheng.training.state import State
 from yisheng.training.update import make_update
 

@@ -17,7 +17,7 @@ from torch import nn
 import yisheng
 from tests.own_components.small_data import classes, numbers, train
 from yisheng import EpochEnd, StepEnd, UsageError
-from yisheng.core.types import Event
+from yisheng.core.events import Event
 from yisheng.training.state import State
 
 

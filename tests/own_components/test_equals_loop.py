@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.own_components.small_data import classes, numbers, train
+from yisheng.core.dataset import Dataset
 from yisheng.core.seeds import generator
-from yisheng.core.types import Dataset
 from yisheng.data.split import hold_out
 from yisheng.training.checkpoint import load_weights
 

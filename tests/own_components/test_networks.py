@@ -18,7 +18,7 @@ from torch import nn
 import yisheng
 from tests.own_components.networks import NETWORKS, ROWS, targets
 from yisheng import EpochEnd
-from yisheng.core.types import Event
+from yisheng.core.events import Event
 from yisheng.training.state import State
 
 SETTINGS: dict[str, Any] = {"epochs": 2, "batch": 8, "quiet": True, "optimizer": "adam", "lr": 0.01, "seed": 1}

@@ -9,10 +9,11 @@ from torch import nn
 
 import yisheng
 from yisheng.core import registry
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
 from yisheng.core.registration import ARGUMENTS
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 
 
 @pytest.fixture(autouse=True)

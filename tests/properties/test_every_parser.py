@@ -21,8 +21,11 @@ from safetensors.torch import save
 
 import yisheng
 from yisheng import transforms
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, YishengError
-from yisheng.core.types import Column, Dataset, Drawing, Spec
+from yisheng.core.image_values import Drawing
+from yisheng.core.spec import Spec
 from yisheng.data import archive_names, idx
 from yisheng.data.hub import catalog
 from yisheng.inference import artifact, model_files, rows

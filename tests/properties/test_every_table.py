@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data import tables
 from yisheng.data.tables import sniff
 from yisheng.inference import rows

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from yisheng.cli import main
 from yisheng.cli._arguments import Arguments
-from yisheng.core.config import KINDS, Config
+from yisheng.core.choice import KINDS
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.settings import merge_settings, read_settings
 

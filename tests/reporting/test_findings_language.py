@@ -5,8 +5,8 @@ import json
 import pytest
 
 from yisheng.cli import main
+from yisheng.core.findings import Alternative, Finding
 from yisheng.core.messages import Message, use_language
-from yisheng.core.types import Alternative, Finding
 from yisheng.reporting.findings_schema import Cause, Findings
 from yisheng.reporting.findings_text import format_findings
 

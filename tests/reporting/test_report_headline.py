@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.reporting.pages import MakeRun
-from yisheng.core.types import Score
+from yisheng.core.score import Score
 from yisheng.reporting.headline import describe_result, judge_score
 from yisheng.reporting.run_facts import read_run_facts
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from tests.scratch.case import Case, Pair, run_both
 from tests.scratch.random_inputs import draw_classes, draw_int, draw_normal
 from yisheng import models
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.scratch import linear_regression as least_squares
 from yisheng.scratch import softmax_regression as softmax_model
 from yisheng.scratch.lenet import lenet

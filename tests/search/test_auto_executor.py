@@ -5,10 +5,11 @@ import logging
 import numpy as np
 import pytest
 
-from yisheng.core.config import IN_MEMORY
+from yisheng.core.choice import IN_MEMORY
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.experiments import load_data
 from yisheng.search.executors import auto
 from yisheng.search.executors.auto import run_jobs

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from yisheng.core.config import IN_MEMORY
+from yisheng.core.choice import IN_MEMORY
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.experiments import load_data
 from yisheng.search.executors.serial import train_serial
 from yisheng.search.executors.stacked import batches, update

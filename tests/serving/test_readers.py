@@ -13,7 +13,8 @@ import pytest
 from benchmarks.hostile_images import jpeg_of_scans_within_limits, png_of_16_bits
 
 from tests.serving.service_client import digit_pixels, encode_png
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 from yisheng.serving import readers
 from yisheng.serving.errors import ApiError
 from yisheng.serving.inputs import parse_inputs

@@ -17,7 +17,8 @@ from tests.serving.service_client import (
     read_predictions,
 )
 from yisheng.core.errors import DataError
-from yisheng.core.types import InputSpec, Spec
+from yisheng.core.input_spec import InputSpec
+from yisheng.core.spec import Spec
 from yisheng.inference.predictor import Predictor
 from yisheng.serving.json_tensors import describe_tensor_row, parse_json_tensors
 

@@ -17,7 +17,7 @@ from sklearn.datasets import load_iris
 from tests.serving.test_serve import serve_run
 from yisheng.cli import main
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.serving import server, workers
 from yisheng.serving.correction_bodies import Correction
 from yisheng.serving.corrections import Corrections

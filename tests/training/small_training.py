@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from yisheng.core.dataset import Dataset
+from yisheng.core.events import Batch, EpochEnd, StepEnd
 from yisheng.core.seeds import seed_everything
-from yisheng.core.types import Batch, Dataset, EpochEnd, Spec, StepEnd
+from yisheng.core.spec import Spec
 from yisheng.data.batches import make_batches
 from yisheng.training.loop import fit
 from yisheng.training.state import State

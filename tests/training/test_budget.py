@@ -8,9 +8,10 @@ import torch
 
 import yisheng
 from yisheng.core import registry
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.training import budget
 from yisheng.training.setup import Pretrained, assemble
 

@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from yisheng import models
 from yisheng.core import nested
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.data.batches import make_batches
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.training import cached_features, checkpoint, feature_store

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.training.small_training import epoch_end, make_training, step_end
-from yisheng.core.types import EpochEnd
+from yisheng.core.events import EpochEnd
 from yisheng.training import callbacks
 from yisheng.training.state import State
 

@@ -15,10 +15,11 @@ from torch import nn
 import yisheng
 from yisheng.core import cache_folder
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import StoppedError, UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.experiments import run_training
 from yisheng.experiments.dispatch import resume
 from yisheng.search.executors.stacked.chunks import explain_refused_config

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 
 import yisheng
-from yisheng.core.config import Choice, Config
+from yisheng.core.choice import Choice
+from yisheng.core.columns import Column
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.experiments import dispatch
 from yisheng.search.space import Space
 from yisheng.training.portfolio import plan

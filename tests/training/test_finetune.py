@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from yisheng import models
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
 from yisheng.core.seeds import seed_everything
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.batches import make_batches
 from yisheng.models.head import find_head
 from yisheng.optim.parameter_groups import make_parameter_groups

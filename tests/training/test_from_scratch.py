@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from yisheng import models
-from yisheng.core.config import IN_MEMORY
+from yisheng.core.choice import IN_MEMORY
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.experiments.load_data import split_dataset
 from yisheng.models.activations import ACTIVATIONS
 from yisheng.training import checkpoint, from_scratch
@@ -147,7 +148,7 @@ def test_every_loss(task, settings):
 
 def test_every_registered_loss_is_tested_or_refused():
     from yisheng.core import registry
-    from yisheng.core.config import Choice
+    from yisheng.core.choice import Choice
 
     refused = {"pinball"}
     assert {settings["loss"] for _, settings in LOSSES} | refused == set(registry.names("losses"))
@@ -158,7 +159,7 @@ def test_every_registered_loss_is_tested_or_refused():
 
 def test_losses_of_soft_labels_match_the_library():
     from yisheng.core import registry
-    from yisheng.core.config import Choice
+    from yisheng.core.choice import Choice
 
     spec = Spec("classification", (5,), classes=("a", "b", "c"))
     draw = torch.Generator().manual_seed(0)
@@ -236,7 +237,7 @@ def test_config_without_from_scratch_form_is_refused(data, settings, message):
 
 
 def test_loss_and_optimizer_of_a_plugin_are_refused():
-    from yisheng.core.config import Choice
+    from yisheng.core.choice import Choice
 
     for build in (
         lambda choice: from_scratch.build_loss(choice, table().spec, np.arange(3)),

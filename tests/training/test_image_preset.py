@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import yisheng
-from yisheng.core.config import AUTO, Choice, Config
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.choice import AUTO, Choice
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.training.image_preset import DEFAULT_WIDTHS, choose_for_small_images
 
 

@@ -7,7 +7,7 @@ import torch
 
 from tests.training import small_training
 from tests.training.small_training import fit_small, make_training
-from yisheng.core.types import EpochEnd, StepEnd
+from yisheng.core.events import EpochEnd, StepEnd
 
 
 def test_events_are_in_order():

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.models._number_codes import NumberCodes
 from yisheng.training.portfolio.number_codes import MAX_RANGE, add_number_codes, find_whole_numbers
 from yisheng.transforms.codes import codes

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from yisheng.core.types import Batch
+from yisheng.core.events import Batch
 from yisheng.training import overlapped_shards
 from yisheng.training.distributed import Peers
 from yisheng.training.overlapped_shards import BucketSums

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from yisheng.core.types import Batch
+from yisheng.core.events import Batch
 from yisheng.training.pieces import TreeSum, add_tensors, split_batch
 from yisheng.training.state import State
 from yisheng.training.update import make_update

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.models._rotated_places import RotatedPlaces
 from yisheng.training.portfolio.places import DEGREES, find_places, rotate_places
 

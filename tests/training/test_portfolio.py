@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from yisheng.core.config import Choice, Config
+from yisheng.core.choice import Choice
+from yisheng.core.columns import Column
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.models.ensemble import CANDIDATES
 from yisheng.training.fitted import choose_for_fitting
 from yisheng.training.portfolio.calibration import (

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.training.portfolio.candidates import MIN_ROWS, Candidate, make_candidate
 from yisheng.training.portfolio.fold_data import draw_rows
 from yisheng.training.portfolio.prediction_rate import measure_rate

@@ -12,10 +12,12 @@ import torch
 from torch import nn
 
 from yisheng.core import cache_folder, machine
-from yisheng.core.config import Choice
+from yisheng.core.choice import Choice
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
+from yisheng.core.events import EpochEnd
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Dataset, EpochEnd, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.training import precision
 from yisheng.training.finetune import frozen_for_good

@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.training.small_training import epoch_end, fit_small, make_training, step_end
-from yisheng.core.types import EpochEnd
+from yisheng.core.events import EpochEnd
 from yisheng.training import callbacks, progress
 
 

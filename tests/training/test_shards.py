@@ -12,7 +12,9 @@ from torch import nn
 
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, UsageError
-from yisheng.core.types import Batch, Spec
+from yisheng.core.events import Batch
+from yisheng.core.resolved_config import resolve_config
+from yisheng.core.spec import Spec
 from yisheng.training.shardable import (
     choose_exact,
     choose_shards,
@@ -199,14 +201,14 @@ NORMALIZED = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8))
 )
 def test_batch_norm_over_processes_is_refused_where_they_would_wait(settings, model, device, processes, message):
     spec = Spec("classification", (6,), ("a", "b"))
-    config = Config(**{"shards": 2, "sync_bn": True, **settings}).resolve(spec, 100)
+    config = resolve_config(Config(**{"shards": 2, "sync_bn": True, **settings}), spec, 100)
     with nullcontext() if message is None else pytest.raises(UsageError, match=message):
         require_sync_bn(config, model, torch.device(device), processes)
 
 
 def test_batch_norm_over_processes_needs_rows_for_each_of_them():
     spec = Spec("classification", (6,), ("a", "b"))
-    config = Config(shards=4, sync_bn=True).resolve(spec, 100)
+    config = resolve_config(Config(shards=4, sync_bn=True), spec, 100)
     require_rows_for_sync_bn(config, 8)
     with pytest.raises(UsageError, match="needs 8 rows or more in every batch, and the last one of an epoch has 7"):
         require_rows_for_sync_bn(config, 7)

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 import yisheng
-from yisheng.core.config import Choice, Config
-from yisheng.core.types import Column, Spec
+from yisheng.core.choice import Choice
+from yisheng.core.columns import Column
+from yisheng.core.config import Config
+from yisheng.core.spec import Spec
 from yisheng.training.table_preset import LARGE_BATCH, MAX_EPOCHS, MAX_UPDATES, MIN_EPOCHS, PATIENCE, choose_for_tables
 
 TABLE = Spec("regression", (3,), columns=tuple(Column(name, source=name) for name in "abc"))

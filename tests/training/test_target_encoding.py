@@ -5,7 +5,9 @@ import pytest
 import torch
 from sklearn.preprocessing import TargetEncoder
 
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.models._target_means import TargetMeans
 from yisheng.training.portfolio.target_encoding import SMOOTHING, encode_targets, list_encoded_columns
 

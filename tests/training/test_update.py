@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import NonFiniteError, UsageError
+from yisheng.core.events import Batch
 from yisheng.core.registry import find
-from yisheng.core.types import Batch, Spec
+from yisheng.core.spec import Spec
 from yisheng.optim.parameter_groups import list_weights
 from yisheng.training.state import State
 from yisheng.training.update import make_l1_penalty, make_update, mean_loss

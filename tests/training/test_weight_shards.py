@@ -12,8 +12,8 @@ from torch import nn
 
 from yisheng.core import registry
 from yisheng.core.errors import NonFiniteError, ProcessError, UsageError
+from yisheng.core.events import Batch, EpochEnd
 from yisheng.core.modes import evaluation_mode
-from yisheng.core.types import Batch, EpochEnd
 from yisheng.optim.parameter_groups import make_parameter_groups
 from yisheng.training import checkpoint, weight_shards
 from yisheng.training.callbacks import keep_best

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 import yisheng
-from yisheng.core.config import Choice, Config
-from yisheng.core.types import Column, Spec
+from yisheng.core.choice import Choice
+from yisheng.core.columns import Column
+from yisheng.core.config import Config
+from yisheng.core.spec import Spec
 from yisheng.training.wide_tables import MAX_EMBEDDED_COLUMNS, choose_for_wide_tables
 
 

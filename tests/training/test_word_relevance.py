@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2, chi2_contingency, spearmanr
 
-from yisheng.core.config import Choice
+from yisheng.core.choice import Choice
 from yisheng.data import tables
 from yisheng.training.word_relevance import choose_unused_words, compute_p_values, find_unrelated_words
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 from yisheng.transforms.columns import columns
 
 NUMBERS = ("standard", "robust", "quantile", "power", "none")

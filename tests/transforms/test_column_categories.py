@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder
 
 from tests.transforms.column_tables import prepared
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 from yisheng.transforms.columns import columns
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tests.transforms.column_tables import NUMBERS, SPEC, TABLE, numbers_alone, rows
 from yisheng import transforms
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms import _column_statistics, _row_chunks
 from yisheng.transforms._row_chunks import RowSubset
 from yisheng.transforms.columns import columns

@@ -10,8 +10,9 @@ from hypothesis.extra import numpy as hnp
 
 from yisheng import transforms
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.resolved_config import resolve_config
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms.imagenet import MEAN, STD, imagenet
 
 images = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=6))
@@ -93,9 +94,9 @@ def test_another_number_of_channels_is_refused():
 def test_scaling_is_a_setting():
     config = merge_settings([("scale", "imagenet", "command line"), ("scale.mean", "0.5", "command line")]).config
     assert config.scale.options == {"mean": (0.5,)}
-    resolved = config.resolve(Spec("classification", (3, 8, 8), classes=("a", "b")), 100)
+    resolved = resolve_config(config, Spec("classification", (3, 8, 8), classes=("a", "b")), 100)
     assert resolved.scale.options == {"mean": (0.5,), "std": STD}
     with pytest.raises(UsageError, match="scale=imagenet needs images"):
-        config.resolve(Spec("classification", (3,), classes=("a", "b")), 100)
+        resolve_config(config, Spec("classification", (3,), classes=("a", "b")), 100)
     with pytest.raises(UsageError):
         merge_settings([("scale", "imagenet", "command line"), ("scale.std", "0", "command line")])

@@ -10,9 +10,11 @@ import torch
 
 from yisheng import transforms
 from yisheng.core import nested
-from yisheng.core.config import Choice, Config
+from yisheng.core.choice import Choice
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Spec
+from yisheng.core.resolved_config import resolve_config
+from yisheng.core.spec import Spec
 from yisheng.transforms.raw import raw
 from yisheng.transforms.standard import standard
 
@@ -98,10 +100,10 @@ def test_sequences_and_volumes_are_scaled_per_feature_or_channel(shape):
 def test_ids_are_never_scaled():
     spec = Spec("regression", (6,), dtype="int64")
     network = Choice(name="in-memory:Net", component=torch.nn.Linear)
-    assert Config(model=network).resolve(spec, 40).scale.name == "raw"
-    assert Config(model=network, scale=Choice(name="none")).resolve(spec, 40).scale.name == "raw"
+    assert resolve_config(Config(model=network), spec, 40).scale.name == "raw"
+    assert resolve_config(Config(model=network, scale=Choice(name="none")), spec, 40).scale.name == "raw"
     with pytest.raises(UsageError, match="scale=standard is for numbers; these are ids"):
-        Config(model=network, scale=Choice(name="standard")).resolve(spec, 40)
+        resolve_config(Config(model=network, scale=Choice(name="standard")), spec, 40)
 
 
 @pytest.mark.parametrize(
@@ -115,17 +117,17 @@ def test_ids_are_never_scaled():
     ],
 )
 def test_every_form_of_numbers_has_a_default_network(spec, name):
-    assert Config().resolve(spec, 40).model.name == name
+    assert resolve_config(Config(), spec, 40).model.name == name
 
 
 def test_ids_and_several_inputs_need_a_network_of_the_user():
     _, inputs = nested.pack([IDS, SIZES])
     for spec in (Spec("regression", (6,), dtype="int64"), Spec("regression", (56,), inputs=inputs)):
         with pytest.raises(UsageError, match="no network is the default for") as caught:
-            Config().resolve(spec, 40)
+            resolve_config(Config(), spec, 40)
         assert "model=" in caught.value.remedy
         with pytest.raises(UsageError, match="needs"):
-            Config(model=Choice(name="mlp")).resolve(spec, 40)
+            resolve_config(Config(model=Choice(name="mlp")), spec, 40)
 
 
 def test_one_value_a_row_is_one_column():

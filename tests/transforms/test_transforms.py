@@ -19,8 +19,9 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from yisheng import transforms
 from yisheng.core import registry
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms import _row_chunks
 from yisheng.transforms._row_chunks import RowSubset
 from yisheng.transforms.none import none

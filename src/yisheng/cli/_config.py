@@ -6,9 +6,11 @@ from yisheng.cli._arguments import Arguments
 from yisheng.cli._terminal import wrap_table, wrap_text
 from yisheng.cli._values import format_value
 from yisheng.core import registry
-from yisheng.core.config import AUTO, KINDS, Choice, Config
+from yisheng.core.choice import AUTO, KINDS, Choice
+from yisheng.core.config import Config
 from yisheng.core.messages import Message, as_message, translate
-from yisheng.core.settings import AUTO_SCALES, MergedSettings, Setting, merge_settings, read_settings
+from yisheng.core.option_owners import AUTO_SCALES
+from yisheng.core.settings import MergedSettings, Setting, merge_settings, read_settings
 
 
 def parse_settings(arguments: Arguments) -> list[Setting]:

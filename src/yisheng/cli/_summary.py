@@ -13,9 +13,9 @@ from yisheng.core import files
 from yisheng.core.messages import Message, translate
 from yisheng.core.remote.sessions import name_address
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.score import Score
 from yisheng.core.stored_messages import restore_messages
 from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
-from yisheng.core.types import Score
 
 MAX_TRIALS = 10
 

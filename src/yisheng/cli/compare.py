@@ -23,7 +23,7 @@ from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_table, shorten
 
 if TYPE_CHECKING:
-    from yisheng.core.types import Score
+    from yisheng.core.score import Score
     from yisheng.experiments.compare import Comparison
 
 

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 from yisheng.cli._arguments import Arguments
 from yisheng.core.messages import Message, translate
 from yisheng.core.paths import parse_run_path
+from yisheng.core.score import Score
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
-from yisheng.core.types import Score
 
 if TYPE_CHECKING:
     from yisheng.experiments.other_data.result import Evaluation

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.core import nested
-from yisheng.core.types import Inputs
+from yisheng.core.input_spec import Inputs
 
 
 def forward(model: nn.Module, x: Inputs, *, bf16: bool, call: Callable[..., Any] | None = None) -> torch.Tensor:

@@ -1,106 +1,36 @@
 """The config: every choice of a run as plain data.
 
 A choice names a registered component and its options (``model = mlp`` with ``hidden = 64,32``). `Config` may hold
-``auto``; `Config.resolve` decides it for some data and returns a `ResolvedConfig`. How a config is read from the shell,
-a TOML file or Python is in `yisheng.core.settings`.
+``auto``; `yisheng.core.resolved_config` decides it for some data. How a config is read from the shell, a TOML file or
+Python is in `yisheng.core.settings`.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from yisheng.core import components, registry
-from yisheng.core.errors import UsageError
-from yisheng.core.messages import Message
-from yisheng.core.references import import_reference, is_reference, short_name
+from yisheng.core.choice import (
+    AUGMENT,
+    AUTO,
+    KINDS,
+    METRICS,
+    Choice,
+    plain_table,
+    plain_value,
+    restore_choice,
+)
+from yisheng.core.config_values import Auto, Count, Epochs, Positive, Seconds, Shards, Size
+from yisheng.core.references import short_name
 from yisheng.core.run_names import check_notes, check_run_name
-from yisheng.core.types import Spec
-
-AUTO: Final = "auto"
-AUGMENT: Final = "augment"
-METRICS: Final = "metrics"
-RAW: Final = "raw"
-"""Name of the scaling that leaves ids and bytes as they are."""
-IN_MEMORY: Final = "in-memory"
-"""Name of a data set that was passed as an object: no file can name it."""
-KINDS = {
-    "data": "data.datasets",
-    "model": "models",
-    "init": "init",
-    "init_linear": "init",
-    "init_conv": "init",
-    "loss": "losses",
-    "optimizer": "optim",
-    "schedule": "optim.schedules",
-    "scale": "transforms",
-    "target_scale": "transforms",
-}
-"""Key of each choice -> the kind that it chooses from."""
 
 MAX_EPOCHS, MAX_PRETRAINED_EPOCHS = 100, 15
 """Limits of ``epochs=auto``; pretrained weights are near the optimum already."""
 MIN_UPDATES, MIN_EPOCHS = 2000, 10
 """``epochs=auto`` makes at least so many updates and epochs, within the limits above."""
-
-
-class Choice(BaseModel):
-    """A component with its options: a registered one by name, or a user's own.
-
-    Args:
-        name: the registered name, or the reference of a user's own component (`yisheng.core.references`).
-        options: its options by name.
-        component: the user's own object; None for registered components, and if only its reference is known. It is not
-            part of the plain data.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str
-    options: Mapping[str, Any] = {}
-    component: Annotated[Any, Field(exclude=True, repr=False)] = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Return what another process builds the choice from: code that can be imported again is imported there."""
-        component = self.component if self.name.startswith(f"{IN_MEMORY}:") else None
-        return _restore_choice, (self.name, dict(self.options), component)
-
-
-def _restore_choice(name: str, options: dict[str, Any], component: Any) -> Choice:
-    """Return a choice that was sent to this process."""
-    if component is None and is_reference(name):
-        component = import_reference(name)
-    return Choice(name=name, options=options, component=component)
-
-
-def _parse_seconds(value: Any) -> Any:
-    """Return ``90``, ``90s``, ``5m`` and ``1.5h`` in seconds, and values that are not text unchanged."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", value)
-    if match is None:
-        raise ValueError("a time such as 90s, 5m or 1.5h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def _require_power_of_two(value: int) -> int:
-    if value & (value - 1):
-        raise ValueError("a power of two (1, 2, 4, 8, ...)")
-    return value
-
-
-Auto = Literal["auto"]
-Count = Annotated[int, Field(ge=1, le=10**9)]
-Epochs = Annotated[int, Field(ge=0, le=10**9)]
-Shards = Annotated[int, Field(ge=1, le=1024), AfterValidator(_require_power_of_two)]
-Size = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Seconds = Annotated[float, BeforeValidator(_parse_seconds), Field(ge=1, le=10**7, allow_inf_nan=False)]
 
 
 class Config(BaseModel):
@@ -263,65 +193,6 @@ class Config(BaseModel):
         10.0, description="seconds between checkpoints; 0: after every step"
     )
 
-    def resolve(self, spec: Spec, rows: int, *, auto: Mapping[str, Choice] = MappingProxyType({})) -> ResolvedConfig:
-        """Decide every ``auto`` for some data, and write out every option.
-
-        ``precision`` and ``memory_format`` become ``fp32`` and ``contiguous``, and ``compile`` becomes false; a
-        training replaces them if its trials find something faster.
-
-        Args:
-            spec: the contract of the data set.
-            rows: of the training part.
-            auto: what ``auto`` means for a choice, where the contract alone cannot tell.
-
-        Raises:
-            UsageError: a choice does not fit the data.
-        """
-        changes: dict[str, Any] = self._resolve_choices(spec, auto)
-        if self.weights is not None:
-            changes |= {"finetune": self.finetune or "all", "head_lr": self.head_lr or 10.0}
-        if self.feature_cache == AUTO:
-            is_fixed = changes.get("finetune") == "head" and not changes.get("augment", self.augment)
-            changes["feature_cache"] = 1 if is_fixed else "off"
-        loss = changes.get("loss", self.loss)
-        changes |= {"batch": self.choose_batch(rows), "score": self._resolve_score(spec, loss)}
-        changes["epochs"] = self.choose_epochs(rows)
-        changes["shards"] = 1 if self.shards == AUTO else self.shards
-        changes["exact"] = True if self.exact == AUTO else self.exact
-        changes["budget"] = None if self.budget == AUTO else self.budget
-        if self.boosting == AUTO:
-            changes["boosting"] = self.epochs != 0 and spec.is_row and any(column.source for column in spec.columns)
-        elif self.boosting and not spec.is_row:
-            raise UsageError(
-                Message("boosting=true needs rows of numbers; these are {description}", description=spec.description),
-                Message("leave boosting out"),
-            )
-        if self.importance == AUTO:
-            changes["importance"] = self.epochs != 0 and spec.is_row and any(column.source for column in spec.columns)
-        elif self.importance and not spec.is_row:
-            raise UsageError(
-                Message("importance=true needs rows of numbers; these are {description}", description=spec.description),
-                Message("leave importance out"),
-            )
-        plain = {"precision": "fp32", "memory_format": "contiguous", "shuffle": "rows", "compile": False}
-        changes |= {key: value for key, value in plain.items() if getattr(self, key) == AUTO}
-        return ResolvedConfig(**{**dict(self), **changes})
-
-    def _resolve_choices(self, spec: Spec, auto: Mapping[str, Choice]) -> dict[str, Any]:
-        choices: dict[str, Any] = {}
-        for key in KINDS:
-            choice: Choice | None = getattr(self, key)
-            if choice is None or choice.name == IN_MEMORY:
-                continue
-            if choice.name == AUTO:
-                default = auto.get(key) or Choice(name=_default_component(key, spec))
-                choice = default.model_copy(update={"options": {**default.options, **choice.options}})
-            choices[key] = _resolve_choice(key, choice, spec)
-        choices[AUGMENT] = tuple(
-            _resolve_choice(f"{AUGMENT}.{choice.name}", choice, spec) for choice in self.augment if choice.name != AUTO
-        )
-        return choices
-
     def choose_batch(self, rows: int) -> int:
         """Return ``batch``, at most all rows; by default a power of two near 1/32 of the rows.
 
@@ -372,7 +243,7 @@ class Config(BaseModel):
         """
 
         def restore(choice: Choice) -> Choice:
-            return _restore_choice(choice.name, dict(choice.options), choice.component)
+            return restore_choice(choice.name, dict(choice.options), choice.component)
 
         choices = {key: restore(getattr(self, key)) for key in KINDS if getattr(self, key) is not None}
         lists = {key: [restore(choice) for choice in getattr(self, key)] for key in (METRICS, AUGMENT)}
@@ -400,25 +271,6 @@ class Config(BaseModel):
         is_new = score not in {entry.name for entry in entries}
         return [*entries, registry.find(METRICS, score)] if is_new and score in registry.names(METRICS) else entries
 
-    def _resolve_score(self, spec: Spec, loss: Choice) -> str:
-        is_own = not components.is_custom(loss) and registry.find("losses", loss.name).meta.get("own_score", False)
-        if self.score == AUTO and is_own:
-            return "loss"
-        score = registry.default("metrics", spec).name if self.score == AUTO else registry.hyphenate(self.score)
-        if score == "loss":
-            return score
-        entry = self.find_metric(score)
-        scalar = entry.meta.get("scalar", True)
-        if not scalar or not entry.meta.get("fits", lambda _: True)(spec):
-            problem = Message("score={score} is a table, not a number", score=score)
-            if scalar:
-                problem = Message("score={score} does not fit {task}", score=score, task=spec.task)
-            raise UsageError(
-                problem,
-                Message("name another metric, or use score=loss"),
-            )
-        return score
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested data without empty values, as in the TOML file."""
         plain: dict[str, Any] = {}
@@ -429,10 +281,10 @@ class Config(BaseModel):
                 if not value:
                     plain[key] = "none"
                 elif value != Config.model_fields[key].default:
-                    tables[key] = list(map(_plain_table, value))
+                    tables[key] = list(map(plain_table, value))
             elif key == METRICS:
                 if value:
-                    tables[key] = list(map(_plain_table, value))
+                    tables[key] = list(map(plain_table, value))
             elif isinstance(value, Choice):
                 options = {k: plain_value(v) for k, v in value.options.items() if v is not None}
                 if options:
@@ -448,113 +300,3 @@ class Config(BaseModel):
         import tomli_w
 
         return tomli_w.dumps(self.to_dict())
-
-
-class ResolvedConfig(Config):
-    """A config with every value decided for its data.
-
-    ``device``, ``split``, ``validation`` and ``test`` may still be ``auto``: they depend on the machine and on the
-    data set's official parts, and a run that is resumed elsewhere decides them again.
-
-    Raises:
-        pydantic.ValidationError: a value is ``auto``.
-    """
-
-    epochs: Epochs
-    budget: Seconds | None = None
-    batch: Count
-    shards: Shards
-    exact: bool = True
-    shuffle: Literal["rows", "blocks"]
-    boosting: bool
-    importance: bool
-    precision: Literal["fp32", "bf16", "fp64"]
-    memory_format: Literal["contiguous", "channels-last"]
-    compile: bool = False
-
-    @model_validator(mode="after")
-    def _require_decided(self) -> Self:
-        choices = [*((key, getattr(self, key)) for key in KINDS), *((AUGMENT, choice) for choice in self.augment)]
-        undecided = [key for key, choice in choices if choice is not None and choice.name == AUTO]
-        if self.score == AUTO:
-            undecided.append("score")
-        if undecided:
-            raise ValueError(f"{', '.join(undecided)} must not be auto")
-        return self
-
-
-def kind_of(key: str) -> str:
-    """Return the kind that a key of the config chooses from.
-
-    >>> kind_of("loss"), kind_of("augment.flip")
-    ('losses', 'transforms.augment')
-    """
-    if key.startswith(AUGMENT):
-        return "transforms.augment"
-    return METRICS if key == METRICS else KINDS[key]
-
-
-def plain_value(value: Any) -> Any:
-    """Return the value of an option as TOML can hold it: lists for tuples, text for paths."""
-    if isinstance(value, tuple | list):
-        return [plain_value(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _plain_table(choice: Choice) -> dict[str, Any]:
-    return {"name": choice.name, **{key: plain_value(value) for key, value in choice.options.items()}}
-
-
-def _default_component(key: str, spec: Spec) -> str:
-    """Return the name that ``auto`` means for a contract."""
-    if key == "scale":
-        return "standard" if spec.dtype == "float32" else RAW
-    if key == "model" and not spec.is_numeric:
-        raise UsageError(
-            Message("no network is the default for {description}", description=spec.description),
-            Message("name one of your own with model=, as in model=net.py:Net; see docs/custom.md"),
-        )
-    return registry.default(KINDS[key], spec).name
-
-
-def _resolve_choice(key: str, choice: Choice, spec: Spec) -> Choice:
-    """Return the choice with every option written out, if it fits the data."""
-    if key == "scale" and spec.dtype != "float32" and choice.name != RAW:
-        if choice.name != "none":
-            raise UsageError(
-                Message(
-                    "scale={name} is for numbers; these are {description}",
-                    name=choice.name,
-                    description=spec.description,
-                ),
-                Message("leave scale out"),
-            )
-        choice = Choice(name=RAW)
-    entry = components.find_component(kind_of(key), choice)
-    if "fits" in entry.meta and not entry.meta["fits"](spec):
-        data = Message("{task} on {description}", task=spec.task, description=spec.description)
-        if key.startswith(AUGMENT):
-            raise UsageError(
-                Message(
-                    "augment={name} needs {requirement}; this is {data}",
-                    name=entry.name,
-                    requirement=entry.requirement,
-                    data=data,
-                ),
-                Message("leave it out"),
-            )
-        raise UsageError(
-            Message(
-                "{key}={name} needs {requirement}; this is {data}",
-                key=key,
-                name=entry.name,
-                requirement=entry.requirement,
-                data=data,
-            ),
-            Message("leave {key} out to have it chosen, or name another", key=key),
-        )
-    options = {name: entry.check_option(name, value, key) for name, value in choice.options.items()}
-    defaults = {o.name: o.default for o in entry.options.values() if o.default is not registry.REQUIRED}
-    if components.is_custom(choice):  # its own defaults may change with its code: they are not written out
-        return choice.model_copy(update={"options": options})
-    return Choice(name=entry.name, options={**defaults, **options})

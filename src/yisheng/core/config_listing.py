@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from yisheng.core import registry
-from yisheng.core.config import AUGMENT, AUTO, Choice, Config, kind_of
+from yisheng.core.choice import AUGMENT, AUTO, Choice, kind_of
+from yisheng.core.config import Config
 from yisheng.core.messages import Message
 from yisheng.core.settings import MergedSettings
 

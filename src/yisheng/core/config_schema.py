@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from yisheng.core import registry
+from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice
 from yisheng.core.components import KEY_OF_KIND
-from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice, Config
+from yisheng.core.config import Config
 from yisheng.core.settings import ALIASES
 
 Schema = dict[str, Any]

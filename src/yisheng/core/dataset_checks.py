@@ -8,7 +8,7 @@ from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 
 if TYPE_CHECKING:
-    from yisheng.core.types import Dataset
+    from yisheng.core.dataset import Dataset
 
 INPUT_TYPES = {"float32": ("uint8", "float64", "float32"), "uint8": ("uint8",), "int64": ("int64",)}
 """Types of the stored inputs for each type that a network may receive."""

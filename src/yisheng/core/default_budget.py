@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.choice import AUTO, Choice
+from yisheng.core.config import Config
 
 DEFAULT_BUDGET: Final = 60.0
 """Seconds in which models are tried for a table if nothing names one."""

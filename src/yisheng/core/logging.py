@@ -21,7 +21,7 @@ from yisheng.core.messages import Message, translate
 from yisheng.core.printable import PrintedStream, escape_line
 
 if TYPE_CHECKING:
-    from yisheng.core.types import Finding
+    from yisheng.core.findings import Finding
 
 SEVERITIES: Final = {"note": Message("note"), "warning": Message("warning"), "error": Message("error")}
 """Severity of a finding -> how it is called."""

@@ -17,9 +17,10 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.input_spec import Inputs, InputSpec
 from yisheng.core.messages import Message
 from yisheng.core.packed_rows import unpack as unpack  # with `pack`; apart because `types` imports it
-from yisheng.core.types import Inputs, InputSpec, Spec
+from yisheng.core.spec import Spec
 
 
 def tensors(x: Inputs) -> list[torch.Tensor]:

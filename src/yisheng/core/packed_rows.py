@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from yisheng.core.types import Inputs, InputSpec
+    from yisheng.core.input_spec import Inputs, InputSpec
 
 
 def unpack(block: torch.Tensor, inputs: Sequence[InputSpec]) -> Inputs:

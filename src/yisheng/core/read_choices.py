@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from yisheng.core import registry
+from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice
 from yisheng.core.components import KEY_OF_KIND, find_component, find_supplied, is_custom, read_component
-from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice, Config
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, is_path

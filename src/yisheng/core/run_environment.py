@@ -10,11 +10,11 @@ from typing import Any, Final
 from yisheng.core import provenance
 from yisheng.core.components import describe_sources
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.discovery import plugins
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import KIND_LABELS, UnknownNameError
-from yisheng.core.types import Dataset
 
 MAX_THREADS: Final = 1024
 """A larger recorded number of threads is taken for damage."""

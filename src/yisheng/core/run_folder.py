@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from yisheng.core import files, run_environment
-from yisheng.core.config import Config, ResolvedConfig
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.new_folder import create_numbered_folder
 from yisheng.core.registry import UnknownNameError
+from yisheng.core.resolved_config import ResolvedConfig
+from yisheng.core.run_contents import Run
+from yisheng.core.score import Scores
 from yisheng.core.scores_file import parse_scores, scores_to_plain
 from yisheng.core.settings import merge_settings, read_settings
+from yisheng.core.spec import Spec
 from yisheng.core.temporary import remove_abandoned
-from yisheng.core.types import Run, Scores, Spec
 from yisheng.core.validation_texts import describe_all_invalid
 
 FORMAT: Final = 2

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from yisheng.core.messages import Message, translate
 from yisheng.core.notebook_html import render_table
+from yisheng.core.score import Score, Scores
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_table, tabulate_scores
-from yisheng.core.types import Score, Scores
 
 NO_SCORES = Message("no scores")
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from yisheng.core.messages import Message
-from yisheng.core.types import Score, Scores
+from yisheng.core.score import Score, Scores
 
 
 def scores_to_plain(scores: Scores) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from yisheng.core import registry
-from yisheng.core.components import CustomEntry, find_component, is_custom
-from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice, Config, kind_of, plain_value
+from yisheng.core.choice import AUGMENT, AUTO, KINDS, METRICS, Choice
+from yisheng.core.components import is_custom
+from yisheng.core.config import Config
+from yisheng.core.config_consistency import require_consistent
 from yisheng.core.default_budget import names_training
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.files import read_bytes
 from yisheng.core.messages import Message
+from yisheng.core.option_owners import find_candidates, find_owner, has_option, is_test_file
 from yisheng.core.os_errors import describe_os_error
 from yisheng.core.paths import parse_path
 from yisheng.core.read_choices import choose, parse_augmentations, parse_metrics, require_plain
@@ -27,8 +29,6 @@ from yisheng.core.references import is_reference, short_name
 from yisheng.core.toml_paths import require_no_escapes, suggest_literal_string
 from yisheng.core.values import validate_value
 
-AUTO_SCALES = ("standard", "columns")
-"""What ``scale=auto`` may become if no pretrained weights decide: their options can be set in advance."""
 ALIASES = {
     "learning_rate": "lr",
     "wd": "weight_decay",
@@ -140,7 +140,7 @@ def merge_settings(settings: Iterable[Setting], *, import_code: bool = True) -> 
             if not _is_choice(key):
                 merger.set_value(key, value, origin)
     merger.choose_budget()
-    _require_consistent(merger.plain)
+    require_consistent(merger.plain)
     return MergedSettings(merger.build_config(), merger.origins)
 
 
@@ -175,14 +175,14 @@ class _Merger:
         if key == "score" and (not isinstance(value, str) or is_reference(value)):
             (metric,) = parse_metrics([value], self.import_code)
             self.metrics, value = (*self.metrics, metric), short_name(metric.name)
-        if key in Config.model_fields and not _is_test_file(key, value, self.choices["data"]):
+        if key in Config.model_fields and not is_test_file(key, value, self.choices["data"]):
             self.plain[key] = _check_plain(key, value)
             self.origins[key] = origin
             return
-        owner, option = _find_owner("data.test" if key == "test" else key, self.choices)
+        owner, option = find_owner("data.test" if key == "test" else key, self.choices)
         choice = self.choices[owner]
         assert choice is not None
-        entry = [e for e in _candidates(owner, choice) if _has_option(e, option)][-1]
+        entry = [e for e in find_candidates(owner, choice) if has_option(e, option)][-1]
         value = entry.check_option(option, value, owner)
         if is_custom(choice):
             require_plain(owner, option, value)
@@ -207,61 +207,6 @@ class _Merger:
 def _is_choice(key: str) -> bool:
     """Return whether a key of the config names components rather than holding a plain value."""
     return key in KINDS or key in (AUGMENT, METRICS)
-
-
-def _require_consistent(plain: Mapping[str, Any]) -> None:
-    """Raise an error for keys that contradict each other or need one another."""
-    for name in ("finetune", "head_lr"):
-        if plain.get(name) is not None and plain.get("weights") is None:
-            raise UsageError(
-                Message("{name}={plain} needs pretrained weights", name=name, plain=plain[name]),
-                Message("use weights=FILE or weights=NAME"),
-            )
-    if plain.get("feature_cache", AUTO) not in (AUTO, "off") and plain.get("finetune") != "head":
-        raise UsageError(
-            Message("feature_cache={plain} is for frozen layers", plain=plain["feature_cache"]),
-            Message("use finetune=head too, or leave it out"),
-        )
-    if plain.get("budget") not in (None, AUTO):
-        for name in ("epochs", "scratch"):
-            if plain.get(name) not in (None, AUTO, False):
-                raise UsageError(
-                    Message(
-                        "budget={plain} (seconds) and {name}={plain_2} contradict: a budget decides how many epochs "
-                        "one training gets",
-                        plain=f"{plain['budget']:g}",
-                        name=name,
-                        plain_2=plain_value(plain[name]),
-                    ),
-                    Message("leave budget or {name} out", name=name),
-                )
-    if plain.get("epochs") == 0:
-        for name in ("folds", "scratch", "patience", "boosting", "budget"):
-            if plain.get(name) not in (None, False, AUTO, 0):
-                raise UsageError(
-                    Message(
-                        "epochs=0 trains nothing, so {name}={plain} has no meaning",
-                        name=name,
-                        plain=plain_value(plain[name]),
-                    ),
-                    Message("leave {name} out, or use epochs=10", name=name),
-                )
-    for name, required, example in (("repeats", "folds", "5"), ("repeat", "fold", "1/5")):
-        if plain.get(name, 1) != 1 and plain.get(required) is None:
-            raise UsageError(
-                Message("{name}={plain} needs {required}", name=name, plain=plain[name], required=required),
-                Message("use {required}={example} too", required=required, example=example),
-            )
-    if plain.get("calibrate") and (plain.get("folds") or plain.get("fold")):
-        raise UsageError(
-            Message("calibrate=true would fit the temperature to the very rows that a fold is scored on"),
-            Message("leave calibrate out, or train a single run"),
-        )
-    if plain.get("patience") and (plain.get("folds") or plain.get("fold")):
-        raise UsageError(
-            Message("patience would choose an epoch by the very rows that a fold is scored on"),
-            Message("leave patience out, and give epochs="),
-        )
 
 
 def canonical_key(key: str) -> str:
@@ -296,103 +241,6 @@ def _flatten(data: Mapping[str, Any], origin: Origin) -> Iterator[Setting]:
         if "name" in value:
             yield key, value["name"], origin
         yield from ((f"{key}.{option}", v, origin) for option, v in value.items() if option != "name")
-
-
-def _has_option(entry: registry.Entry, option: str) -> bool:
-    """Return whether a component takes an option; a user's own with ``**kwargs`` takes any."""
-    return option in entry.options or getattr(entry, "open_ended", False)
-
-
-def _is_test_file(key: str, value: Any, data: Choice | None) -> bool:
-    """Return whether ``test=`` names a file of test rows, if the data set takes one, rather than a size."""
-    if key != "test" or not isinstance(value, str) or not any("test" in e.options for e in _candidates("data", data)):
-        return False
-    try:
-        float(value)
-    except ValueError:
-        return value.strip().lower() != AUTO
-    return False
-
-
-def _candidates(key: str, choice: Choice | None) -> list[registry.Entry]:
-    """Return the components that a choice may become: all possible defaults for ``auto``."""
-    if choice is None or key == f"{AUGMENT}.{AUTO}":
-        return []
-    if choice.name == IN_MEMORY:
-        return [registry.find("data.objects", IN_MEMORY)] if key == "data" else []
-    if choice.name == AUTO and key == "scale":
-        return [registry.find(KINDS[key], name) for name in AUTO_SCALES]
-    if choice.name == AUTO:
-        return list(registry.entries(KINDS[key], "default_for"))
-    if is_custom(choice) and choice.component is None:  # the config of a run folder; its options were checked
-        return [CustomEntry(kind_of(key), choice.name, Choice, open_ended=True)]
-    return [find_component(kind_of(key), choice)]
-
-
-def _find_owner(key: str, choices: Mapping[str, Choice | None]) -> tuple[str, str]:
-    """Return the choice that an option belongs to, and the option's name without it."""
-    head, _, name = key.rpartition(".") if key.startswith(f"{AUGMENT}.") else key.partition(".")
-    if not head:
-        head, name = name, ""
-    if name:
-        return _check_dotted(key, head, name, choices)
-    owners = [k for k in choices if any(head in e.options for e in _candidates(k, choices[k]))]
-    if not owners and head not in Config.model_fields:  # a user's own component may take any option
-        owners = [k for k in choices if any(_has_option(e, head) for e in _candidates(k, choices[k]))]
-    if len(owners) == 1:
-        return owners[0], head
-    if owners:
-        dotted = " or ".join(f"{owner}.{head}=" for owner in owners)
-        raise UsageError(
-            Message("{head} is an option of {owners}", head=head, owners=" and of ".join(owners)),
-            Message("use {dotted}", dotted=dotted),
-        )
-    raise _explain_unknown(head, choices)
-
-
-def _check_dotted(key: str, head: str, name: str, choices: Mapping[str, Choice | None]) -> tuple[str, str]:
-    """Return the choice and the option of a dotted key, if there are such."""
-    if head not in choices and head.startswith(AUGMENT):
-        augmentation = head.removeprefix(AUGMENT).strip(".") or name
-        raise UsageError(
-            Message("{key}: {augmentation} is not among the augmentations", key=key, augmentation=augmentation),
-            Message("use augment={augmentation} with the others", augmentation=augmentation),
-        )
-    if head not in choices:
-        raise UsageError(
-            Message("{head} in {key} is not a choice of a config", head=f"{head!r}", key=key), suggest(head, KINDS)
-        )
-    choice = choices[head]
-    options = {option for entry in _candidates(head, choice) for option in entry.options}
-    if not any(_has_option(entry, name) for entry in _candidates(head, choice)):
-        value = choice.name if choice else "none"
-        raise UsageError(
-            Message("{key}={value} has no option {name}", key=head, value=value, name=f"{name!r}"),
-            suggest(name, options),
-        )
-    return head, name
-
-
-def _explain_unknown(key: str, choices: Mapping[str, Choice | None]) -> UsageError:
-    """Return the error about a key that neither the config nor a chosen component has."""
-    kinds = {**KINDS, AUGMENT: "transforms.augment"}
-    owners = [f"{k}={e.name}" for k in kinds for e in registry.entries(kinds[k]) if key in e.options]
-    if owners:
-        names = {k: c.name for k, c in choices.items() if c}
-        keys = sorted({owner.split("=")[0] for owner in owners})
-        chosen = ", ".join(f"{k}={names.get(k, 'none')}" for k in keys)
-        return UsageError(
-            Message("{key} is not an option of {chosen}", key=key, chosen=chosen),
-            Message("it belongs to {owners}", owners=", ".join(owners)),
-        )
-    data = choices["data"]
-    if key in registry.find("data.objects", IN_MEMORY).options and data is not None and data.name != IN_MEMORY:
-        return UsageError(
-            Message("{key} is not an option of data={name}", key=key, name=data.name),
-            Message("it is for data that is given as an object"),
-        )
-    options = {option for k in choices for entry in _candidates(k, choices[k]) for option in entry.options}
-    return UsageError(Message("unknown key {key}", key=f"{key!r}"), suggest(key, {*Config.model_fields, *options}))
 
 
 def _check_plain(key: str, value: Any) -> Any:

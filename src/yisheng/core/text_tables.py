@@ -11,7 +11,7 @@ from yisheng.core.printable import escape_line
 from yisheng.core.score_keys import display_score_key
 
 if TYPE_CHECKING:  # help texts are tables, too
-    from yisheng.core.types import Score
+    from yisheng.core.score import Score
 
 COMPARISONS = ("baseline", "boosting")
 """Keys of scores that are not parts: other predictors on the same rows."""
@@ -60,7 +60,7 @@ def format_scores(scores: Mapping[str, Mapping[str, Score]]) -> str:
 def tabulate_scores(scores: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
     """Return the head and the rows of a table of scores; empty without scores of any part.
 
-    >>> from yisheng.core.types import Score
+    >>> from yisheng.core.score import Score
     >>> tabulate_scores({"test": {"accuracy": Score(0.9, 0.8, 0.95)}, "baseline": {"accuracy": Score(0.1)}})
     [['', 'test', '95% interval', 'baseline'], ['accuracy', '0.9000', '0.8000 to 0.9500', '0.1000']]
     """

@@ -7,7 +7,7 @@ training part, keep those of them that are neither rare nor everywhere there.
 from __future__ import annotations
 
 WORD_PART = "word:"
-"""Beginning of `yisheng.core.types.Column.text_part` of a feature that says whether a text has a word."""
+"""Beginning of `yisheng.core.columns.Column.text_part` of a feature that says whether a text has a word."""
 MIN_FRACTION, MAX_FRACTION = 0.02, 0.98
 """Fractions of the rows that must have a word."""
 MIN_ROWS, ENOUGH_ROWS = 5, 50

@@ -1,6 +1,6 @@
 """Data sets, from a file or an address to parts and batches.
 
-- ``datasets/``: one file per data set; a registered function returns a `yisheng.core.types.Dataset`.
+- ``datasets/``: one file per data set; a registered function returns a `yisheng.core.dataset.Dataset`.
 - ``hub/``: downloads the files of known sets by name and checks them.
 - ``images/``, ``tables/``: readers of image files and of tables.
 - ``idx``, ``mat``: readers of the file formats of MNIST and of MATLAB.
@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from yisheng.core.types import Dataset
+    from yisheng.core.dataset import Dataset
 
 
 def names() -> list[str]:

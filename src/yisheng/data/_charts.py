@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.fonts import find_font_path, shorten_line
 from yisheng.core.seeds import derive
-from yisheng.core.types import Dataset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

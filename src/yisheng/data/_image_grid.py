@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.fonts import find_font_path, shorten_line
 from yisheng.core.seeds import derive
-from yisheng.core.types import Dataset
 
 TILE_SIDE = 96
 """Longest side of a shown image, in pixels; small images are enlarged by an integer factor."""

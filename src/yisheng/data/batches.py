@@ -16,10 +16,12 @@ import numpy as np
 import torch
 
 from yisheng.core import machine, nested
+from yisheng.core.dataset import Dataset, RowStream
 from yisheng.core.errors import UsageError
+from yisheng.core.events import Batch
+from yisheng.core.input_spec import InputSpec
 from yisheng.core.messages import Message
 from yisheng.core.seeds import generator
-from yisheng.core.types import Batch, Dataset, InputSpec, RowStream
 from yisheng.data.host_copies import HostCopies, copy_ahead, is_worth_copying_ahead
 from yisheng.data.prefetch import Prefetcher, make_prefetcher
 

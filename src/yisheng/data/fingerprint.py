@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from yisheng.core.types import Dataset
+from yisheng.core.dataset import Dataset
 
 CHUNK_BYTES = 1 << 24
 """Bytes hashed at a time, so that a memory-mapped block is never in memory as a whole."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.data.class_names import ABOUT_FORMS, find_merged, list_names, suggest_forms
 
 ABSENT_CHECK, FORM_CHECK = "classes-not-in-training", "classes-of-one-name"

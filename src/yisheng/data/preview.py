@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
+from yisheng.core.input_spec import InputSpec
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset, InputSpec, Split
 from yisheng.data.fingerprint import fingerprint
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from typing import Literal
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
-from yisheng.core.types import Dataset, Split
 from yisheng.data._ordered_split import (
     TEST,
     TRAIN,
@@ -63,7 +63,7 @@ def hold_out(
         DataError: the official parts leave no training rows, or are not numbered 0, 1, 2.
 
     >>> import numpy as np
-    >>> from yisheng.core.types import Spec
+    >>> from yisheng.core.spec import Spec
     >>> x, y = np.zeros((100, 1), np.float32), np.zeros((100, 1), np.float32)
     >>> split = hold_out(Dataset("rows", Spec("regression", (1,)), x, y))
     >>> len(split.train), len(split.validation), len(split.test)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from yisheng.core import registry
+from yisheng.core.findings import Alternative
 from yisheng.core.messages import Message
-from yisheng.core.types import Alternative
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.experiments import (
     HIGHER_LRS,

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # its common name
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.given_rows import MIN_MATCHED, are_inputs, compare, find_passed_fraction
 from yisheng.diagnosis.restart import MAX_REMAINING_AFTER_RESTART, MAX_STEPS, Beginning, predict_after_restart

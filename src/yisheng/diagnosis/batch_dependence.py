@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.batched_outputs import predict_in_batches
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.statistics import describe_inputs

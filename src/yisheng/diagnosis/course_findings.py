@@ -6,8 +6,8 @@ import itertools
 import math
 import statistics
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.history_checks._loss_history import (
     MIN_EPOCHS,

@@ -8,9 +8,11 @@ from typing import Literal
 
 from yisheng.core import registry
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
+from yisheng.core.findings import Finding
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message, message_of
-from yisheng.core.types import Dataset, Finding, Spec
+from yisheng.core.spec import Spec
 from yisheng.diagnosis.sample import InconclusiveError, Sample
 from yisheng.diagnosis.wording import describe_defect
 from yisheng.reporting.findings_schema import SEVERITIES, Cause, Findings, Symptom

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError, YishengError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.alternatives import add_alternatives
 from yisheng.diagnosis.augmented_rows import CHECK as CHECK_OF_AUGMENTATION
 from yisheng.diagnosis.augmented_rows import find_harmful_augmentation

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from yisheng.core import files
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
+from yisheng.core.findings import Finding
 from yisheng.core.logging import SEVERITIES, logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Finding, Split
 from yisheng.diagnosis import data_findings
 from yisheng.diagnosis.alternatives import add_alternatives_to_run
 from yisheng.diagnosis.case import Case

@@ -13,8 +13,9 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import UsageError, YishengError
+from yisheng.core.events import Batch
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Batch, Finding
 from yisheng.diagnosis.alternatives import add_alternatives
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.example_batches import hold_out, preserve_loader_generators, split_batches

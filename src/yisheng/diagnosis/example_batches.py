@@ -12,8 +12,8 @@ import torch
 
 from yisheng.core import nested
 from yisheng.core.errors import UsageError
+from yisheng.core.events import Batch
 from yisheng.core.messages import Message
-from yisheng.core.types import Batch
 
 MAX_HELD_OUT_ROWS = 512
 """Rows to compute the loss of experiments on; at most a quarter of all."""

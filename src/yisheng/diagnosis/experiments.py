@@ -12,8 +12,9 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.events import Batch
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Batch, Finding
 from yisheng.diagnosis.ranking import Diagnosis
 from yisheng.diagnosis.training_state import preserve_training_state
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.given_rows import are_inputs, compare
 from yisheng.diagnosis.restart import MAX_REMAINING_AFTER_RESTART, MAX_STEPS, Beginning, train_again

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.autograd.function import BackwardCFunction
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.loss_graph import graph_nodes
 from yisheng.diagnosis.nested_tensors import list_float_tensors
 

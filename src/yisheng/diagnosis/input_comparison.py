@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.input_views import (
     Candidate,

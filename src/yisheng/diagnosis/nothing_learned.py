@@ -6,8 +6,8 @@ import math
 import statistics
 from collections.abc import Iterator
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.training_checks.outweighed_loss import find_remaining_fraction
 

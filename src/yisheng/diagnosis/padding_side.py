@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from yisheng.core import nested
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.probe import REFUSALS, copied_network
 

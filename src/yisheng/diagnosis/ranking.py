@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from yisheng.core import registry
+from yisheng.core.findings import Finding
 from yisheng.core.logging import SEVERITIES as SEVERITY_NAMES
 from yisheng.core.messages import Message, translate
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.source_of_finding import add_source
 from yisheng.diagnosis.wording import describe_defect

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.averaged_scores import AveragedScore, find_averaged_score
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.given_rows import find_given_fraction

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.given_rows import MIN_MATCHED, find_given_fraction, find_passed_fraction
 from yisheng.diagnosis.moved_images import SEPARATE_DATASETS

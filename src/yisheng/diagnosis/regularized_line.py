@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.given_rows import are_inputs
 

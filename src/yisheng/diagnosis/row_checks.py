@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from yisheng.core import registry
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, is_path
-from yisheng.core.types import Dataset, Finding, Split
 from yisheng.data.objects import to_dataset
 from yisheng.diagnosis import data_findings
 from yisheng.diagnosis.ranking import Diagnosis, rank

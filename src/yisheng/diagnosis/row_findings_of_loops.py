@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from yisheng.core.types import Finding
+from yisheng.core.findings import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 
 CIRCULAR, SIGNAL, CAPPED = "circular-target", "no-signal", "capped-targets"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset
 from yisheng.evaluation.png import encode_png
 from yisheng.reporting.findings_schema import Cause, Findings, RowImage
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from yisheng.core.types import Batch, Spec
+from yisheng.core.events import Batch
+from yisheng.core.spec import Spec
 from yisheng.diagnosis.sample import HeldOutPredictions
 from yisheng.evaluation.predictions import apply_link
 from yisheng.training.loop import Loss, Step

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 
 from yisheng.core import registry
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis import dead_units
 from yisheng.diagnosis.experiments import ExperimentResults
 from yisheng.diagnosis.ranking import Diagnosis

@@ -10,8 +10,10 @@ import numpy as np
 
 from yisheng import transforms
 from yisheng.core import nested
+from yisheng.core.dataset import Dataset, Part, Split
+from yisheng.core.score import Score
 from yisheng.core.seeds import derive
-from yisheng.core.types import Dataset, Part, Score, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.data.images.duplicates import hash_images
 
 PART_ORDER: tuple[Part, ...] = ("train", "validation", "test")

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.given_rows import has_tensors
 from yisheng.diagnosis.recorder.course import REPORTED, Evaluation

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
 CHECK = "evaluated-inputs"

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # its common name
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.batched_outputs import predict_in_batches
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.given_rows import are_inputs, compare

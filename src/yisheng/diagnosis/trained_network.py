@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from yisheng.core.types import Finding
+from yisheng.core.findings import Finding
 from yisheng.diagnosis.batched_outputs import predict_in_batches
 from yisheng.diagnosis.data_checks.label_noise import find_contradicted_labels
 from yisheng.diagnosis.data_findings import CheckResults

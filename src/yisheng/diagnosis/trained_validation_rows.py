@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.given_rows import MAX_VALUES
 from yisheng.diagnosis.recorder.trained_rows import cut_targets, key_rows

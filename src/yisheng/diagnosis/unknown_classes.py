@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.diagnosis.wording import join_names
 
 CHECK = "absent-classes"

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # its common name
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.given_rows import MIN_MATCHED, compare, find_passed_fraction
 

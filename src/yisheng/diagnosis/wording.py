@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from yisheng.core.dataset import Part
 from yisheng.core.messages import Message
-from yisheng.core.types import Part
 
 MAX_NAMES = 5
 """Names in a sentence about rows or columns; the evidence holds more."""

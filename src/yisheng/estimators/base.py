@@ -10,12 +10,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_X_y, validate_data
 
-from yisheng.core.config import IN_MEMORY, Config
+from yisheng.core.choice import IN_MEMORY
+from yisheng.core.columns import Column
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.logging import show_on_stderr
 from yisheng.core.messages import Message
 from yisheng.core.settings import ALIASES, keyword_settings, merge_settings
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.estimators import dataframes
 from yisheng.transforms import takes_columns
 from yisheng.transforms._row_chunks import require_finite

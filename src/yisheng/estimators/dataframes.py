@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message, translate
-from yisheng.core.types import Column
 from yisheng.data.tables import column_kinds, encode, files
 
 

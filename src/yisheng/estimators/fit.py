@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from yisheng import transforms
 from yisheng.core import machine
+from yisheng.core.choice import AUTO
 from yisheng.core.components import is_custom
-from yisheng.core.config import AUTO, Config, ResolvedConfig
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
+from yisheng.core.events import EpochEnd
 from yisheng.core.logging import logger, progress_stream
 from yisheng.core.messages import Message
+from yisheng.core.resolved_config import ResolvedConfig, resolve_config
 from yisheng.core.seeds import isolated_generators
-from yisheng.core.types import Dataset, EpochEnd, Split
 from yisheng.data.split import hold_out
 from yisheng.estimators.fitted_network import FittedNetwork
 from yisheng.estimators.merge_rows import may_have_fewer_rows, merge_equal_rows
@@ -98,7 +101,7 @@ def split_rows(config: Config, dataset: Dataset) -> tuple[Config, Dataset, Split
     if is_auto and merged is not None and len(merged) < MIN_ROWS_TO_HOLD_OUT:
         config = config.model_copy(update={"validation": 0})
     if not config.validation and merged is not None:
-        batch = config.resolve(dataset.spec, len(merged)).batch
+        batch = resolve_config(config, dataset.spec, len(merged)).batch
         dataset = merged if batch >= len(merged) else dataset
     split = hold_out(dataset, validation=config.validation, test=0, seed=config.seed, method=config.split)
     return config, dataset, split

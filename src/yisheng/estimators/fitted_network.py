@@ -15,7 +15,7 @@ from torch import nn
 from yisheng import transforms
 from yisheng.core import machine, nested, registry
 from yisheng.core.seeds import isolated_generators
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.predictions import apply_link
 
 ROWS_PER_PASS = 8192

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from yisheng.core.types import Dataset
+from yisheng.core.dataset import Dataset
 
 
 def merge_equal_rows(dataset: Dataset) -> Dataset:
     """Return the different rows (inputs and target) in ascending order, each with the total weight of its copies.
 
-    >>> from yisheng.core.types import Spec
+    >>> from yisheng.core.spec import Spec
     >>> x, y = np.array([[2.0], [1.0], [2.0]], np.float32), np.array([0, 1, 0])
     >>> merged = merge_equal_rows(Dataset("rows", Spec("classification", (1,), ("a", "b")), x, y))
     >>> merged.x.tolist(), merged.y.tolist(), merged.weight.tolist()

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from yisheng.core.registry import Entry
-from yisheng.core.types import Score, Spec
+from yisheng.core.score import Score
+from yisheng.core.spec import Spec
 from yisheng.evaluation.predictions import Predictions
 from yisheng.evaluation.scores import compute_scores
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 MISSING = "missing"
 UNKNOWN = "unknown"
@@ -39,7 +39,7 @@ def group_columns(spec: Spec) -> dict[str, list[int]]:
 
     A category is one input column; that a network sees it one-hot does not matter here.
 
-    >>> from yisheng.core.types import Column
+    >>> from yisheng.core.columns import Column
     >>> parts = [Column(f"born {part}", source="born", date_part=part) for part in ("year", "month")]
     >>> group_columns(Spec("regression", (3,), columns=(*parts, Column("town", source="town"))))
     {'born': [0, 1], 'town': [2]}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yisheng.core.types import Score
+from yisheng.core.score import Score
 
 LEVEL = 0.95
 """Confidence level of the intervals."""

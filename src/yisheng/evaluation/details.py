@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from yisheng.core.types import Part, Spec
+from yisheng.core.dataset import Part
+from yisheng.core.spec import Spec
 from yisheng.evaluation.calibration import compute_calibration
 from yisheng.evaluation.per_class import compute_per_class
 from yisheng.evaluation.predictions import Predictions

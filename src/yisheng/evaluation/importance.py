@@ -12,9 +12,9 @@ import numpy as np
 from yisheng.core.messages import Message, translate
 from yisheng.core.notebook_html import render_table
 from yisheng.core.registry import Entry
+from yisheng.core.score import Score
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_table
-from yisheng.core.types import Score
 from yisheng.evaluation.intervals import MAX_RESAMPLED_VALUES, bootstrap_intervals
 from yisheng.metrics.bootstrap import Bounds
 from yisheng.metrics.row_statistic import RowStatistic

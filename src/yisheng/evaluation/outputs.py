@@ -10,9 +10,9 @@ from torch import nn
 
 from yisheng.core import autocast
 from yisheng.core.errors import DataError
+from yisheng.core.events import Batch
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
-from yisheng.core.types import Batch
 
 
 @dataclass(frozen=True)

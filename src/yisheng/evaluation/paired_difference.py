@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from yisheng.core.registry import Entry
-from yisheng.core.types import Score
+from yisheng.core.score import Score
 from yisheng.evaluation.intervals import bootstrap_interval
 
 

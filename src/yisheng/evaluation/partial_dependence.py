@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.column_values import is_number
 
 MAX_POINTS = 15

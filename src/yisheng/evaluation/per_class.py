@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.metrics.class_counts import count_by_class, f1_per_class, precision_per_class, recall_per_class
 
 

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 
 def has_pixels(spec: Spec, dtype: object) -> bool:

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import DataError, NonFiniteError
+from yisheng.core.events import Batch
 from yisheng.core.messages import Message
-from yisheng.core.types import Batch, Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.outputs import Outputs, compute_outputs
 
 Invert = Callable[[torch.Tensor], torch.Tensor]

@@ -11,8 +11,9 @@ from torch import nn
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.events import Batch
 from yisheng.core.messages import Message
-from yisheng.core.types import Batch, Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.outputs import compute_outputs
 from yisheng.evaluation.predictions import Invert, to_predictions
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from yisheng.core import registry
+from yisheng.core.score import Score
 from yisheng.core.score_keys import join_score_key
-from yisheng.core.types import Score, Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.intervals import compute_interval
 from yisheng.evaluation.predictions import Predictions
 from yisheng.evaluation.scorer import find_metrics

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.outputs import Outputs
 from yisheng.evaluation.predictions import apply_link
 from yisheng.metrics.bootstrap import Z

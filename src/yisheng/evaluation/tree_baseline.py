@@ -10,10 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from yisheng.core.dataset import Dataset, Part, Split
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
+from yisheng.core.score import Score
 from yisheng.core.seeds import derive
-from yisheng.core.types import Dataset, Part, Score, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.evaluation.predictions import Predictions
 from yisheng.evaluation.scores import compute_scores
 

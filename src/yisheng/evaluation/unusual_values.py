@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.evaluation.column_values import format_cell, name_column
 
 MAX_VALUES = 1 << 20

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.png import encode_png
 from yisheng.evaluation.predictions import Predictions
 from yisheng.metrics.class_counts import predict_class

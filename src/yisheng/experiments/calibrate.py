@@ -6,10 +6,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from yisheng.core.config import Config
+from yisheng.core.dataset import Split
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.evaluation.outputs import compute_outputs
 from yisheng.evaluation.temperature import MIN_ROWS, choose_temperature
 from yisheng.training.setup import Assembly

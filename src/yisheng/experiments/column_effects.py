@@ -11,11 +11,12 @@ import numpy as np
 
 from yisheng.core import registry
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Part, Split
 from yisheng.core.errors import DataError, UsageError, YishengError, suggest
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Part, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.data.fingerprint import fingerprint
 from yisheng.evaluation.column_values import group_columns
 from yisheng.evaluation.importance import ImportanceTable, Predict, permutation_importance

@@ -10,11 +10,11 @@ from typing import Final
 from pydantic import ValidationError
 
 from yisheng.core import files
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_keys import parse_score_key
-from yisheng.core.types import Dataset
 from yisheng.core.validation_texts import describe_invalid
 from yisheng.evaluation.corrected_intervals import LEVEL
 from yisheng.experiments.other_data.result import Evaluation

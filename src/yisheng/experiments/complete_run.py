@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset
 from yisheng.experiments import run
 from yisheng.experiments.run_callbacks import CALLBACKS
 from yisheng.experiments.run_training import EventCallback

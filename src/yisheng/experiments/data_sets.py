@@ -12,6 +12,7 @@ from yisheng.core.config import Config
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.paths import is_path
+from yisheng.core.resolved_config import resolve_config
 from yisheng.core.settings import Setting, merge_settings
 from yisheng.data import hub, preview, tables
 from yisheng.data.hub import catalog
@@ -173,7 +174,7 @@ def draw_data_set(
     if augment is None:
         image = preview.draw_samples(dataset, n=N_SAMPLES if n is None else n, seed=seed)
     else:
-        choices = config.resolve(dataset.spec, len(dataset)).augment if config.augment else ()
+        choices = resolve_config(config, dataset.spec, len(dataset)).augment if config.augment else ()
         changes = [registry.build("transforms.augment", c.name, dataset.spec, **c.options) for c in choices]
         image = preview.draw_augmented(dataset, changes, n=N_AUGMENTED if n is None else n, seed=seed)
     path = Path(f"{dataset.name}{'' if augment is None else '-augmented'}.png") if out is None else out

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, FindingsError, UsageError
 from yisheng.core.logging import SEVERITIES as SEVERITY_NAMES
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
 from yisheng.diagnosis import data_findings
 from yisheng.diagnosis.run_diagnosis import add_history_findings

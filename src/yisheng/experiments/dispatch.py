@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from yisheng.core.choice import AUTO
 from yisheng.core.components import supply_components
-from yisheng.core.config import AUTO, Config
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
 from yisheng.core.launch import find_launch
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.experiments import complete_run, run
 from yisheng.experiments import fix as fixing
 from yisheng.experiments.cross_validation import cross_validate

@@ -11,11 +11,13 @@ import numpy as np
 from torch import nn
 
 from yisheng.core import files, machine
-from yisheng.core.config import ResolvedConfig
+from yisheng.core.dataset import Dataset, Part, Split
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
+from yisheng.core.resolved_config import ResolvedConfig
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Part, Score, Scores, Spec, Split
+from yisheng.core.score import Score, Scores
+from yisheng.core.spec import Spec
 from yisheng.data.batches import Batches, make_batches
 from yisheng.data.fingerprint import fingerprint
 from yisheng.evaluation.baseline import score_baseline

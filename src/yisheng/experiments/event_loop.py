@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from torch import nn
 
 from yisheng.core import machine
-from yisheng.core.config import AUTO, Config, ResolvedConfig
+from yisheng.core.choice import AUTO
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
+from yisheng.core.events import Event
 from yisheng.core.generator_states import GeneratorStates
 from yisheng.core.messages import Message
+from yisheng.core.resolved_config import ResolvedConfig
+from yisheng.core.score import Scores
 from yisheng.core.seeds import isolated_generators
-from yisheng.core.types import Dataset, Event, Scores, Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.predictions import predict
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.evaluation.scores import compute_scores

@@ -7,7 +7,8 @@ import re
 from typing import Any
 
 from yisheng.core import registry
-from yisheng.core.config import METRICS, Choice, Config
+from yisheng.core.choice import METRICS, Choice
+from yisheng.core.config import Config
 from yisheng.core.messages import Message, as_message
 from yisheng.experiments.explain_names import KEY, KIND_OF_KEY, OPTION, list_literals, list_options
 from yisheng.experiments.explanation import Argument, Explanation

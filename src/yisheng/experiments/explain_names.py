@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from yisheng.core import registry
-from yisheng.core.config import AUGMENT, KINDS, METRICS, Config
+from yisheng.core.choice import AUGMENT, KINDS, METRICS
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.glossary import find_term, list_names, squeeze
 from yisheng.core.messages import Message

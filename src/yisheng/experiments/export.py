@@ -12,10 +12,10 @@ from typing import Any, Final
 import numpy as np
 
 from yisheng.core import files
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError, YishengError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import ensemble
 from yisheng.inference.export.example_inputs import draw_example_inputs

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from yisheng.core import files, machine, registry
-from yisheng.core.config import Config, ResolvedConfig
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import NonFiniteError, UsageError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
+from yisheng.core.resolved_config import ResolvedConfig, resolve_config
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Split
 from yisheng.data.batches import make_batches
 from yisheng.evaluation.paired_difference import paired_difference
 from yisheng.evaluation.predictions import Predictions, predict
@@ -204,7 +205,7 @@ class _Fixer:
                 raise
             error = nonfinite
         (folder,) = folders
-        resolved = folder.config.resolve(self.data.spec, len(self.split.train))
+        resolved = resolve_config(folder.config, self.data.spec, len(self.split.train))
         if error is not None:
             logger.info(Message("{path} broke off: {problem}", path=folder.path, problem=error.problem))
             return Attempt(folder, resolved, error=error)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.config import Config
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.group_scores import find_column, score_groups
 from yisheng.evaluation.predictions import Predictions
 

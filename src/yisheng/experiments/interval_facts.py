@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.evaluation.conformal import find_largest_level, measure_coverage
 from yisheng.evaluation.predictions import Predictions
 from yisheng.inference.residuals import ConformalIntervals

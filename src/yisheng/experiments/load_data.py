@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from yisheng.core import registry
+from yisheng.core.choice import IN_MEMORY
 from yisheng.core.components import is_custom
-from yisheng.core.config import IN_MEMORY, Config
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset, Split
 from yisheng.data.part_labels import check_part_labels
 from yisheng.data.split import hold_out, make_folds
 

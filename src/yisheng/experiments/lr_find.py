@@ -9,13 +9,13 @@ from typing import Final
 
 from yisheng.core import files, machine
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.references import short_name
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
-from yisheng.core.types import Dataset
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.reporting import lr_find_page
 from yisheng.reporting.lr_find_facts import LearningRateTest

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core import registry
-from yisheng.core.config import AUTO, IN_MEMORY, Choice
+from yisheng.core.choice import AUTO, IN_MEMORY, Choice
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError, YishengError
 from yisheng.core.messages import Message
 from yisheng.core.references import is_reference
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import canonical_key
-from yisheng.core.types import Dataset
 from yisheng.data.objects import find_reader, read_objects
 
 PARTS = ("validation", "test")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models.summary import summarize_by_name
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset
 from yisheng.reporting import figures
 from yisheng.reporting.formatting import is_higher_better, score_name
 from yisheng.reporting.headline import describe_result

@@ -19,14 +19,16 @@ from pathlib import Path
 from typing import Final
 
 from yisheng.core import machine
-from yisheng.core.config import IN_MEMORY, Config
+from yisheng.core.choice import IN_MEMORY
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import StoppedError
 from yisheng.core.logging import hide_messages, logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.signals import StopSignal, raise_stop_signals
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.models.ensemble import Ensemble

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from yisheng.core.config import IN_MEMORY
+from yisheng.core.choice import IN_MEMORY
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import derive
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import ensemble

@@ -20,7 +20,8 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]  # not in t
 
 from yisheng.core import process
 from yisheng.core.child_process import LOST_OTHERS, SIGN_OF_LIFE, Parent, run_child
-from yisheng.core.config import AUTO, Config
+from yisheng.core.choice import AUTO
+from yisheng.core.config import Config
 from yisheng.core.errors import ProcessError, UsageError, YishengError
 from yisheng.core.launch import find_launch
 from yisheng.core.messages import Message

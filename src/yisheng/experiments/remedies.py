@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from yisheng.core import machine
+from yisheng.core.choice import KINDS, Choice
 from yisheng.core.components import supply_components
-from yisheng.core.config import KINDS, Choice, Config, ResolvedConfig
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
+from yisheng.core.resolved_config import ResolvedConfig, resolve_config
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import Setting, merge_settings, read_settings
-from yisheng.core.types import Dataset, Split
 from yisheng.diagnosis import experiments
 from yisheng.diagnosis.examination import build_setup_from_assembly
 from yisheng.reporting.findings_schema import Cause
@@ -112,7 +114,7 @@ def _apply(
         try:
             with supply_components(**config.own_components()):
                 candidate = merge_settings([*settings, setting], import_code=False).config
-            candidate = candidate.resolve(data.spec, len(split.train))
+            candidate = resolve_config(candidate, data.spec, len(split.train))
         except UsageError:  # this network, optimizer or data set has no such option
             continue
         if candidate != changed:

@@ -14,12 +14,12 @@ from typing import Any, Final
 import torch
 
 from yisheng.core import files, machine
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.core.messages import Message, translate
 from yisheng.core.os_errors import describe_os_error
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.text_tables import format_fact, format_table
-from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments import complete_run
 from yisheng.experiments.load_data import load_dataset

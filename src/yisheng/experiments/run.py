@@ -8,15 +8,16 @@ from pathlib import Path
 
 from yisheng.core import machine
 from yisheng.core.components import is_custom
-from yisheng.core.config import Config, ResolvedConfig
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import log_findings, logger
 from yisheng.core.messages import Message
 from yisheng.core.new_folder import require_space
 from yisheng.core.references import short_name
+from yisheng.core.resolved_config import ResolvedConfig
 from yisheng.core.run_environment import describe_environment
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Split
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments.calibrate import require_calibration
 from yisheng.experiments.groups import require_groups

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 
 from yisheng.core.components import is_custom
-from yisheng.core.config import ResolvedConfig
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import NonFiniteError, ProcessError, StoppedError, YishengError
+from yisheng.core.events import Event
 from yisheng.core.logging import progress_stream
 from yisheng.core.messages import Message
 from yisheng.core.remote.sessions import publish
+from yisheng.core.resolved_config import ResolvedConfig
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import collect_signals
-from yisheng.core.types import Dataset, Event, Split
 from yisheng.diagnosis.doctor_callback import DoctorCallback
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.experiments.calibrate import calibrate

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import torch
 
 from yisheng.core import machine, provenance
+from yisheng.core.choice import AUTO, KINDS
 from yisheng.core.components import is_custom
-from yisheng.core.config import AUTO, KINDS, Config
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import StoppedError, YishengError
+from yisheng.core.events import Event
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.signals import collect_signals
 from yisheng.core.tensor_bytes import serialize_tensors
-from yisheng.core.types import Dataset, Event, Split
 from yisheng.data.batches import Batches
 from yisheng.data.fingerprint import fingerprint
 from yisheng.evaluation.scorer import make_scorer

@@ -11,11 +11,13 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from yisheng.core.config import IN_MEMORY, Config
+from yisheng.core.choice import IN_MEMORY
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Part
 from yisheng.core.errors import DataError, YishengError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Part, Score, Scores
+from yisheng.core.score import Score, Scores
 from yisheng.data.fingerprint import fingerprint
 from yisheng.evaluation.corrected_intervals import LEVEL, corrected_interval, welch_interval
 from yisheng.experiments.load_data import load_dataset, split_dataset

@@ -15,7 +15,7 @@ from yisheng.core.logging import hide_messages, logger
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data import tables
 from yisheng.data.tables import files as table_files
 from yisheng.data.tables.reading_options import AUTOMATIC, TEXT_KEYS, ReadingOptions

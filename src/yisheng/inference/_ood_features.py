@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.inference._ood_distance import NearestMean
 from yisheng.models.head import find_head
 

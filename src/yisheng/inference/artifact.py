@@ -24,8 +24,8 @@ from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.seeds import isolated_generators
+from yisheng.core.spec import Spec
 from yisheng.core.tensor_bytes import serialize_tensors
-from yisheng.core.types import Spec
 from yisheng.data import hub
 from yisheng.inference.model_files import INTERVAL_FILES, PROGRAM_FILES, format_checksums, verify_checksums
 from yisheng.inference.ood import OODDetector, parse_ood_detector

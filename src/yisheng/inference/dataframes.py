@@ -9,7 +9,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.encode import encode_columns
 from yisheng.data.tables.reading_options import ReadingOptions
@@ -44,7 +44,7 @@ def read_dataframe(frame: pd.DataFrame, spec: Spec, name: str = "the DataFrame")
         DataError: a column is missing, a value is not a number or date as in training, or there are no rows.
 
     >>> import pandas as pd
-    >>> from yisheng.core.types import Column
+    >>> from yisheng.core.columns import Column
     >>> spec = Spec("regression", (2,), columns=(Column("size"), Column("rooms")))
     >>> read_dataframe(pd.DataFrame({"rooms": [3], "town": ["a"], "size": [80.5]}), spec).x.tolist()
     [[80.5, 3.0]]

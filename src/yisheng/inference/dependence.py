@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core.notebook_html import render_table
+from yisheng.core.spec import Spec
 from yisheng.core.text_tables import format_number, format_table
-from yisheng.core.types import Spec
 from yisheng.evaluation.column_values import format_cell, is_number
 from yisheng.evaluation.partial_dependence import PartialDependence
 

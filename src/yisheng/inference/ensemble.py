@@ -12,7 +12,7 @@ from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.inference import artifact, model_files
 
 MAX_FOLD_MODELS = 1_000_000

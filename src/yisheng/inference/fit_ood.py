@@ -12,7 +12,7 @@ from yisheng import transforms
 from yisheng.core import nested
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import generator
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.batches import Batches
 from yisheng.inference._ood_features import (
     FeatureSource,

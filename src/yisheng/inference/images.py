@@ -11,9 +11,10 @@ from PIL import Image
 
 from yisheng.core.errors import DataError
 from yisheng.core.files import read_bytes
+from yisheng.core.image_values import Drawing
 from yisheng.core.messages import Message
 from yisheng.core.os_errors import describe_os_error
-from yisheng.core.types import Drawing, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.images import decode
 from yisheng.data.images.decode import DecodedImage
 from yisheng.data.images.file_listing import MAX_IMAGE_BYTES

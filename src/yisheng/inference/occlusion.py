@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from yisheng.core import nested
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.inference.artifact import Artifact
 
 PATCHES_PER_SIDE = 7

@@ -14,9 +14,10 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import DataError
+from yisheng.core.input_spec import Inputs
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY
-from yisheng.core.types import Inputs, Spec
+from yisheng.core.spec import Spec
 from yisheng.inference._ood_distance import NearestMean
 from yisheng.inference._ood_features import (
     FeatureSource,

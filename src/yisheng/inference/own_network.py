@@ -19,16 +19,17 @@ from safetensors.torch import load as parse_safetensors
 from torch import nn
 
 from yisheng.core import files, nested
+from yisheng.core.choice import IN_MEMORY, Choice
 from yisheng.core.components import find_component, read_component
-from yisheng.core.config import IN_MEMORY, Choice
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.input_spec import Inputs
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.references import hash_source
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
+from yisheng.core.spec import Spec
 from yisheng.core.tensor_bytes import serialize_tensors
-from yisheng.core.types import Inputs, Spec
 from yisheng.inference.export.example_inputs import draw_example_inputs
 from yisheng.inference.ood import OODDetector
 from yisheng.inference.program_data import Program

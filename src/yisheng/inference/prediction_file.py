@@ -14,7 +14,7 @@ import numpy as np
 
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.inference.classes import rank_classes, select_labels
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import torch
 
 from yisheng.core import machine, nested
 from yisheng.core.errors import UsageError
+from yisheng.core.input_spec import Inputs
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Inputs
 from yisheng.data.tables.reading_options import ReadingOptions
 from yisheng.evaluation.conformal import IntervalBounds, parse_level
 from yisheng.evaluation.predictions import apply_link

@@ -23,8 +23,8 @@ from torch.export import Dim, ExportedProgram, export
 
 from yisheng.core import nested, provenance
 from yisheng.core.errors import DataError
+from yisheng.core.input_spec import Inputs
 from yisheng.core.seeds import isolated_generators
-from yisheng.core.types import Inputs
 from yisheng.inference._constant_values import ConstantValues
 from yisheng.inference._export_messages import explain_failure, silence_torch
 from yisheng.inference._ood_features import FeatureSource, hook_features

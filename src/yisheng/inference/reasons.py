@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yisheng.core.notebook_html import render_heading, render_table
+from yisheng.core.spec import Spec
 from yisheng.core.text_tables import format_number, format_table
-from yisheng.core.types import Spec
 from yisheng.evaluation.column_values import format_cell, group_columns
 from yisheng.evaluation.shapley import ShapleyValues
 

@@ -18,8 +18,8 @@ from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
+from yisheng.core.spec import Spec
 from yisheng.core.tensor_bytes import serialize_tensors
-from yisheng.core.types import Spec
 from yisheng.evaluation.conformal import HeldOutErrors, IntervalBounds, compute_bounds, require_rows
 from yisheng.inference import ensemble
 from yisheng.inference.artifact import Artifact

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message, plural_message
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.column_kinds import is_id_name
 from yisheng.data.tables.encode import UnusableValues, encode_columns

@@ -31,7 +31,7 @@ class ServedModel(nn.Module):
     Args:
         artifacts: the model of a run, or the fold models of a cross-validation; for images or rows.
 
-    >>> from yisheng.core.types import Spec
+    >>> from yisheng.core.spec import Spec
     >>> from yisheng.transforms.standard import standard
     >>> spec = Spec("classification", (2,), classes=("no", "yes"))
     >>> artifact = Artifact(nn.Flatten(), spec, standard((0.0, 3.0), (1.0, 2.0)), None, {})

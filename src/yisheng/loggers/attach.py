@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from yisheng.core.types import Event
+from yisheng.core.events import Event
 from yisheng.loggers import visdom, worst_mistakes
 from yisheng.loggers.tensorboard import run_events
 from yisheng.training.setup import Assembly

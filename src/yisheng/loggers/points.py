@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from yisheng.core.types import Event, StepEnd
+from yisheng.core.events import Event, StepEnd
 from yisheng.reporting.history import Epoch, Step
 
 MAX_WAITING_STEPS: Final = 100

@@ -14,10 +14,10 @@ from pydantic import TypeAdapter
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.events import Event
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Event
 from yisheng.loggers.background import BackgroundCalls
 from yisheng.loggers.points import pass_points
 from yisheng.loggers.trackers.adapter import Tracker, Values

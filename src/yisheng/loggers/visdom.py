@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from yisheng.core.events import Event
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
-from yisheng.core.types import Event
 from yisheng.loggers.background import BackgroundCalls
 from yisheng.loggers.points import pass_points
 from yisheng.reporting.history import MAX_STEPS, Epoch, Step, read_history

@@ -14,8 +14,9 @@ import torch
 
 from yisheng.core import files
 from yisheng.core.errors import YishengError
+from yisheng.core.events import EpochEnd, Event
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import EpochEnd, Event, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.batches import Batches
 from yisheng.evaluation.png import has_pixels
 from yisheng.evaluation.predictions import Predictions, predict

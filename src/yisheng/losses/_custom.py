@@ -14,7 +14,7 @@ from torch import nn
 from yisheng.core.components import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.losses.shapes import Loss
 
 PROBABILITY_LOSSES: Final = (nn.BCELoss,)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.losses.output_weights import OutputWeights
 from yisheng.losses.shapes import Loss, require_same_shape
 

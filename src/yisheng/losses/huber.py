@@ -11,7 +11,7 @@ from annotated_types import Interval
 from torch.nn import functional as F
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.losses.shapes import Loss, require_same_shape
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.losses.shapes import Loss, require_same_shape
 
 

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.losses.shapes import Loss, require_same_shape
 
 

@@ -25,7 +25,7 @@ from yisheng.core.messages import Message
 if TYPE_CHECKING:
     from torch import nn
 
-    from yisheng.core.types import Spec
+    from yisheng.core.spec import Spec
 
 
 def names() -> list[str]:
@@ -50,7 +50,7 @@ def build(name: str, spec: Spec, **options: Any) -> nn.Module:
     Raises:
         UsageError: the name or an option is unknown, a value is not allowed, or the network does not fit the data.
 
-    >>> from yisheng.core.types import Spec
+    >>> from yisheng.core.spec import Spec
     >>> build("mlp", Spec("regression", (3,)), hidden="5").output
     Linear(in_features=5, out_features=1, bias=True)
     """

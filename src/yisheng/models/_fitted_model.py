@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import CERTAIN_LOGIT
 
 MAX_ITERATIONS = 1000

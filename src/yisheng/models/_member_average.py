@@ -7,7 +7,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 
 def average_predictions(output: torch.Tensor, spec: Spec) -> torch.Tensor:

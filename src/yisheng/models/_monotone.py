@@ -8,7 +8,7 @@ import numpy as np
 
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 DIRECTIONS = {"up": 1, "down": -1}
 

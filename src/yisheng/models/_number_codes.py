@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 
 NO_CODE = -1
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 
 
 class RotatedPlaces(nn.Module):

@@ -8,7 +8,7 @@ from torch import nn
 
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 MAX_SIDE_FOR_SMALL = 64
 """Images whose shorter side is at most this get the small style; the published networks were made for 224."""

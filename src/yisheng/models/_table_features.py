@@ -8,9 +8,10 @@ import torch
 from annotated_types import Interval
 from torch import nn
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 
 Embeddings = Literal["piecewise-linear", "periodic", "none"]
 Size = Annotated[int, Interval(ge=1, le=1024)]

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 
 MISSING, UNSEEN = 0, 1
 """Rows of a column's table for missing values and unseen categories; those of the categories follow."""

@@ -12,7 +12,7 @@ from torch import nn
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 STEM_WIDTH = 16
 """Channels of the first convolution."""

@@ -19,7 +19,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message, join_messages, plural_message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import isolated_generators
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._custom import describe_parameters, has_lazy_parameters
 
 OUTPUT_NAMES: Final = ("logits", "output", "out", "pred", "prediction", "predictions", "y", "y_hat", "scores")

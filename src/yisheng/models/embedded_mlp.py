@@ -8,7 +8,7 @@ from typing import Literal
 from torch import nn
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._table_features import Frequency, Size, TableFeatures
 from yisheng.models.activations import ACTIVATIONS, Activation
 from yisheng.models.mlp import Rate, Width, expand_dropout

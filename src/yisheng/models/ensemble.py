@@ -16,7 +16,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import isolated_generators
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models import tabicl
 from yisheng.models._fitted_model import FitRows, FittedModel
 from yisheng.models._number_codes import NumberCodes

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedModel, to_outputs
 from yisheng.models._trees import Tree, Trees
 

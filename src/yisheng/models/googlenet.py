@@ -9,7 +9,7 @@ from typing import Literal
 from torch import nn
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._inception import Conv, Inception, make_stages
 from yisheng.models._styles import MIN_SIDE_OF_SMALL, choose_style, init_kaiming, init_xavier
 

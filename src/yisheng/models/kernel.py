@@ -11,7 +11,7 @@ from annotated_types import Interval
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedModel, apply_to_chunks
 from yisheng.models._logistic_solver import solve_logistic
 

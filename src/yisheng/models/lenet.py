@@ -10,7 +10,7 @@ from torch import nn
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 MIN_SIDES = {"modern": 8, "classic": 12}
 """Smallest number of rows and columns of an image, by style."""

@@ -12,7 +12,7 @@ from annotated_types import Interval
 from yisheng.core.errors import DataError, MissingPartError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedModel, make_certain_logits
 from yisheng.models._lightgbm_text import parse_trees
 from yisheng.models._monotone import parse_monotone

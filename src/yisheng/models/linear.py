@@ -8,7 +8,7 @@ from collections import OrderedDict
 from torch import nn
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 
 @register(fits=lambda spec: spec.is_numeric, requires="numbers")

@@ -13,7 +13,7 @@ from torch import nn
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models.activations import ACTIVATIONS, Activation
 
 Width = Annotated[int, Interval(ge=1, le=2**20)]

@@ -8,7 +8,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedModel, apply_to_chunks, to_outputs
 
 COUNTS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 10)

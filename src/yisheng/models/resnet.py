@@ -11,7 +11,7 @@ from torch import nn
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import Variant, register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._residual_blocks import (
     BasicBlock,
     BlockFactory,

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedLinear
 
 PENALTIES = tuple(10.0**exponent for exponent in np.arange(-3, 6.5, 0.5))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._styles import MIN_SIDE_OF_SMALL, choose_style, make_final_activation, set_bias_to_one
 
 Version = Literal["1.0", "1.1"]

@@ -13,7 +13,7 @@ from torch import nn
 from yisheng import models
 from yisheng.core import nested
 from yisheng.core.modes import evaluation_mode
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 COUNTED_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Layers whose multiply-adds are counted."""

@@ -15,7 +15,7 @@ from yisheng.core.errors import DataError, MissingPartError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import isolated_generators
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedModel, make_certain_logits
 from yisheng.models._weights_file import require_uncompressed_zip
 

@@ -9,7 +9,7 @@ from annotated_types import Interval
 from torch import nn
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._member_average import average_predictions
 from yisheng.models._table_features import Embeddings, Frequency, Size, TableFeatures
 

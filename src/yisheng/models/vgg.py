@@ -12,7 +12,7 @@ from annotated_types import Interval
 from torch import nn
 
 from yisheng.core.registry import Variant, register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._styles import MIN_SIDE_OF_SMALL, choose_style, init_kaiming, init_xavier
 
 WIDTHS = (64, 128, 256, 512, 512)

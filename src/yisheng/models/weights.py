@@ -11,7 +11,7 @@ from torch import nn
 from yisheng.core import registry
 from yisheng.core.errors import DataError, YishengError
 from yisheng.core.messages import Message, plural_message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models._weights_file import read_weights
 from yisheng.models.head import count_outputs, find_head
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from yisheng.core import files
 from yisheng.core.messages import Message, translate
-from yisheng.core.types import Score
+from yisheng.core.score import Score
 from yisheng.reporting import comparison_figures, svg
 from yisheng.reporting.comparison_figures import Curves
 from yisheng.reporting.formatting import capitalize, format_number, replace_unprintable, score_name

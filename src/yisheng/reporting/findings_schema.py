@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, restore_message
-from yisheng.core.types import Finding
 from yisheng.reporting.evaluation_schema import ClassRow
 from yisheng.reporting.text_field import Text
 
@@ -77,7 +77,7 @@ def _restore(text: Any, stored: Any) -> Any:
 
 
 class Alternative(_Texts):
-    """Another possible cause in its stored form; see `yisheng.core.types.Alternative`."""
+    """Another possible cause in its stored form; see `yisheng.core.findings.Alternative`."""
 
     cause: Text
     experiment: Text
@@ -92,7 +92,7 @@ class RowImage(_Schema):
 
 
 class Symptom(_Texts):
-    """A finding in its stored form; see `yisheng.core.types.Finding`. Its evidence is plain data."""
+    """A finding in its stored form; see `yisheng.core.findings.Finding`. Its evidence is plain data."""
 
     check: str
     severity: Severity

@@ -16,7 +16,7 @@ from yisheng.reporting.formatting import format_count, format_number
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from yisheng.core.types import Alternative
+    from yisheng.core.findings import Alternative
     from yisheng.reporting.findings_schema import Alternative as StoredAlternative
     from yisheng.reporting.findings_schema import Cause, Findings, Severity
 
@@ -131,7 +131,7 @@ def summarize_parts(examined: Mapping[str, Mapping[Severity, int]], missing: Seq
 def format_alternative(alternative: Alternative | StoredAlternative) -> str:
     """Return another possible cause as a line: the cause, and the experiment that shows it or its result.
 
-    >>> from yisheng.core.types import Alternative
+    >>> from yisheng.core.findings import Alternative
     >>> format_alternative(Alternative("the inputs are not scaled", "standardize them"))
     'also possible: the inputs are not scaled (to find out: standardize them)'
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from yisheng.core.messages import Message
-from yisheng.core.types import Score
+from yisheng.core.score import Score
 from yisheng.reporting.findings_schema import Severity
 from yisheng.reporting.formatting import (
     BASELINE_DESCRIPTIONS,

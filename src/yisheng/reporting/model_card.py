@@ -16,7 +16,8 @@ from yisheng.core import files
 from yisheng.core.messages import Message, translate
 from yisheng.core.printable import escape_line
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Score, Spec
+from yisheng.core.score import Score
+from yisheng.core.spec import Spec
 from yisheng.reporting.formatting import decimal_places, format_number, score_name
 from yisheng.reporting.run_facts import RunFacts, read_run_facts
 

@@ -16,8 +16,9 @@ from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.os_errors import describe_os_error
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.score import Score
 from yisheng.core.scores_file import parse_scores
-from yisheng.core.types import Score, Spec
+from yisheng.core.spec import Spec
 from yisheng.core.validation_texts import describe_all_invalid
 from yisheng.reporting.cv_schema import CrossValidation
 from yisheng.reporting.evaluation_schema import Best, Evaluation

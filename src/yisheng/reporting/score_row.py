@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yisheng.core.messages import Message
-from yisheng.core.types import Score
+from yisheng.core.score import Score
 from yisheng.reporting.formatting import decimal_places, is_higher_better
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core.components import supply_components
+from yisheng.core.dataset import Dataset, Part
 from yisheng.core.errors import DataError, UsageError, YishengError
+from yisheng.core.input_spec import Inputs
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_out_path, parse_run_path
 from yisheng.core.remote.sessions import publish_at_end
+from yisheng.core.run_contents import Run
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
-from yisheng.core.types import Dataset, Inputs, Part, Run
 from yisheng.experiments.model_hub.find_model import find_model
 from yisheng.results import summary
 from yisheng.results.config_table import ConfigTable

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yisheng.core import registry
-from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, Config
+from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.paths import is_path, parse_path

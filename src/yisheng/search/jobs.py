@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from yisheng.core.config import Config
-from yisheng.core.types import Split
+from yisheng.core.dataset import Split
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from yisheng.core.errors import NonFiniteError
-from yisheng.core.types import Batch
+from yisheng.core.events import Batch
 from yisheng.reporting.lr_find_facts import RangeCurve
 from yisheng.training.loop import set_lr
 from yisheng.training.setup import Assembly

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yisheng.core.config import AUTO, KINDS, Choice, Config
+from yisheng.core.choice import AUTO, KINDS, Choice
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.settings import Setting, merge_settings

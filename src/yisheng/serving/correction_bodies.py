@@ -7,7 +7,7 @@ from typing import Any
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.images import decode, encode
 from yisheng.data.images.decode_limits import check_cost, estimate_decoding_cost
 from yisheng.serving.body_formats import decode_base64, describe_keys, parse_json_object

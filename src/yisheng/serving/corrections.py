@@ -17,7 +17,7 @@ from yisheng.core import files
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.remote.sessions import name_address
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.serving.correction_bodies import Correction
 from yisheng.serving.json_rows import column_names, format_value
 

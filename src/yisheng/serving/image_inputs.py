@@ -10,7 +10,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.images.decode_limits import REMEDY, check_cost, estimate_decoding_cost
 from yisheng.data.images.decoding_cost import DecodingCost
 from yisheng.inference import images

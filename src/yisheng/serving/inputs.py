@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from yisheng.core.errors import DataError, YishengError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.images.decode_limits import PNG_SIGNATURE, estimate_decoding_cost
 from yisheng.serving.body_formats import JSON, media_type
 from yisheng.serving.errors import to_api_error

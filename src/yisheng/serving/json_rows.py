@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.tables.encode import encode_columns
 from yisheng.data.tables.later_tables import source_names
 from yisheng.data.tables.raw_column import RawColumn, format_number, merge_categories

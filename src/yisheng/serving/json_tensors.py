@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.input_spec import InputSpec
 from yisheng.core.messages import Message
-from yisheng.core.types import InputSpec, Spec
+from yisheng.core.spec import Spec
 
 Schema = dict[str, Any]
 RANGES: Final = {"uint8": (0, 255), "int64": (-(2**53), 2**53)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 
 @dataclass(frozen=True)

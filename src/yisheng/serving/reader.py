@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from yisheng.core.errors import DataError, YishengError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.images import decode
 from yisheng.data.images.decode_limits import MAX_BYTES
 from yisheng.serving.correction_bodies import parse_correction

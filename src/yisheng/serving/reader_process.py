@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.serving.limits import Limits
 from yisheng.serving.messages import ReaderMessage, read_message, write_message
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.images.decode_limits import REMEDY
 from yisheng.serving.correction_bodies import Correction
 from yisheng.serving.errors import RETRY_AFTER, ApiError, too_many_requests

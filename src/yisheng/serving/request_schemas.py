@@ -5,7 +5,8 @@ The bodies themselves are parsed by `yisheng.serving.inputs`, whose errors name 
 
 from __future__ import annotations
 
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 from yisheng.serving.body_formats import CSV, FORM, IMAGES, JSON
 from yisheng.serving.json_rows import column_names, columns_by_name
 from yisheng.serving.json_tensors import MAX_NUMBER, Schema, describe_tensor_row, takes_tensors

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from yisheng.core import files, provenance
 from yisheng.core.errors import DataError
+from yisheng.core.input_spec import InputSpec, InputType
 from yisheng.core.messages import translate
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import InputSpec, InputType, Spec, Task
+from yisheng.core.spec import Spec, Task
 from yisheng.inference.prediction import Prediction
 from yisheng.serving.json_rows import column_names, columns_by_name
 from yisheng.serving.json_tensors import takes_tensors

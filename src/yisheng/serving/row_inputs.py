@@ -13,7 +13,7 @@ import numpy as np
 
 from yisheng.core.errors import YishengError
 from yisheng.core.messages import Message, replace_in_values
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.compression import open_decompressed
 from yisheng.data.tables.decoded_text import find_encoding
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.losses.binary_cross_entropy import compute_pos_weights, select_second_class
 from yisheng.losses.cross_entropy import compute_class_weights, require_classes
 from yisheng.losses.output_weights import OutputWeights

@@ -18,9 +18,9 @@ import torch
 
 from yisheng.core import autocast, machine
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset, Split
 from yisheng.training.fitted import is_fitted
 from yisheng.training.image_preset import DEFAULT_WIDTHS, apply_preset, fits_preset, set_learning_rate
 from yisheng.training.loop import set_lr

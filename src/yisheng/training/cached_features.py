@@ -8,10 +8,11 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import nn
 
+from yisheng.core.events import Batch
+from yisheng.core.input_spec import Inputs
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
-from yisheng.core.types import Batch, Inputs
 from yisheng.data.batches import Batches
 from yisheng.training.feature_store import FeatureStore, StoreError
 from yisheng.training.finetune import plan_finetuning

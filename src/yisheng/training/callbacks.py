@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from yisheng.core.errors import UsageError
+from yisheng.core.events import EpochEnd, Event
 from yisheng.core.messages import Message
-from yisheng.core.types import EpochEnd, Event
 from yisheng.training.state import Best, State
 
 

@@ -18,12 +18,13 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core import autocast, cache_folder, machine
-from yisheng.core.config import AUTO, Config
+from yisheng.core.choice import AUTO
+from yisheng.core.config import Config
 from yisheng.core.errors import StorageError, UsageError
+from yisheng.core.events import Batch
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.seeds import isolated_generators
-from yisheng.core.types import Batch
 from yisheng.models._fitted_model import FittedModel
 from yisheng.models.summary import summarize
 from yisheng.training.compiled import find_obstacle, keep_buffers

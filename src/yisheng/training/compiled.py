@@ -21,11 +21,11 @@ import torch
 from torch import nn
 
 from yisheng.core import autocast, nested
-from yisheng.core.config import ResolvedConfig
 from yisheng.core.errors import UsageError
+from yisheng.core.input_spec import Inputs
 from yisheng.core.messages import Message
+from yisheng.core.resolved_config import ResolvedConfig
 from yisheng.core.seeds import isolated_generators
-from yisheng.core.types import Inputs
 
 MAX_COMPILED_STATES = 4
 """States of the network, such as different frozen layers, that code is compiled for; it takes seconds for each."""

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from yisheng.core.choice import AUTO, Choice
 from yisheng.core.components import is_custom
-from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
-from yisheng.core.types import Dataset, Split
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
+from yisheng.core.resolved_config import ResolvedConfig
 from yisheng.data.prefetch import make_prefetcher
 from yisheng.transforms.log import is_skewed
 

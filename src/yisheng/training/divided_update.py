@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.events import Batch
 from yisheng.core.generator_states import preserve_generators
-from yisheng.core.types import Batch
 from yisheng.training.distributed import Peers
 from yisheng.training.nonfinite import explain_nonfinite_gradient, explain_nonfinite_loss
 from yisheng.training.pieces import Piece, Tensors, add_tensors, take_piece

@@ -13,8 +13,8 @@ import torch
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.events import EpochEnd, Event
 from yisheng.core.messages import Message
-from yisheng.core.types import EpochEnd, Event
 
 SECONDS_BETWEEN_WRITES = 1.0
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.events import Batch
 from yisheng.core.messages import Message
-from yisheng.core.types import Batch
 from yisheng.models.head import find_head
 from yisheng.training.loop import Loss, Step
 from yisheng.training.state import State

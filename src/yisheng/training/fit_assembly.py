@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import torch
 
+from yisheng.core.events import Event
 from yisheng.core.modes import evaluation_mode
-from yisheng.core.types import Event
 from yisheng.data.batches import Batches
 from yisheng.models.ensemble import Ensemble
 from yisheng.training import callbacks

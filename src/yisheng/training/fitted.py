@@ -7,13 +7,15 @@ from typing import Any
 import torch
 
 from yisheng.core import nested, registry
+from yisheng.core.choice import AUTO, Choice
 from yisheng.core.components import is_custom
-from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
+from yisheng.core.events import Batch
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import derive
-from yisheng.core.types import Batch, Spec
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedModel
 from yisheng.training.loop import Loss, Step
 from yisheng.training.state import State

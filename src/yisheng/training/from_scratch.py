@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from yisheng.core import registry
-from yisheng.core.config import Choice, Config
+from yisheng.core.choice import Choice
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.optim._eager import EagerOptimizer
 from yisheng.scratch.l1_penalty import l1_penalty
 from yisheng.training._scratch_layers import Forward, scratch_forward
@@ -61,7 +62,7 @@ def build_network(config: Config, model: nn.Module) -> nn.Module:
     Raises:
         UsageError: the network, or something else in the config, has no from-scratch form.
 
-    >>> from yisheng.core.types import Spec
+    >>> from yisheng.core.spec import Spec
     >>> from yisheng.models.linear import linear
     >>> library = linear(Spec("regression", (3,)))
     >>> scratch = build_network(Config(model=Choice(name="linear")), library)
@@ -92,7 +93,7 @@ def build_loss(choice: Choice, spec: Spec, y: np.ndarray) -> Loss:
     Raises:
         UsageError: the loss has no from-scratch form.
 
-    >>> from yisheng.core.types import Spec
+    >>> from yisheng.core.spec import Spec
     >>> mse = build_loss(Choice(name="mse"), Spec("regression", (1,)), np.zeros((2, 1), np.float32))
     >>> mse(torch.tensor([[3.0], [1.0]]), torch.tensor([[1.0], [1.0]]))
     tensor([4., 0.])

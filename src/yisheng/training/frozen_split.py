@@ -13,8 +13,8 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.generator_states import GeneratorStates
+from yisheng.core.input_spec import Inputs
 from yisheng.core.messages import Message
-from yisheng.core.types import Inputs
 from yisheng.models.head import find_head
 
 PROBE_ROWS, PART_ROWS = 3, 2

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 from yisheng.core import registry
-from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.choice import AUTO, Choice
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset
 
 PRESET_MODEL = "airbench"
 MIN_PRESET_PIXELS, MAX_PRESET_PIXELS = 16, 96

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import nn
 
-from yisheng.core.types import Batch, EpochEnd, Event, StepEnd
+from yisheng.core.events import Batch, EpochEnd, Event, StepEnd
 from yisheng.data.batches import Batches
 from yisheng.training.state import State
 

@@ -13,13 +13,17 @@ import torch
 from torch import nn
 
 from yisheng.core import nested, registry
+from yisheng.core.choice import AUTO, Choice
 from yisheng.core.components import build_component, find_component, is_custom
-from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
+from yisheng.core.events import Batch
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
+from yisheng.core.resolved_config import ResolvedConfig
 from yisheng.core.seeds import derive, isolated_generators, seed_everything
-from yisheng.core.types import Batch, Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.data.batches import Batches
 from yisheng.init.initialize import initialize
 from yisheng.losses._custom import expects_probabilities

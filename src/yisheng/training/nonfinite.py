@@ -9,8 +9,8 @@ from torch import nn
 
 from yisheng.core import nested
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.events import Batch
 from yisheng.core.messages import Message, plural_message
-from yisheng.core.types import Batch
 from yisheng.training.state import State
 
 REMEDY = Message("use a lower lr, clip gradients (clip_norm=1), or look for extreme values in those rows")

@@ -20,8 +20,8 @@ import torch.distributed as dist
 from torch import nn
 
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.events import Batch
 from yisheng.core.generator_states import preserve_generators
-from yisheng.core.types import Batch
 from yisheng.training.distributed import Peers
 from yisheng.training.pieces import Tensors, add_tensors, set_gradients
 from yisheng.training.shards import (

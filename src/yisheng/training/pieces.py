@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from yisheng.core import nested
-from yisheng.core.types import Batch
+from yisheng.core.events import Batch
 
 Tensors = list[torch.Tensor | None]
 """Values to add up; None where a piece contributes nothing."""

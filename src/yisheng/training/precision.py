@@ -23,8 +23,9 @@ from torch import nn
 from yisheng.core import cache_folder, machine
 from yisheng.core.config import Config
 from yisheng.core.errors import StorageError, UsageError
+from yisheng.core.events import Batch
 from yisheng.core.messages import Message
-from yisheng.core.types import Batch, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.batches import Batches
 from yisheng.models.summary import summarize
 from yisheng.training.loop import Loss

@@ -9,13 +9,14 @@ from typing import Any
 
 from yisheng import transforms
 from yisheng.core import files, registry
+from yisheng.core.choice import AUTO, Choice
 from yisheng.core.components import is_custom
-from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data import hub
 from yisheng.data.hub import catalog
 from yisheng.models import weights as published

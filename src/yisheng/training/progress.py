@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from yisheng.core.durations import format_remaining
+from yisheng.core.events import EpochEnd, Event, StepEnd
 from yisheng.core.logging import progress_stream
 from yisheng.core.messages import Message, translate
-from yisheng.core.types import EpochEnd, Event, StepEnd
 from yisheng.training.state import State
 
 if TYPE_CHECKING:

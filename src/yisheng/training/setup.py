@@ -14,12 +14,15 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core import registry
+from yisheng.core.choice import AUTO, Choice
 from yisheng.core.components import build_component, is_custom
-from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
+from yisheng.core.resolved_config import ResolvedConfig, resolve_config
 from yisheng.core.seeds import derive
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.data.batches import Batches, make_batches
 from yisheng.models import weights as trained
 from yisheng.training import finetune, from_scratch
@@ -164,7 +167,7 @@ def assemble(
     config = choose_full_batches(config, dataset, split, pretrained)
     config = choose_exact(choose_shuffle(config, dataset), device)
     choices = choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
-    resolved = config.resolve(dataset.spec, len(split.train), auto=choices)
+    resolved = resolve_config(config, dataset.spec, len(split.train), auto=choices)
     fitted = fitted or fit_transforms(resolved, dataset, split)
     input_spec = transforms.transform_spec(fitted.scale, dataset.spec)
 

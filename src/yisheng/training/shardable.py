@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.core.config import AUTO, Config, ResolvedConfig
+from yisheng.core.choice import AUTO
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
+from yisheng.core.resolved_config import ResolvedConfig
 from yisheng.models._fitted_model import FittedModel
 from yisheng.models.ensemble import Ensemble
 from yisheng.optim._eager import EagerOptimizer

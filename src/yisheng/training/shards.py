@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import NonFiniteError, UsageError
+from yisheng.core.events import Batch
 from yisheng.core.generator_states import preserve_generators, seed_generators
 from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
-from yisheng.core.types import Batch
 from yisheng.training.distributed import Contribution, Peers
 from yisheng.training.pieces import (
     Piece,

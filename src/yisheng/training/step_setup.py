@@ -10,7 +10,7 @@ from torch import nn
 
 from yisheng.core import autocast
 from yisheng.core.components import build_component, is_custom
-from yisheng.core.config import ResolvedConfig
+from yisheng.core.resolved_config import ResolvedConfig
 from yisheng.data import hub
 from yisheng.models._fitted_model import FittedModel, list_hub_files
 from yisheng.models.head import find_head

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 from yisheng.core import registry
+from yisheng.core.choice import AUTO, Choice
 from yisheng.core.components import is_custom
-from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.config import Config
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 PRESET_MODELS = ("tabm", "embedded-mlp")
 PATIENCE = 16

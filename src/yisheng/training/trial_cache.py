@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from yisheng.core import cache_folder, files, machine, provenance
-from yisheng.core.config import Choice
+from yisheng.core.choice import Choice
 from yisheng.core.errors import YishengError
 
 MAX_CACHED_TRIALS = 200

@@ -13,8 +13,8 @@ from torch import nn
 
 from yisheng.core import autocast
 from yisheng.core.errors import UsageError
+from yisheng.core.events import Batch
 from yisheng.core.messages import Message
-from yisheng.core.types import Batch
 from yisheng.training.loop import Loss, Step
 from yisheng.training.nonfinite import explain_nonfinite_gradient, explain_nonfinite_loss, explain_nonfinite_update
 from yisheng.training.overlapped_shards import compute_overlapped_shards

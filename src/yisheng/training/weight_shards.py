@@ -24,8 +24,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard
 
 from yisheng.core.errors import NonFiniteError, ProcessError, UsageError
+from yisheng.core.events import Event
 from yisheng.core.messages import Message
-from yisheng.core.types import Event
 from yisheng.training.distributed import TIMEOUT, Peers
 from yisheng.training.state import State
 

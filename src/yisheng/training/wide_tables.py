@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from yisheng.core import registry
+from yisheng.core.choice import AUTO, Choice
 from yisheng.core.components import is_custom
-from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.config import Config
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 MAX_EMBEDDED_COLUMNS = 1000
 """Columns of numbers that are embedded by default; each becomes 8 inputs of the first layer."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from yisheng.core import registry
+from yisheng.core.choice import Choice
 from yisheng.core.components import is_custom
-from yisheng.core.config import Choice
-from yisheng.core.types import Dataset
+from yisheng.core.dataset import Dataset
 from yisheng.core.word_limits import WORD_PART
 
 MAX_P_VALUE = 0.05

@@ -28,7 +28,9 @@ from yisheng.core.validation_texts import describe_invalid
 if TYPE_CHECKING:
     import numpy as np
 
-    from yisheng.core.types import Column, InputSpec, Spec
+    from yisheng.core.columns import Column
+    from yisheng.core.input_spec import InputSpec
+    from yisheng.core.spec import Spec
 
 
 class Transform(Protocol):
@@ -109,7 +111,7 @@ def takes_columns(name: str) -> bool:
 def transform_spec(transform: Transform | None, spec: Spec) -> Spec:
     """Return the spec of a fitted transform's outputs, which may have another number of columns.
 
-    >>> from yisheng.core.types import Spec
+    >>> from yisheng.core.spec import Spec
     >>> transform_spec(None, Spec("regression", (3,))).shape
     (3,)
     """

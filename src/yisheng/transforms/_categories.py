@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yisheng.core.types import Column
+from yisheng.core.columns import Column
 from yisheng.core.word_limits import MAX_FRACTION, WORD_PART, min_word_rows
 
 

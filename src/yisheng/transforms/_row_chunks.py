@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.input_spec import InputSpec
 from yisheng.core.messages import Message, plural_message
-from yisheng.core.types import InputSpec
 
 CHUNK_VALUES = 1 << 18
 """Values per chunk: two mebibytes as float64, which a processor's cache holds."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Column
 from yisheng.transforms._categories import find_unused_words
 from yisheng.transforms._column_statistics import compute_statistics
 from yisheng.transforms._row_chunks import RowSubset, count_columns

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms import _number_scaling
 from yisheng.transforms._categories import choose_categories, find_unused_words
 from yisheng.transforms._column_preparation import ColumnPreparation

@@ -13,9 +13,10 @@ import torch
 from yisheng import transforms
 from yisheng.core import nested
 from yisheng.core.errors import DataError
+from yisheng.core.input_spec import Inputs, InputSpec
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Inputs, InputSpec, Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms._row_chunks import RowSubset, split_inputs
 
 NO_SCALING = "raw"

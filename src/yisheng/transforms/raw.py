@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.input_spec import BYTES_PER_VALUE, InputType
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import BYTES_PER_VALUE, InputType, Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms._row_chunks import RowSubset, iterate_chunks
 
 MAX_ID = 2**53

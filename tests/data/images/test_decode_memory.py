@@ -20,7 +20,7 @@ import io, json, re, sys, zlib
 import numpy as np
 from pathlib import Path
 from PIL import Image
-from yisheng.core.types import ImageValues
+from yisheng.core.image_values import ImageValues
 from yisheng.data.images import decode
 from yisheng.data.images.decode_limits import estimate_decoding_cost
 

@@ -13,7 +13,8 @@ from PIL import Image, features
 
 from tests.data.images import written_images
 from yisheng.core.errors import DataError
-from yisheng.core.types import Drawing, ImageValues, Spec, ValueRange
+from yisheng.core.image_values import Drawing, ImageValues, ValueRange
+from yisheng.core.spec import Spec
 from yisheng.data.datasets.folder import folder
 from yisheng.data.images import decode, image_values
 from yisheng.data.images.image_values import PLAIN, ValueFacts, decide_values

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError, YishengError
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.data import tables
 from yisheng.data.images import label_files
 from yisheng.data.images.file_listing import Listing

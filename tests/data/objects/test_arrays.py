@@ -11,8 +11,9 @@ from hypothesis.extra import numpy as hnp
 from torch.utils.data import DataLoader
 
 from yisheng.core import nested
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.fingerprint import fingerprint
 from yisheng.data.objects import to_dataset
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data import tables
 from yisheng.data.tables.column_kinds import UNNAMED_INDEX
 

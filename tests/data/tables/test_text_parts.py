@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
-from yisheng.core.types import Column, Spec
+from yisheng.core.columns import Column
+from yisheng.core.spec import Spec
 from yisheng.core.word_limits import MAX_FRACTION, WORD_PART, min_word_rows
 from yisheng.data import tables
 from yisheng.data.tables import column_builder, text_proposals

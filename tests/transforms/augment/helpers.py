@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from yisheng.core.registry import build
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 KIND = "transforms.augment"
 IMAGES = ("crop", "erase", "flip", "jitter", "resized-crop", "vertical-flip")

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests.transforms.augment.helpers import IMAGES, KIND, MOVING, augment, images, make_spec
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
+from yisheng.core.resolved_config import resolve_config
 from yisheng.core.settings import merge_settings
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 
 def allowed_options(name, shape):
@@ -101,7 +102,7 @@ def test_rows_are_refused(name):
     assert entry.meta["fits"](make_spec((1, 8, 8)))
     config = merge_settings([("augment", name, "command line")]).config
     with pytest.raises(UsageError, match="images"):
-        config.resolve(rows, 100)
+        resolve_config(config, rows, 100)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import torch
 
 from tests.transforms.augment.helpers import KIND, augment, generator, images, make_spec
 from yisheng.core import registry
+from yisheng.core.columns import Column
 from yisheng.core.registry import build
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 
 
 def test_mixup_mixes_inputs_and_targets_in_the_same_proportion():

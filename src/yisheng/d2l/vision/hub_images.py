@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset
 from yisheng.data import hub
 from yisheng.data.datasets._idx_dataset import FILES, read_pair
 from yisheng.data.datasets.cifar10 import cifar10

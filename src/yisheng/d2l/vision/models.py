@@ -10,7 +10,7 @@ from torch import nn
 
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data import hub
 from yisheng.models.resnet import resnet
 from yisheng.models.weights import load_weights, read_weights

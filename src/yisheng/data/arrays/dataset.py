@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, YishengError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset, Finding, Spec, Task
+from yisheng.core.spec import Spec, Task
 from yisheng.data.arrays import array_file, image_arrays
 from yisheng.data.arrays.array_file import open_arrays
 from yisheng.data.arrays.roles import PARTS, find_roles, list_arrays

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from yisheng.core.types import Dataset
+from yisheng.core.dataset import Dataset
 from yisheng.data.hub import catalog
 
 

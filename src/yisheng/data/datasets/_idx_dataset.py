@@ -10,9 +10,11 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Interval
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
+from yisheng.core.image_values import Drawing
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset, Drawing, Spec
+from yisheng.core.spec import Spec
 from yisheng.data import hub, idx
 from yisheng.data.datasets._catalog_facts import add_catalog_facts
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset
 from yisheng.data.datasets._catalog_facts import add_catalog_facts
 from yisheng.data.images import folder_files, folder_labels, image_dataset
 from yisheng.data.images.bulk_decode import DecodeOptions

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset
 from yisheng.data import hub
 from yisheng.data.datasets._catalog_facts import add_catalog_facts
 from yisheng.data.tables import files, table_dataset

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import MissingPartError
 from yisheng.core.messages import Message
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.spec import Spec
 
 
 def read_rows(name: str, *, separator: str | None = ",", skip: int = 0) -> np.ndarray:

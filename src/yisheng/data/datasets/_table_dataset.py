@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yisheng.core.types import Dataset, Task
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Task
 from yisheng.data import hub
 from yisheng.data.datasets._catalog_facts import add_catalog_facts
 from yisheng.data.tables import files, table_dataset

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset
 
 COLUMNS = ("frequency", "angle of attack", "chord length", "stream velocity", "displacement thickness", "pressure")
 

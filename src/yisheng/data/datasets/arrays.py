@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.paths import parse_path
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset
 
 
 def is_array_file(path: Path) -> bool:

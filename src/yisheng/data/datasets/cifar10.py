@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ARCHIVE, ARCHIVE_FOLDER = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"

@@ -6,8 +6,9 @@ from typing import Literal
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 
 ARCHIVE, ARCHIVE_FOLDER = "cifar-100-binary.tar.gz", "cifar-100-binary"
 N_CLASSES = {"coarse": 20, "fine": 100}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import register
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.spec import Spec
 
 
 @register

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
+from yisheng.core.image_values import Drawing
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset, Drawing, Spec
+from yisheng.core.spec import Spec
 
 
 @register

@@ -8,10 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
+from yisheng.core.image_values import Drawing
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset, Drawing, Spec
+from yisheng.core.spec import Spec
 
 ARCHIVE, ARCHIVE_FOLDER = "gzip.zip", "gzip"
 

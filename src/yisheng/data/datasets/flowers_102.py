@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset
 from yisheng.data.images.image_dataset import Size
 from yisheng.data.images.resize import Fit
 

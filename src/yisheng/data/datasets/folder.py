@@ -6,10 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.paths import parse_path
 from yisheng.core.registry import register
 from yisheng.core.remote.streams import Stream, find_streamed
-from yisheng.core.types import Dataset
 from yisheng.data.images.image_dataset import Size
 from yisheng.data.images.resize import Fit
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset
 
 TRAIN, TEST = "kaggle_house_pred_train.csv", "kaggle_house_pred_test.csv"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset
 
 
 @register

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yisheng.core.dataset import Dataset
+from yisheng.core.image_values import Drawing
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset, Drawing
 from yisheng.data.datasets._idx_dataset import Size, load_idx_dataset
 
 CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")

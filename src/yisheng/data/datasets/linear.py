@@ -7,11 +7,13 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Interval, Len
 
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.spec import Spec
 
 
 @register

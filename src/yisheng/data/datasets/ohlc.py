@@ -7,8 +7,8 @@ from typing import Annotated
 
 from annotated_types import Interval
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset
 
 
 @register

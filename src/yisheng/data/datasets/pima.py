@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset
 
 COLUMNS = (
     *("pregnancies", "glucose", "blood pressure", "skin fold", "insulin", "body mass index", "pedigree", "age"),

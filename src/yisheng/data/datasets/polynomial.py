@@ -7,9 +7,11 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Interval
 
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.spec import Spec
 
 COEFFICIENTS = (5.0, 1.2, -3.4, 5.6)
 """The coefficients of x^i / i!, i = 0 to 3."""

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
+from yisheng.core.image_values import Drawing
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset, Drawing, Spec
+from yisheng.core.spec import Spec
 
 FILES = ("qmnist-{part}-images-idx3-ubyte.gz", "qmnist-{part}-labels-idx2-int.gz")
 CLASS_COLUMN = 0

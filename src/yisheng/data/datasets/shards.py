@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.remote.streams import Stream, find_streamed
-from yisheng.core.types import Dataset
 
 
 def has_shards(path: Path) -> bool:

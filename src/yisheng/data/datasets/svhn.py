@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 
 FILES = ("train_32x32.mat", "test_32x32.mat")
 

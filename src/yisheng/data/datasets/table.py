@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset
 from yisheng.data.tables.files import is_table, is_text
 
 

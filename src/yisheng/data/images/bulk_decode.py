@@ -22,8 +22,8 @@ import numpy as np
 
 from yisheng.core import cache_folder, machine
 from yisheng.core.errors import DataError
+from yisheng.core.image_values import ImageValues
 from yisheng.core.messages import Message
-from yisheng.core.types import ImageValues
 from yisheng.data.hub.progress import ByteProgress
 from yisheng.data.hub.resumable import open_unbuffered, write_all
 from yisheng.data.images import decode, duplicates

@@ -26,8 +26,8 @@ from pydantic import TypeAdapter
 from yisheng.core import cache_folder
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.files import read_json, write_json
+from yisheng.core.image_values import ImageValues
 from yisheng.core.messages import Message
-from yisheng.core.types import ImageValues
 from yisheng.data.images import bulk_decode, decode
 from yisheng.data.images.bulk_decode import DecodeOptions
 from yisheng.data.images.duplicates import group_duplicates

@@ -20,8 +20,8 @@ import PIL
 from PIL import Image, UnidentifiedImageError
 
 from yisheng.core.errors import DataError
+from yisheng.core.image_values import ImageValues
 from yisheng.core.messages import Message
-from yisheng.core.types import ImageValues
 from yisheng.data.images import flatten, image_values
 from yisheng.data.images.decode_limits import check_decoding_cost
 from yisheng.data.images.decoding_cost import MAX_PIXELS as MAX_PIXELS

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.data.images.folder_findings import MAX_EXAMPLES
 from yisheng.data.images.part_names import PART_NAMES
 

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from yisheng.core.errors import DataError
+from yisheng.core.image_values import ImageValues
 from yisheng.core.messages import Message
-from yisheng.core.types import ImageValues
 from yisheng.data.images import image_values
 from yisheng.data.images.image_values import DEFAULT_BACKGROUND
 from yisheng.data.images.raw_values import RawImage

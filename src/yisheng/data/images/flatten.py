@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from yisheng.core.errors import DataError
+from yisheng.core.image_values import ImageValues
 from yisheng.core.messages import Message
-from yisheng.core.types import ImageValues
 from yisheng.data.images import bands, image_values
 from yisheng.data.images.image_values import BACKGROUNDS, DEFAULT_BACKGROUND, ValueFacts
 from yisheng.data.images.raw_values import RawImage, find_value_type

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
-from yisheng.core.types import Finding
 from yisheng.data.images.file_listing import Listing, sanitize_name
 from yisheng.data.images.part_names import PART_NAMES
 

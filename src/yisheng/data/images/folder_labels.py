@@ -10,10 +10,11 @@ from typing import NoReturn
 
 import numpy as np
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
-from yisheng.core.types import Column, Finding
 from yisheng.data.class_names import normalize_name
 from yisheng.data.images import folder_files, zip_files
 from yisheng.data.images.file_listing import Listing, join_listings

@@ -11,9 +11,13 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Interval, Len
 
+from yisheng.core.columns import Column, Reading
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
+from yisheng.core.findings import Finding
+from yisheng.core.image_values import Drawing
 from yisheng.core.messages import Message
-from yisheng.core.types import Column, Dataset, Drawing, Finding, Reading, Spec, Task
+from yisheng.core.spec import Spec, Task
 from yisheng.data.images import cache, duplicates, folder_files, folder_labels, label_files
 from yisheng.data.images.bulk_decode import DecodeOptions
 from yisheng.data.images.file_listing import Listing, sanitize_name

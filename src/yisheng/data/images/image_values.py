@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.image_values import ImageValues, PixelType, ValueRange
 from yisheng.core.messages import Message
-from yisheng.core.types import ImageValues, PixelType, ValueRange
 from yisheng.data.images import bands
 from yisheng.data.images.raw_values import RawImage
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from yisheng.core.types import Column, Finding, Reading, Spec, Task
+from yisheng.core.columns import Column, Reading
+from yisheng.core.findings import Finding
+from yisheng.core.spec import Spec, Task
 from yisheng.data.class_names import parse_forms
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 
@@ -72,7 +74,7 @@ class LabelTargets:
     """The targets of images.
 
     Args:
-        task: see `yisheng.core.types.Spec`.
+        task: see `yisheng.core.spec.Spec`.
         y: class numbers int64 ``(N,)``, labels float32 ``(N, L)``, or numbers float64 ``(N, T)``.
         classes: names of the classes or labels.
         is_labeled: whether each image has a target, bool ``(N,)``; ``y`` has no meaning for the others.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from yisheng.core.columns import Reading
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Reading
 from yisheng.data.images.file_listing import MAX_IMAGES, is_image
 from yisheng.data.images.label_choices import DEFAULT_CHOICES, LabelChoices, LabelTargets
 from yisheng.data.images.label_targets import read_columns

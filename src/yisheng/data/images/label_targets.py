@@ -12,9 +12,10 @@ from typing import NoReturn
 
 import numpy as np
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.class_names import normalize_name
 from yisheng.data.images.label_choices import LabelChoices, LabelTargets
 from yisheng.data.images.label_words import are_indicators, read_indicators, read_words

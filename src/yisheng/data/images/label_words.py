@@ -9,7 +9,7 @@ import numpy as np
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
-from yisheng.core.types import Task
+from yisheng.core.spec import Task
 from yisheng.data.class_names import normalize_name
 from yisheng.data.images.label_choices import LabelChoices, LabelTargets
 from yisheng.data.tables.literals import NO_WORDS, YES_WORDS, is_missing

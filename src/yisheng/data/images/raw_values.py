@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from yisheng.core.types import PixelType
+from yisheng.core.image_values import PixelType
 from yisheng.data.images import bands
 
 _SAMPLE_FORMAT, _BITS_PER_SAMPLE, _PHOTOMETRIC = 339, 258, 262

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from yisheng.core.findings import Finding
+from yisheng.core.image_values import ImageValues
 from yisheng.core.messages import Message, join_messages
-from yisheng.core.types import Finding, ImageValues
 from yisheng.data.images.folder_findings import MAX_EXAMPLES
 from yisheng.data.images.image_values import describe_values
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from yisheng.core.messages import Message
 
 if TYPE_CHECKING:
+    from yisheng.core.dataset import Dataset
     from yisheng.core.registry import Entry
-    from yisheng.core.types import Dataset
     from yisheng.data.objects._assemble import MemoryData
 
 KIND = "data.objects"

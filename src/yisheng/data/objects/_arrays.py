@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.findings import Finding
+from yisheng.core.input_spec import InputType
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding, InputType
 from yisheng.data.objects._values import Arrays, make_note
 
 MAX_LISTED_SHAPES = 3

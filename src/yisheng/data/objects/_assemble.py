@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset, Finding, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.objects import _arrays
 from yisheng.data.objects._blocks import concatenate_blocks
 from yisheng.data.objects._inputs import InputEncoder

@@ -9,8 +9,9 @@ import numpy as np
 
 from yisheng.core import nested
 from yisheng.core.errors import DataError
+from yisheng.core.findings import Finding
+from yisheng.core.input_spec import InputSpec, InputType
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding, InputSpec, InputType
 from yisheng.data.objects import _arrays
 from yisheng.data.objects._values import Arrays, make_warning
 

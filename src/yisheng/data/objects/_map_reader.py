@@ -32,7 +32,7 @@ class RawBatch(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Inputs, targets and weights of some rows in the form of `yisheng.core.types.Dataset`, as tensors."""
+    """Inputs, targets and weights of some rows in the form of `yisheng.core.dataset.Dataset`, as tensors."""
 
     x: torch.Tensor
     y: torch.Tensor

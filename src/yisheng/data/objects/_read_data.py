@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from yisheng.core import registry
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, parse_path
-from yisheng.core.types import Dataset
 from yisheng.data.objects import find_reader
 from yisheng.data.objects._assemble import MemoryData, assemble
 from yisheng.data.objects._values import Options, Values, make_note

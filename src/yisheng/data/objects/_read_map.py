@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.findings import Finding
 from yisheng.core.generator_states import preserve_generators
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.data.objects._blocks import GrowingBlock
 from yisheng.data.objects._item_seeds import read_item
 from yisheng.data.objects._items import ItemRule, find_rule

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
-from yisheng.core.types import Finding, Task
+from yisheng.core.spec import Task
 from yisheng.data.objects._values import make_note
 
 MAX_CLASSES = 10_000
@@ -143,7 +144,7 @@ class TargetEncoder:
         return cls("classification", tuple(map(_class_name, values)), tuple(values))
 
     def encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
-        """Return targets as `yisheng.core.types.Dataset` holds them.
+        """Return targets as `yisheng.core.dataset.Dataset` holds them.
 
         Args:
             y: targets in the form of the fitted ones.

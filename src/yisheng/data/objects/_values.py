@@ -8,7 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from yisheng.core.types import Finding, InputType, Task
+from yisheng.core.findings import Finding
+from yisheng.core.input_spec import InputType
+from yisheng.core.spec import Task
 
 PartName = Literal["data", "validation", "test"]
 """The argument that an object was given as, for messages."""

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset, Finding
 from yisheng.data import tables
 from yisheng.data.objects import _arrays, hugging_face
 from yisheng.data.objects._parts import read_parts

@@ -6,9 +6,9 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.data.objects import find_reader
 from yisheng.data.objects._read_map import ROWS_PER_BATCH, read_map_style
 from yisheng.data.objects._values import Options, Values, make_note, make_warning

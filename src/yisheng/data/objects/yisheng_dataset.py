@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from yisheng.core import nested
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset
 from yisheng.data.objects._values import Arrays, Options, Values
 
 

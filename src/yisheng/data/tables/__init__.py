@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from yisheng.core.types import Dataset, Task
+    from yisheng.core.dataset import Dataset
+    from yisheng.core.spec import Task
 
 
 def from_frame(

@@ -9,7 +9,7 @@ from typing import Any
 
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
-from yisheng.core.types import TASKS, Task
+from yisheng.core.spec import TASKS, Task
 
 TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "response")
 """Names by which a target is recognized that the user does not name."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, join_messages
-from yisheng.core.types import Finding
 from yisheng.data.tables import dates
 from yisheng.data.tables.raw_column import RawColumn
 

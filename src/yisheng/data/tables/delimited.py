@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yisheng.core import machine
+from yisheng.core.columns import Reading
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.read_ahead import map_ahead
-from yisheng.core.types import Reading
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.column_builder import ColumnBuilder
 from yisheng.data.tables.layout_findings import report_layout

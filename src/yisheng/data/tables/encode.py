@@ -7,9 +7,9 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message, plural_message
-from yisheng.core.types import Column
 from yisheng.data.tables import dates
 from yisheng.data.tables.inferred_column import MAX_FLOAT32, parse_date_column
 from yisheng.data.tables.literals import (

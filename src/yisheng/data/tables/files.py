@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yisheng.core.columns import Reading
 from yisheng.core.errors import DataError, MissingPartError
 from yisheng.core.messages import Message
-from yisheng.core.types import Reading
 from yisheng.data.tables import delimited
 from yisheng.data.tables.number_form import infer_number_form, report_number_form, set_number_form
 from yisheng.data.tables.raw_column import RawColumn, column_from_series

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, join_messages, message_of
 from yisheng.core.natural_sort import sort_naturally
-from yisheng.core.types import Column, Finding
 from yisheng.data.tables import dates
 from yisheng.data.tables.date_findings import check_dates
 from yisheng.data.tables.literals import make_number_parser
@@ -30,7 +31,7 @@ class InferredColumn:
 
     Args:
         name: name of the column.
-        kind: see `yisheng.core.types.Kind`; ``empty`` if it has no value at all.
+        kind: see `yisheng.core.columns.ColumnKind`; ``empty`` if it has no value at all.
         missing: number of rows without a value.
         values: its range or its categories, for people to read.
         becomes: its features or why it has none, for people to read.

@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from yisheng.core.columns import Column, Reading
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Column, Reading, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.tables.literals import MISSING_WORDS
 from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.reading_options import ReadingOptions

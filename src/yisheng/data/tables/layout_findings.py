@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, plural_message
-from yisheng.core.types import Finding
 from yisheng.data.tables.sniff import Layout
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, join_messages
-from yisheng.core.types import Finding
 from yisheng.data.tables.literals import find_decimal_marks, has_thousands, infer_number_format, is_code
 from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.reading_options import ReadingOptions

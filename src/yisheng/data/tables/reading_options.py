@@ -11,7 +11,7 @@ from yisheng.core.messages import Message
 from yisheng.data.tables.literals import THOUSANDS_MARKS
 
 if TYPE_CHECKING:
-    from yisheng.core.types import Spec
+    from yisheng.core.spec import Spec
 
 AUTO: Literal["auto"] = "auto"
 NONE = "none"

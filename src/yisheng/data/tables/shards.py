@@ -15,10 +15,12 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
-from yisheng.core.types import Dataset, Finding, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.objects._blocks import GrowingBlock
 from yisheng.data.tables import files, table_dataset
 from yisheng.data.tables.column_roles import Roles

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from yisheng.core.types import Finding, Reading
+from yisheng.core.columns import Reading
+from yisheng.core.findings import Finding
 from yisheng.data.tables.raw_column import RawColumn
 
 

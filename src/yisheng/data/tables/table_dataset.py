@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, join_messages, plural_message
-from yisheng.core.types import Column, Dataset, Finding, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.class_names import FORMS, normalize_name
 from yisheng.data.part_labels import check_part_labels
 from yisheng.data.tables import dates

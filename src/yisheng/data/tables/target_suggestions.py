@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from yisheng.core.errors import YishengError
-from yisheng.core.types import Task
+from yisheng.core.spec import Task
 from yisheng.data.tables.column_roles import TARGET_NAMES, Roles
 from yisheng.data.tables.inferred_column import InferredColumn
 from yisheng.data.tables.raw_column import RawColumn

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.data.tables.column_roles import Roles
 from yisheng.data.tables.literals import (
     MAX_EXACT,

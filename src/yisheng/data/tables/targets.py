@@ -8,10 +8,12 @@ from typing import NoReturn
 
 import numpy as np
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
-from yisheng.core.types import Column, Finding, Task
+from yisheng.core.spec import Task
 from yisheng.data.tables import dates
 from yisheng.data.tables.inferred_column import MAX_FLOAT32
 from yisheng.data.tables.label_texts import merge_spellings, normalize_labels
@@ -38,8 +40,8 @@ class Target:
     """The targets of a table.
 
     Args:
-        task: see `yisheng.core.types.Spec`.
-        y: as in `yisheng.core.types.Dataset`, of the rows with a target alone.
+        task: see `yisheng.core.spec.Spec`.
+        y: as in `yisheng.core.dataset.Dataset`, of the rows with a target alone.
         classes: names of the classes or labels.
         columns: the columns that were read, and the format of their numbers.
         forms: forms of the labels; see `yisheng.data.class_names`.

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding, Task
+from yisheng.core.spec import Task
 from yisheng.data.tables.raw_column import RawColumn
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
-from yisheng.core.types import Finding
 from yisheng.data.tables.literals import infer_number_format, is_code, normalize_digits
 from yisheng.data.tables.raw_column import RawColumn
 

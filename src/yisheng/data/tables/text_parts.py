@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from yisheng.core.types import Column
+from yisheng.core.columns import Column
 from yisheng.core.word_limits import WORD_PART
 from yisheng.data.tables.raw_column import RawColumn
 

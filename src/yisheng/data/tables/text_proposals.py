@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from yisheng.core.columns import Column
 from yisheng.core.messages import Message, join_messages
 from yisheng.core.natural_sort import sort_naturally
-from yisheng.core.types import Column
 from yisheng.core.word_limits import MAX_FRACTION, WORD_PART, min_word_rows
 from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.text_parts import (

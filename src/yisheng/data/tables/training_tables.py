@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yisheng.core.types import Reading
+from yisheng.core.columns import Reading
 from yisheng.data.tables import files
 from yisheng.data.tables.column_roles import Roles
 from yisheng.data.tables.later_tables import TestTable

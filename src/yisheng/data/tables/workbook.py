@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yisheng.core.errors import DataError, MissingPartError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, plural_message
-from yisheng.core.types import Finding
 from yisheng.data.tables.headers import distinct_names
 from yisheng.data.tables.literals import is_missing
 from yisheng.data.tables.reading_options import AUTO, ReadingOptions

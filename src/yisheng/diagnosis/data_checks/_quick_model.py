@@ -8,7 +8,7 @@ import numpy as np
 
 from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.diagnosis.sample import InconclusiveError, Sample
 
 MAX_FEATURES = 2000

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
-from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._quick_model import explain_skip as explain_few_rows
 from yisheng.diagnosis.data_checks._quick_model import extract_features
 from yisheng.diagnosis.sample import Sample

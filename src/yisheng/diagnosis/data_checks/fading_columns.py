@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._two_parts import are_varied, draw_two_parts, explain_skip
 from yisheng.diagnosis.sample import Sample
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._quick_model import explain_skip, predict_probabilities, select_learnable
 from yisheng.diagnosis.sample import HeldOutPredictions, InconclusiveError, Sample
 from yisheng.diagnosis.wording import MAX_NAMES, format_fraction, join_names

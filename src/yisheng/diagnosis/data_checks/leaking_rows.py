@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from yisheng.core.dataset import Part
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding, Part
 from yisheng.diagnosis.sample import PART_ORDER, Sample
 from yisheng.diagnosis.wording import MAX_NAMES, PART_NAMES, format_fraction, join_names
 from yisheng.reporting.findings_schema import Severity

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
-from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks import _quick_model
 from yisheng.diagnosis.data_checks._quick_model import (
     has_single_target,

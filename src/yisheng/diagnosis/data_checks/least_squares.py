@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._quick_model import r2
 from yisheng.diagnosis.sample import InconclusiveError, Sample
 

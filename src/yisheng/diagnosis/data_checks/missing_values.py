@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.sample import Sample
 from yisheng.diagnosis.wording import format_fraction, join_names
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.dataset import Part
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding, Part
 from yisheng.diagnosis.sample import Sample
 from yisheng.diagnosis.wording import PART_NAMES
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, plural_message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding, Spec
+from yisheng.core.spec import Spec
 from yisheng.diagnosis.data_checks._class_fills import find_class_fills
 from yisheng.diagnosis.data_checks._target_sums import TargetSum, find_target_sum
 from yisheng.diagnosis.data_checks._target_windows import MAX_ROWS, TargetWindow, find_target_window

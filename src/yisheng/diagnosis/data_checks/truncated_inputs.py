@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._quick_model import MIN_CLASSIFIED_ROWS, explain_skip
 from yisheng.diagnosis.data_checks.no_signal import MAX_ROWS, compare_with_permutations
 from yisheng.diagnosis.sample import Sample

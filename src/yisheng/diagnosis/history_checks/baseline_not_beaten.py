@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.reporting.formatting import BASELINE_DESCRIPTIONS, format_number, is_higher_better, score_name
 from yisheng.reporting.headline import Verdict, judge_score
 from yisheng.reporting.run_facts import RunFacts

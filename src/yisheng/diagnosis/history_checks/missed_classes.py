@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.wording import join_names
 from yisheng.metrics.wilson import compute_wilson_bounds
 from yisheng.reporting.evaluation_schema import ClassRow

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, plural_message
 from yisheng.core.registry import register
 from yisheng.core.score_keys import split_score_key
-from yisheng.core.types import Finding
 from yisheng.diagnosis.wording import join_names
 from yisheng.reporting.formatting import format_number
 from yisheng.reporting.headline import judge_score

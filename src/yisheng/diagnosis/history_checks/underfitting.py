@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.history_checks import baseline_not_beaten
 from yisheng.diagnosis.history_checks._loss_history import explain_skip, judge_capacity, read_loss_history
 from yisheng.reporting.formatting import format_number, is_higher_better, score_name

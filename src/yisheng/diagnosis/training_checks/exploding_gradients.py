@@ -6,9 +6,9 @@ import itertools
 import math
 from collections.abc import Iterator
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.training_checks.outweighed_loss import find_remaining_fraction

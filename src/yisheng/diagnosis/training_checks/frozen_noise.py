@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.noise_targets import correlate, find_pairs, is_white
 from yisheng.diagnosis.wording import describe_shortage

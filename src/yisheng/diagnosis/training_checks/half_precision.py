@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.records import GradientRecord
 from yisheng.diagnosis.recorder.statistics import MIN_PRECISE_FLOAT16

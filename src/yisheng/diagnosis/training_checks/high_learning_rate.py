@@ -6,9 +6,9 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.batch_kinds import has_batch_kinds
 from yisheng.diagnosis.case import MIN_LOSSES_TO_JUDGE, Case
 from yisheng.diagnosis.dead_units import find_dead_layer

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.recorder.statistics import is_discrete

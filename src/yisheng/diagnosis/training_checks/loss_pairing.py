@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
 from yisheng.diagnosis.loss_problems import find_form_problems, has_known_form
 from yisheng.diagnosis.pairing import Pairing

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.batch_kinds import has_batch_kinds
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.policy_terms import is_policy_gradient

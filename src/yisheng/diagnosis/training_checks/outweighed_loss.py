@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import torch
 from torch.nn import functional as F  # its common name
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case, constant_prediction_loss, select_counted
 from yisheng.diagnosis.pairing import Pairing
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.wording import describe_shortage

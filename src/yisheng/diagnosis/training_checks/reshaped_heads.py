@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
 MIN_PIECE = 2

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
 CHANNELS, SERIES_CHANNELS = (2, 3, 4), range(2, 17)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import torch
 
 from yisheng.core import nested
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.probe import REFUSALS, copied_network
 from yisheng.diagnosis.recorder.records import StepRecord

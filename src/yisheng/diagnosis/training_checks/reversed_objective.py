@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
 from yisheng.diagnosis.loss_problems import collect_forms
 from yisheng.diagnosis.loss_terms import LossTerm

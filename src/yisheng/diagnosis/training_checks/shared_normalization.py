@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.probe import REFUSALS, copied_network
 

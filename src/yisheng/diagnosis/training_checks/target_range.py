@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import torch
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, REGRESSION_LOSSES, Case
 from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.target_forms import find_form_of_targets

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.forward_pass import CutCalls
 from yisheng.diagnosis.recurrent_calls import UnpassedState

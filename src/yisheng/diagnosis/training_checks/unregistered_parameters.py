@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.initialization import are_untrained
 from yisheng.diagnosis.loss_graph import graph_nodes, leaf_tensors

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.registry import register
-from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
 MIN_LOOKUPS, MIN_NUMBERS = 40, 8

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from yisheng.core import files, machine
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
 from yisheng.core.logging import hide_messages, log_findings, logger, progress_stream
 from yisheng.core.messages import Message
@@ -19,8 +20,8 @@ from yisheng.core.new_folder import require_space
 from yisheng.core.references import short_name
 from yisheng.core.run_environment import describe_environment
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.score import Scores
 from yisheng.core.signals import StopSignal, defer_signals, raise_stop_signals
-from yisheng.core.types import Dataset, Scores
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments import complete_run, submission
 from yisheng.experiments.cross_validation.fold_results import (

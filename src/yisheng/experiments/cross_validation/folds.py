@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yisheng.core.config import Config, ResolvedConfig
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset, Split
+from yisheng.core.resolved_config import ResolvedConfig, resolve_config
 from yisheng.data.part_labels import check_part_labels
 from yisheng.data.split import make_folds
 from yisheng.training.fitted import choose_for_fitting
@@ -85,7 +86,7 @@ def shared_config(config: Config, first: ResolvedConfig, data: Dataset, folds: l
     """
     unresolved = Config(**{**dict(first), "epochs": config.epochs, "batch": config.batch})
     sizes = sorted({len(fold.split.train) for fold in folds})
-    by_size = [choose_for_fitting(unresolved, data.spec, size).resolve(data.spec, size) for size in sizes]
+    by_size = [resolve_config(choose_for_fitting(unresolved, data.spec, size), data.spec, size) for size in sizes]
     equal = {
         key: getattr(first, key) if len({getattr(resolved, key) for resolved in by_size}) == 1 else "auto"
         for key in ("epochs", "batch")

@@ -11,9 +11,11 @@ import torch
 
 from yisheng.core import files, machine
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.registry import Entry
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Score, Scores, Spec
+from yisheng.core.score import Score, Scores
+from yisheng.core.spec import Spec
 from yisheng.data.batches import make_batches
 from yisheng.evaluation.baseline import score_baseline
 from yisheng.evaluation.conformal import HeldOutErrors, compute_errors

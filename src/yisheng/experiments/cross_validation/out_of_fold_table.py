@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from yisheng.core import files
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.evaluation.predictions import Predictions
 from yisheng.experiments.cross_validation.folds import Fold
 

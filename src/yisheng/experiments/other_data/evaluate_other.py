@@ -22,8 +22,9 @@ from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.run_names import check_run_name, make_label
+from yisheng.core.score import Score
+from yisheng.core.spec import Spec
 from yisheng.core.stored_messages import add_messages
-from yisheng.core.types import Score, Spec
 from yisheng.evaluation.baseline import score_baseline
 from yisheng.evaluation.details import collect_details
 from yisheng.evaluation.group_scores import find_column, score_groups

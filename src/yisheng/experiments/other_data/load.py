@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from yisheng.core import registry
-from yisheng.core.config import Choice, plain_value
+from yisheng.core.choice import Choice, plain_value
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import Setting, keyword_settings, merge_settings
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.class_names import parse_forms
 from yisheng.data.fingerprint import fingerprint
 from yisheng.data.images import decode, image_dataset

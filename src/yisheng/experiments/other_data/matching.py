@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.class_names import list_names, match_classes, normalize_name, suggest_forms
 from yisheng.data.tables.literals import is_number
 from yisheng.data.tables.raw_column import format_number

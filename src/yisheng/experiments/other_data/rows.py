@@ -9,9 +9,11 @@ from typing import Any, NoReturn
 import numpy as np
 from PIL import Image
 
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Column, Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.class_names import FORMS, normalize_name
 from yisheng.data.fingerprint import fingerprint
 from yisheng.data.images.part_names import PART_NAMES

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.objects._blocks import GrowingBlock
 from yisheng.experiments.other_data.matching import count_classes
 from yisheng.experiments.other_data.rows import OtherRows

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.columns import Column
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Column, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.class_names import FORMS, list_names, normalize_name
 from yisheng.data.tables import files, resolve_test_path
 from yisheng.data.tables.column_kinds import is_id_name

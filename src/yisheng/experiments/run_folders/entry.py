@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Score
+from yisheng.core.score import Score
 
 Kind = Literal["run", "cross-validation", "search"]
 State = Literal["running", "stopped", "finished", "failed"]

@@ -18,8 +18,8 @@ from yisheng.core.os_errors import describe_os_error
 from yisheng.core.remote.sessions import name_address
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.run_state import is_nonfinite, is_running
+from yisheng.core.score import Score
 from yisheng.core.scores_file import parse_scores
-from yisheng.core.types import Score
 from yisheng.experiments.run_folders.entry import Kind, RunEntry, State, is_run_folder, list_subfolders
 
 MAX_FILE_BYTES: Final = 8 << 20

@@ -12,8 +12,8 @@ from typing import Final
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
+from yisheng.core.score import Score
 from yisheng.core.score_keys import display_score_key, parse_score_key
-from yisheng.core.types import Score
 from yisheng.experiments.run_folders.entry import RunEntry
 from yisheng.reporting.formatting import is_higher_better
 

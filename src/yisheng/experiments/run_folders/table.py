@@ -14,8 +14,8 @@ from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message, translate
 from yisheng.core.notebook_html import render_table
 from yisheng.core.run_state import find_locked_inodes
+from yisheng.core.score import Score
 from yisheng.core.text_tables import format_interval, format_number, format_table, shorten, text_width
-from yisheng.core.types import Score
 from yisheng.experiments.run_folders.entry import RunEntry, is_run_folder, list_subfolders
 from yisheng.experiments.run_folders.read_entry import read_entry
 from yisheng.experiments.run_folders.select import (

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from yisheng.core import files, registry
-from yisheng.core.config import AUTO, Config
+from yisheng.core.choice import AUTO
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.os_errors import describe_os_error

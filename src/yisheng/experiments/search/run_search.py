@@ -8,15 +8,16 @@ from pathlib import Path
 
 from yisheng.core import files, machine
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
 from yisheng.core.launch import require_one_process
 from yisheng.core.logging import log_findings, logger
 from yisheng.core.messages import Message, plural_message
 from yisheng.core.new_folder import require_space
+from yisheng.core.resolved_config import resolve_config
 from yisheng.core.run_environment import describe_environment
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import StopSignal, raise_stop_signals
-from yisheng.core.types import Dataset
 from yisheng.experiments import complete_run
 from yisheng.experiments.search.plan import SearchPlan, read_plan, write_plan
 from yisheng.experiments.search.run_trials import require_buildable, run_trials
@@ -236,7 +237,7 @@ class _Search:
         if self.plan.config.folds is None:
             return config
         data = self.data.load(config)
-        resolved = config.resolve(data.spec, len(job.split.train))
+        resolved = resolve_config(config, data.spec, len(job.split.train))
         has_official_validation = data.part is not None and bool((data.part == 1).any())
         validation = config.validation if has_official_validation else 0
         return config.model_copy(

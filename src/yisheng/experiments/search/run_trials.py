@@ -15,6 +15,7 @@ from yisheng.core.errors import DataError, UsageError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.remote.sessions import publish
+from yisheng.core.resolved_config import resolve_config
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.signals import collect_signals
@@ -316,7 +317,7 @@ class TrialRunner:
     def _sizes(self, job: Job) -> dict[str, int]:
         """Return the numbers of parameters and epochs of a trial."""
         config = job.config
-        epochs = config.resolve(self.data.load(config).spec, len(job.split.train)).epochs
+        epochs = resolve_config(config, self.data.load(config).spec, len(job.split.train)).epochs
         network = repr((config.model, config.loss, config.scale, config.data))
         if network not in self._parameter_counts:
             model = self._assemble(job).state.model

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from yisheng.core.config import Config
-from yisheng.core.types import Dataset
+from yisheng.core.dataset import Dataset
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments.load_data import load_dataset
 from yisheng.experiments.search.plan import SearchPlan

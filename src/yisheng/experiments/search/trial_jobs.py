@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from yisheng.core.config import AUTO, Config
-from yisheng.core.types import Dataset, Split
+from yisheng.core.choice import AUTO
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.experiments.cross_validation.folds import fold_config, plan_folds
 from yisheng.experiments.load_data import split_dataset
 from yisheng.experiments.search.plan import SearchPlan

@@ -14,7 +14,7 @@ from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import natural_key
 from yisheng.core.read_ahead import map_ahead
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.images import decode, folder_files
 from yisheng.data.images.file_listing import sanitize_name
 from yisheng.data.images.file_names import NameDecoder

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from yisheng.core.columns import Reading
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Reading, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.column_kinds import is_id_name
 from yisheng.data.tables.delimited import read_chunks

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from yisheng.core import nested
-from yisheng.core.types import InputSpec, Spec
+from yisheng.core.input_spec import InputSpec
+from yisheng.core.spec import Spec
 from yisheng.transforms._row_chunks import channel_axis
 
 MISSING_FRACTION = 0.1

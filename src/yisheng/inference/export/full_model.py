@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.core import nested
-from yisheng.core.types import Inputs
+from yisheng.core.input_spec import Inputs
 from yisheng.evaluation.predictions import apply_link
 from yisheng.inference.artifact import Artifact
 from yisheng.inference.export.graph_inputs import join_inputs, split_inputs
@@ -23,7 +23,7 @@ class FullModel(nn.Module):
         artifacts: the model of a run, or the fold models of a cross-validation; in eval mode.
         resizes: take images of any size, and resize them first; see `yisheng.inference.export.resizing`.
 
-    >>> from yisheng.core.types import Spec
+    >>> from yisheng.core.spec import Spec
     >>> from yisheng.transforms.standard import standard
     >>> spec = Spec("classification", (2,), classes=("no", "yes"))
     >>> artifact = Artifact(nn.Flatten(), spec, standard((0.0, 3.0), (1.0, 2.0)), None, {})

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from yisheng.core import nested
-from yisheng.core.types import Inputs, Spec
+from yisheng.core.input_spec import Inputs
+from yisheng.core.spec import Spec
 
 INPUT, OUTPUT = "input", "output"
 """Names of the graph's only input, and of its output."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from yisheng.core.messages import Message, join_messages, translate
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 CHANNELS = {1: ["gray"], 3: ["red", "green", "blue"]}
 """Number of channels -> their order."""

@@ -17,7 +17,7 @@ from torch import nn
 
 from yisheng.core.errors import MissingPartError, UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.inference._export_messages import explain_conversion_failure, silence_torch
 from yisheng.inference.export.full_model import FullModel
 from yisheng.inference.export.graph_inputs import OUTPUT, split_inputs

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 FRACTION_BITS = 22
 """Bits after the point in Pillow's weights for eight-bit pixels (``PRECISION_BITS`` of its ``Resample.c``)."""

@@ -16,8 +16,8 @@ from yisheng import transforms
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
+from yisheng.core.spec import Spec
 from yisheng.core.tensor_bytes import serialize_tensors
-from yisheng.core.types import Spec
 from yisheng.inference.artifact import Artifact
 from yisheng.inference.export.full_model import FullModel
 from yisheng.inference.export.graph_inputs import split_inputs

@@ -14,7 +14,7 @@ import torch
 
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.inference._export_messages import explain_failure
 from yisheng.inference.export.full_model import FullModel
 from yisheng.inference.export.graph_inputs import split_inputs

@@ -10,7 +10,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.images.resize import resize
 
 TOLERANCE = 1e-4

@@ -11,7 +11,7 @@ from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.arrays.array_file import SUFFIXES, open_arrays
 
 JSON_SUFFIX = ".json"

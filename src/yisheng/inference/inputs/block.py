@@ -10,7 +10,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.tables.later_tables import source_names
 
 COLOR_CHANNELS = (1, 3)

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError
+from yisheng.core.image_values import PixelType
 from yisheng.core.messages import Message
-from yisheng.core.types import PixelType, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.images.raw_values import RawImage
 from yisheng.transforms.none import none
 
@@ -55,7 +56,7 @@ def is_pixels(x: np.ndarray, spec: Spec) -> bool:
         x: floats of the form of training.
         spec: a contract for images from files of more than 8 bits.
 
-    >>> from yisheng.core.types import ImageValues, ValueRange
+    >>> from yisheng.core.image_values import ImageValues, ValueRange
     >>> spec = Spec("regression", (1, 1, 2), image_values=ImageValues((ValueRange("float32", 0, 1),), "float32"))
     >>> is_pixels(np.array([[[0.5, 200.0]]]), spec), is_pixels(np.array([[[0.5, 1.0]]]), spec)
     (True, False)

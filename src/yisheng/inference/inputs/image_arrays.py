@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.inference import images
 from yisheng.inference.inputs.block import COLOR_CHANNELS, InputBlock, describe, place_on_first, refuse
 from yisheng.inference.inputs.brightness import PIXEL_NOTE, is_pixels, to_bytes, to_raw_image

@@ -13,7 +13,7 @@ import numpy as np
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.images import decode
 from yisheng.data.images.file_listing import MAX_IMAGE_BYTES, sanitize_name
 from yisheng.data.images.file_names import NameDecoder

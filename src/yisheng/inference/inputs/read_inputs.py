@@ -12,7 +12,7 @@ import numpy as np
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.tables.later_tables import source_names
 from yisheng.inference.dataframes import is_dataframe, is_series
 from yisheng.inference.inputs.array_files import read_array_files

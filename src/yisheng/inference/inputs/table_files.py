@@ -13,7 +13,7 @@ import numpy as np
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.inference import rows
 from yisheng.inference.inputs.block import InputBlock, describe, place_on_first

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.input_spec import InputSpec
 from yisheng.core.messages import Message
 from yisheng.core.nested import pack
-from yisheng.core.types import InputSpec, Spec
+from yisheng.core.spec import Spec
 from yisheng.inference.inputs.block import InputBlock, describe, list_forms, refuse
 
 

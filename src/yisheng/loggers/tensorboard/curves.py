@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from yisheng.core.types import EpochEnd
+from yisheng.core.events import EpochEnd
 from yisheng.loggers.tensorboard.event_file import EventFile
 from yisheng.loggers.tensorboard.hparams import TRAINING_LOSS
 from yisheng.reporting.history import Epoch, History, Step

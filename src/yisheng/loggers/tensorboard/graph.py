@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from yisheng.core import nested
-from yisheng.core.types import Inputs
+from yisheng.core.input_spec import Inputs
 
 
 def trace_graph(model: nn.Module, x: Inputs) -> bytes:

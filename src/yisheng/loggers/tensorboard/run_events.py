@@ -12,10 +12,10 @@ from typing import Any, Final
 import torch
 
 from yisheng.core import nested
+from yisheng.core.events import EpochEnd, Event, StepEnd
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import EpochEnd, Event, StepEnd
 from yisheng.loggers.image_grid import draw_batch_grid
 from yisheng.loggers.tensorboard import event_file
 from yisheng.loggers.tensorboard.curves import BATCH_LOSS, add_epoch, add_history, add_step

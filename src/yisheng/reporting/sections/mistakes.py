@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.reporting.evaluation_schema import Mistake
 from yisheng.reporting.formatting import decimal_places, format_count
 from yisheng.reporting.run_facts import RunFacts

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from yisheng.core.messages import Message
+from yisheng.core.score import Score
 from yisheng.core.score_keys import split_score_key
 from yisheng.core.text_tables import NAMES
-from yisheng.core.types import Score
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.score_row import ScoreRow
 from yisheng.reporting.section import Section, explain_missing, render

@@ -14,10 +14,10 @@ from typing import Literal
 import torch
 
 from yisheng.core import machine
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import NonFiniteError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message, plural_message
-from yisheng.core.types import Dataset
 from yisheng.search.executors.cluster import Cluster
 from yisheng.search.executors.sent_data import Loader
 from yisheng.search.executors.serial import Trainer, train_serial

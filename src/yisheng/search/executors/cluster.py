@@ -28,9 +28,9 @@ from typing import Any, Final
 import torch
 
 from yisheng.core import process
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import MissingPartError, ProcessError, UsageError, YishengError
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset, Split
 from yisheng.search.executors.sent_data import (
     Loader,
     Origin,

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeAlias
 from yisheng.core import provenance
 from yisheng.core.components import describe_sources
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
 
 Loader: TypeAlias = Callable[[], Dataset]

@@ -15,10 +15,11 @@ import torch
 
 from yisheng.core import machine
 from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import NonFiniteError, UsageError, YishengError
+from yisheng.core.events import EpochEnd
 from yisheng.core.messages import Message
 from yisheng.core.references import IN_MEMORY
-from yisheng.core.types import Dataset, EpochEnd, Split
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.search.jobs import Job, Outcome
 from yisheng.training.fit_assembly import fit_assembly

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from yisheng.core.config import Choice, Config
+from yisheng.core.choice import Choice
+from yisheng.core.config import Config
 from yisheng.core.seeds import derive
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models.tabicl import MAX_ROWS
 from yisheng.training.portfolio.places import find_places
 
@@ -121,7 +122,7 @@ class Candidate:
 def has_texts_and_columns(spec: Spec) -> bool:
     """Return whether a table has features of texts, and columns that are none.
 
-    >>> from yisheng.core.types import Column
+    >>> from yisheng.core.columns import Column
     >>> note, size = Column("note: length", source="note", text_part="length"), Column("size")
     >>> has_texts_and_columns(Spec("regression", (2,), columns=(note, size)))
     True

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from yisheng.core.config import Choice, Config
+from yisheng.core.choice import Choice
+from yisheng.core.config import Config
+from yisheng.core.dataset import Split
 from yisheng.core.errors import StoppedError, YishengError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
-from yisheng.core.types import Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.models import lightgbm
 from yisheng.models.ensemble import Ensemble
 from yisheng.training.portfolio.candidates import Candidate, make_candidate

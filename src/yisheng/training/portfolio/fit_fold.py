@@ -7,10 +7,11 @@ from dataclasses import replace
 import torch
 
 from yisheng.core.config import Config
+from yisheng.core.dataset import Split
 from yisheng.core.errors import StoppedError, YishengError
 from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
-from yisheng.core.types import Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.training.portfolio.candidates import Candidate
 from yisheng.training.portfolio.fit_member import Fit, FittedMember, Limits, TooSlow, fit_member
 from yisheng.training.portfolio.fold_data import FoldData, draw_rows

@@ -11,12 +11,15 @@ import numpy as np
 import torch
 
 from yisheng import transforms
-from yisheng.core.config import Config, plain_value
+from yisheng.core.choice import plain_value
+from yisheng.core.config import Config
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.durations import format_duration
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.events import EpochEnd, Event
 from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
-from yisheng.core.types import Dataset, EpochEnd, Event, Spec, Split
+from yisheng.core.spec import Spec
 from yisheng.models.ensemble import Member
 from yisheng.training.portfolio.number_codes import WholeNumbers, add_number_codes
 from yisheng.training.portfolio.places import rotate_places

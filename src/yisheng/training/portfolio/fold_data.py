@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from yisheng.core.dataset import Dataset, Split
 from yisheng.core.seeds import derive
-from yisheng.core.types import Dataset, Split
 from yisheng.data.split import make_folds
 from yisheng.training.portfolio.number_codes import WholeNumbers, find_whole_numbers
 from yisheng.training.setup import Assembly

@@ -19,8 +19,8 @@ from yisheng.core import files
 from yisheng.core.config import Config
 from yisheng.core.messages import Message
 from yisheng.core.seeds import isolated_generators
+from yisheng.core.spec import Spec
 from yisheng.core.tensor_bytes import serialize_tensors
-from yisheng.core.types import Spec
 from yisheng.models.ensemble import Member
 from yisheng.training.portfolio.candidates import Candidate
 from yisheng.training.portfolio.fit_member import FittedMember

@@ -12,9 +12,9 @@ from yisheng.core.config import Config
 from yisheng.core.durations import format_duration
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
+from yisheng.core.spec import Spec
 from yisheng.core.stored_messages import add_messages, restore_messages
 from yisheng.core.text_tables import format_number
-from yisheng.core.types import Spec
 
 Bounds = tuple[float | None, float | None, float | None]
 """A score, and the bounds of its 95% interval."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from yisheng.core.types import Dataset
+from yisheng.core.dataset import Dataset
 from yisheng.models._number_codes import NumberCodes
 from yisheng.training.portfolio.appended_columns import append_columns
 

@@ -14,7 +14,7 @@ from yisheng.core.durations import format_duration
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.models.ensemble import Ensemble
 from yisheng.training.portfolio.calibration import choose_offsets, choose_temperature, scale_probabilities
 from yisheng.training.portfolio.fold_data import FoldData

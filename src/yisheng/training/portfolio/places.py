@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 from yisheng.models._rotated_places import RotatedPlaces
 from yisheng.training.portfolio.appended_columns import append_columns
 
@@ -25,7 +26,7 @@ PAIRS = (
 def find_places(spec: Spec) -> tuple[tuple[int, int], ...]:
     """Return the positions of the two coordinates of each place among columns of numbers; the first few places.
 
-    >>> from yisheng.core.types import Column
+    >>> from yisheng.core.columns import Column
     >>> names = ("pickup_lat", "rooms", "pickup_lon", "Latitude", "dropoff_lon")
     >>> find_places(Spec("regression", (5,), columns=tuple(map(Column, names))))
     ((0, 2),)

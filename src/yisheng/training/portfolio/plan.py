@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from yisheng.core import registry
+from yisheng.core.choice import AUTO, IN_MEMORY, Choice
 from yisheng.core.components import is_custom
-from yisheng.core.config import AUTO, IN_MEMORY, Choice, Config
+from yisheng.core.config import Config
 from yisheng.core.default_budget import choose_seconds, is_open
 from yisheng.core.durations import format_budget
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.training.fitted import FITTED_LOSSES, GRADIENT_KEYS
 
 ENSEMBLE = "ensemble"

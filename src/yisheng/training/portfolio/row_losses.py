@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 
 MIN_PROBABILITY = 1e-7
 ABSOLUTE_SCORES = ("mae",)

@@ -13,11 +13,11 @@ import torch
 from yisheng.core import registry
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.events import Batch
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message, translate
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.stored_messages import add_messages, restore_messages
-from yisheng.core.types import Batch
 from yisheng.models import lightgbm, tabicl
 from yisheng.models.ensemble import CANDIDATES, Ensemble
 from yisheng.training.loop import Loss, Step

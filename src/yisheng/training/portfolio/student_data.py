@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.dataset import Dataset
+from yisheng.core.spec import Spec
 
 SWAP_FRACTIONS = (0.05, 0.3)
 """Range of the fraction of a row's values that are swapped with those of another row."""

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.dataset import Dataset
 from yisheng.core.seeds import derive
-from yisheng.core.types import Dataset, Spec
+from yisheng.core.spec import Spec
 from yisheng.data.split import make_folds
 from yisheng.models._target_means import UNSEEN, TargetMeans
 from yisheng.training.portfolio.appended_columns import append_columns
@@ -34,7 +35,7 @@ ENCODING_FOLDS = 5
 def list_encoded_columns(spec: Spec) -> list[int]:
     """Return the positions of the columns that have enough categories.
 
-    >>> from yisheng.core.types import Column
+    >>> from yisheng.core.columns import Column
     >>> table = (Column("a", "category", tuple("abcdefghijkl")), Column("b", "category", ("c", "d")))
     >>> list_encoded_columns(Spec("regression", (2,), columns=table))
     [0]

@@ -12,7 +12,7 @@ from yisheng.core.components import CustomEntry
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.seeds import isolated_generators, seed_everything
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms.augment._base import Augment
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms.augment._base import Augment
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms.augment._base import Augment, Fraction, Probability, Ratio, check_range
 from yisheng.transforms.augment._random_boxes import draw_boxes
 

@@ -11,7 +11,7 @@ from annotated_types import Interval
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message, plural_message
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms.augment._base import Augment, Factor, check_range, draw_uniform, expand_per_sample
 
 LUMA = (0.2989, 0.587, 0.114)

@@ -10,7 +10,7 @@ from annotated_types import Interval
 from torch.nn import functional as F
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms.augment._base import Augment
 
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms.augment._base import Augment, Fraction, Ratio, check_range
 from yisheng.transforms.augment._random_boxes import Boxes, draw_boxes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yisheng.core.registry import register
-from yisheng.core.types import Spec
+from yisheng.core.spec import Spec
 from yisheng.transforms.augment._base import Augment, Probability
 from yisheng.transforms.augment._mirror import mirror
 

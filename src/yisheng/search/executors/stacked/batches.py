@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from yisheng.core import machine, nested
+from yisheng.core.events import Batch
 from yisheng.core.seeds import derive
-from yisheng.core.types import Batch
 from yisheng.data.batches import Batches
 from yisheng.search.executors.stacked.layers import Mask, pad_columns
 from yisheng.transforms.none import none

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
+from yisheng.core.choice import AUTO, Choice
 from yisheng.core.components import find_component
-from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.config import Config
+from yisheng.core.dataset import Split
 from yisheng.core.messages import Message
-from yisheng.core.types import Split
 from yisheng.search.executors.stacked import layers, update
 from yisheng.search.executors.stacked.layers import BATCH_NORMS
 from yisheng.search.jobs import Job

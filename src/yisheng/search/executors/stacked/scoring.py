@@ -6,7 +6,7 @@ import torch
 
 from yisheng.core import nested
 from yisheng.core.components import find_component
-from yisheng.core.types import Batch
+from yisheng.core.events import Batch
 from yisheng.data.batches import Batches
 from yisheng.evaluation.scorer import Scorer, make_scorer
 from yisheng.search.executors.stacked.layers import pad_columns

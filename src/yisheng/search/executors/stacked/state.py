@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from yisheng.core import nested
+from yisheng.core.events import Batch, EpochEnd
 from yisheng.core.messages import Message
-from yisheng.core.types import Batch, EpochEnd
 from yisheng.search.executors.stacked.batches import StackedBatch, StackedBatches
 from yisheng.search.executors.stacked.layers import stack_network
 from yisheng.search.executors.stacked.parameters import StackedParameters

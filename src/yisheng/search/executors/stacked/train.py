@@ -11,9 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 
 from yisheng.core import machine
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
-from yisheng.core.types import Dataset
 from yisheng.search.executors.serial import Trainer
 from yisheng.search.executors.stacked import chunks
 from yisheng.search.executors.stacked.chunks import Group

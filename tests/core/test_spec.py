@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yisheng.core.columns import Column
+from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
-from yisheng.core.types import Column, Dataset, Drawing, InputSpec, Spec
+from yisheng.core.image_values import Drawing
+from yisheng.core.input_spec import InputSpec
+from yisheng.core.spec import Spec
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=6, unique=True).map(tuple)
 shapes = st.lists(st.integers(1, 99), min_size=1, max_size=4).map(tuple)
