@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 import yisheng
 from yisheng.diagnosis.recorder.embedding_lookups import EmbeddingLookups
+from yisheng.diagnosis.recorder.guard import Guard
 
 WORDS, LENGTH = 14, 4
 
@@ -85,7 +86,7 @@ def test_padding_that_begins_the_rows_of_both(options):
 
 def test_lookups_are_noted_from_the_first_pass_of_an_evaluation_to_the_next_gradient():
     net = Translator()
-    lookups = EmbeddingLookups(net)
+    lookups = EmbeddingLookups(net, Guard())
     numbers = torch.arange(8)
     with torch.no_grad():
         net.embedding(numbers)

@@ -103,6 +103,7 @@ class Case:
         is_finished: whether the training is over.
         began_trained: whether the weights had been trained before.
         example: rows of the inputs to probe the network with; None while it is being trained, or if they are unknown.
+        failure: the error that ended the recording, not the training; empty without one.
     """
 
     model: nn.Module
@@ -147,17 +148,16 @@ class Case:
     is_finished: bool = False
     began_trained: bool = False
     example: tuple[torch.Tensor, ...] | None = None
+    failure: str = ""
 
     @staticmethod
     def from_recorder(recorder: Recorder, *, from_config: bool = False) -> Case:
         """Return the case that a recorder has recorded so far."""
-        records = list(recorder.records)
-        if recorder.current is not None and recorder.current.pairing is not None:
-            records.append(recorder.current)
+        current = [r for r in (recorder.current,) if r is not None and r.pairing is not None]
         return Case(
             recorder.model,
             recorder.optimizer,
-            records,
+            [*recorder.records, *current],
             list(recorder.losses),
             recorder.steps,
             recorder.evaluated_in_training_mode,
@@ -196,6 +196,7 @@ class Case:
             is_finished=recorder.is_finished,
             began_trained=recorder.began_trained,
             example=recorder.step_observer.example if recorder.is_finished else None,
+            failure=recorder.guard.failure,
         )
 
     @functools.cached_property
@@ -265,7 +266,7 @@ class Case:
         """
         if self.pairing is None or not self.pairing.is_only_term or not self.is_mean or self.pairing.has_weights:
             return math.nan  # with weights of the classes it is another number than their entropy
-        targets = [record.targets for record in self.records if record.targets is not None]
+        targets = [record.counted_targets for record in self.records if record.counted_targets is not None]
         if not targets or len({tuple(batch.shape[1:]) for batch in targets}) > 1:
             return math.nan
         counted = select_counted(self.pairing, torch.cat(targets))
@@ -335,8 +336,8 @@ class Case:
         return sum(bool(record.parameters) for record in self.records)
 
     def collect_targets(self) -> torch.Tensor | None:
-        """Return the targets of all recorded steps, flat, or None if the loss keeps none."""
-        targets = [record.targets.flatten() for record in self.records if record.targets is not None]
+        """Return the targets of all recorded steps that count, flat, or None if the loss keeps none."""
+        targets = [r.counted_targets.flatten() for r in self.records if r.counted_targets is not None]
         return torch.cat(targets) if targets else None
 
     def choose_remedy(self, config: str, plain: str) -> str:

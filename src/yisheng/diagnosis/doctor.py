@@ -129,13 +129,19 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
     def __enter__(self) -> doctor:
         recorder, self._diagnosis = self._recorder, None
         self._beginning = copy_beginning(recorder.model, recorder.optimizer, self._data, self._validation)
-        self._recorder.__enter__()
+        try:
+            recorder.__enter__()
+        except Exception as error:  # the program may hold anything, and must not end because of it
+            recorder.guard.note(error)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._recorder.__exit__(kind, error, trace)
+        try:
+            self._recorder.__exit__(kind, error, trace)
+        except Exception as defect:
+            self._recorder.guard.note(defect)
         if isinstance(error, Exception):
             self._error = LoopError(error, find_source_of_error(trace))
 
@@ -195,6 +201,8 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         if rows is not None:
             case = replace(case, data_rows=rows.rows or None)
         diagnosis = diagnose(case)
+        if case.failure:
+            return self._add_rows(diagnosis, rows)
         course, course_reason = find_in_course(case)
         missing = ["validation"] if course_reason == "not given" else []
         examined = ["training", *([] if course_reason else ["validation"])]
@@ -245,6 +253,13 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             findings += collect(CHECK_OF_LEARNING, find_nothing_learned, case)
         diagnosis = replace(diagnosis, examined=tuple(examined), missing=tuple(missing))
         return add_alternatives(add_findings(diagnosis, findings, unchecked), case)
+
+    def _add_rows(self, diagnosis: Diagnosis, rows: RowResults | None) -> Diagnosis:
+        """Return the diagnosis of a training that could not be watched, with the findings of its rows."""
+        if rows is None:
+            return replace(diagnosis, missing=("data",))
+        added = add_findings(diagnosis, rows.findings, rows.unchecked)
+        return replace(added, examined=("training", "data"))
 
     def _examine_rows(self, case: Case) -> RowResults:
         """Return the results of the checks of the rows; they are made once, and again if the network beats guessing."""

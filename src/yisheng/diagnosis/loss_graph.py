@@ -24,6 +24,10 @@ SAVED_INPUTS = {"Addmm": ("mat1", 1), "Mm": ("self", 0), "Convolution": ("input"
 """By the beginning of a layer's name: under which name it saves its input, and which of its arguments that is."""
 SCALING_NODES = ("MulBackward0", "DivBackward0")
 """Last nodes of a loss that was multiplied by a factor."""
+LINEAR_NODES = ("AddBackward0", "SubBackward0", "NegBackward0", "MulBackward0")
+"""Nodes that make one number of such numbers: their sum, or a multiple."""
+SUM_REDUCTION, MAX_SUMS = 2, 64
+"""Torch's number for a loss that is the sum over its rows; and terms of a sum that are looked at."""
 LEAF_NODE = "torch::autograd::AccumulateGrad"
 """Name of the nodes that fill the gradient of a tensor."""
 ACTIVATION_NODES = {"ReluBackward0": "relu", "SigmoidBackward0": "sigmoid", "TanhBackward0": "tanh"}
@@ -99,9 +103,9 @@ def combine_losses(tensors: Any, grad_tensors: Any = None, *_: Any, **__: Any) -
     A tensor with a gradient of its own is the middle of a backward pass, not a loss.
 
     >>> w = torch.ones(2, requires_grad=True)
-    >>> both = combine_losses([w.sum(), (w * w).sum() / 4, w * 2])
+    >>> both = combine_losses([w.sum(), (w * w).mean() / 4, w * 2])
     >>> both.item(), [node.name() for node, _ in both.next_functions], combine_losses([w * 2])
-    (4.0, ['SumBackward0', 'DivBackward0', 'MulBackward0'], None)
+    (3.0, ['SumBackward0', 'DivBackward0', 'MulBackward0'], None)
     """
     if isinstance(tensors, torch.Tensor):
         return tensors
@@ -174,6 +178,10 @@ def inverse_factor(loss: Loss) -> torch.Tensor | None:
     >>> float(inverse_factor(w.mean() / 4)), float(inverse_factor(torch.tensor(1024.0) * w.mean()))
     (4.0, 0.0009765625)
     >>> inverse_factor(w.mean())
+
+    A sum over rows divided by their number is a mean:
+
+    >>> inverse_factor(w.sum() / 2)
     """
     node = loss.grad_fn
     name = "" if node is None else node.name()
@@ -185,7 +193,17 @@ def inverse_factor(loss: Loss) -> torch.Tensor | None:
     children = [child for child, _ in node.next_functions if child is not None]
     if factor is None or factor.numel() != 1 or len(children) != 1 or not float(factor) > 0:
         return None
-    return factor if name == "DivBackward0" else 1 / factor
+    inverse = factor if name == "DivBackward0" else 1 / factor
+    return None if float(inverse) > 1 and _is_total(children[0]) else inverse
+
+
+def _is_total(node: Any, depth: int = 0) -> bool:
+    """Return whether a node gives a sum over rows, whose quotient by their number is their mean, or a sum of such."""
+    if node.name().startswith("SumBackward") or getattr(node, "_saved_reduction", None) == SUM_REDUCTION:
+        return True
+    children = [child for child, _ in node.next_functions if child is not None]
+    is_sum = node.name() in LINEAR_NODES and bool(children) and depth < MAX_SUMS
+    return is_sum and all(_is_total(child, depth + 1) for child in children)
 
 
 def find_activations(nodes: Sequence[Any], names: Mapping[int, str]) -> list[Activation]:
@@ -240,7 +258,9 @@ def read_factor(node: Any, *, min_values: int = 1) -> torch.Tensor | None:
     if len(children) != 2 or (children[0] is None) == (children[1] is None):
         return None
     factor = saved_tensor(node, "self" if children[0] is None else "other")
-    return factor if factor is not None and factor.numel() >= min_values else None
+    if factor is None or factor.numel() < min_values:
+        return None
+    return factor.float() if factor.dtype == torch.bool else factor  # a mask counts, but has no sign
 
 
 def read_signed(number: int) -> int:

@@ -66,6 +66,7 @@ class Probe:
         is_affine: whether the network is one linear map, up to rounding; None if its inputs are not one tensor of
             numbers.
         score_limit: largest absolute value of the outputs if weights of ten times the size do not change it; else None.
+        outputs: values of the output for each row.
     """
 
     reason: str = ""
@@ -80,6 +81,7 @@ class Probe:
     active_dropout: str = ""
     is_affine: bool | None = None
     score_limit: float | None = None
+    outputs: int = 0
 
 
 class _DropoutWatch(TorchFunctionMode):
@@ -170,6 +172,7 @@ def _probe(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Probe:
         active_dropout=watch.active,
         is_affine=_is_affine(network, example, first),
         score_limit=_find_score_limit(network, example, first),
+        outputs=first.numel() // rows,
     )
 
 

@@ -21,6 +21,8 @@ CAUSES = ("structure", "data", "rows", "rate", "fit", "history")
 TRAINING, HISTORY, DATA = (f"diagnosis.{kind}_checks" for kind in ("training", "history", "data"))
 PARTS = {HISTORY: "validation", DATA: "data"}
 """Which part of what the doctor was given the checks of a kind look at; all others look at the training."""
+RECORDING = "interrupted-recording"
+"""Name of the finding that the doctor could not watch a training."""
 MAX_LISTED_REASONS = 3
 """Checks that could not run whose reasons are printed."""
 
@@ -117,8 +119,11 @@ def find_part(check: str) -> str:
 def diagnose(case: Case) -> Diagnosis:
     """Run every training check and rank the findings by the kind of their cause, then by severity.
 
-    A check that fails does not stop the others, nor the user's program.
+    A check that fails does not stop the others, nor the user's program. If the recording has failed, what was recorded
+    before may mislead, so that no check runs.
     """
+    if case.failure:
+        return _explain_failure(case)
     findings: list[Finding] = []
     unchecked: dict[str, str] = {}
     for entry in registry.entries(TRAINING):
@@ -131,6 +136,20 @@ def diagnose(case: Case) -> Diagnosis:
         except Exception as error:  # a defect in a check
             unchecked[entry.name] = describe_defect(error)
     return rank(findings, unchecked)
+
+
+def _explain_failure(case: Case) -> Diagnosis:
+    """Return a diagnosis that says why the training could not be watched."""
+    cause = Message(
+        "the doctor stopped watching after {steps} updates, because of an error of its own ({error}); the training "
+        "went on without it",
+        steps=f"{case.steps:,}",
+        error=case.failure,
+    )
+    remedy = Message("report this error with your program; diagnose() has nothing to say about this training")
+    finding = Finding(RECORDING, "note", {"updates": case.steps, "error": case.failure}, cause, remedy)
+    reason = Message("the recording ended: {error}", error=case.failure)
+    return rank([finding], dict.fromkeys(registry.names(TRAINING), reason))
 
 
 def add_findings(diagnosis: Diagnosis, findings: Sequence[Finding], unchecked: Mapping[str, str]) -> Diagnosis:

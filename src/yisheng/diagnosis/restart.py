@@ -51,7 +51,7 @@ def copy_beginning(model: nn.Module, optimizer: torch.optim.Optimizer, *parts: A
         return None
     try:
         return Beginning(*copy.deepcopy((model, optimizer)))
-    except (RuntimeError, TypeError, ValueError):
+    except Exception:  # a network of the program's own may refuse in any way
         return None
 
 

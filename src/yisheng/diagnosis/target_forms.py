@@ -35,7 +35,9 @@ def find_form_of_targets(calls: Sequence[LossCall]) -> Problem | None:
     """
     for functions, explain in FORMS:
         targets = [
-            call.target for call in calls if call.function in functions and call.target is not None and not call.error
+            call.counted_targets
+            for call in calls
+            if call.function in functions and call.counted_targets is not None and not call.error
         ]
         same_shape = [target for target in targets if target.shape[1:] == targets[0].shape[1:]]
         problem = explain(torch.cat([torch.atleast_1d(target) for target in same_shape])) if same_shape else None

@@ -17,6 +17,8 @@ MAX_EPOCHS = 16
 MIN_REPETITIONS = 8
 """Batches that must repeat: earlier ones are no period yet."""
 MIN_EPOCHS = 3
+MAX_COMMON_TARGETS = 2
+"""Different targets of all batches: those of the last one of an epoch, which may be smaller, and of the others."""
 MIN_UNREADABLE = 5
 """Batches without targets that can be read, after which none are expected."""
 NEVER = sys.maxsize
@@ -120,6 +122,11 @@ class BatchOrder:
                     return False
                 repetitions += len(set(values)) > 1
         return repetitions >= MIN_REPETITIONS
+
+    @property
+    def distinguishes(self) -> bool:
+        """Return whether the targets tell the batches of a period apart: those of pairs are the same in all batches."""
+        return len(set(self._batches.values())) > MAX_COMMON_TARGETS
 
     @property
     def begins_alike(self) -> bool:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from yisheng.diagnosis.probe import is_compiled
+from yisheng.diagnosis.recorder.guard import Guard
 from yisheng.diagnosis.recorder.source_lines import find_direct_source
 
 CUTS = frozenset({"detach", "detach_", "data", "numpy", "item", "tolist", "argmax", "round", "sign"})
@@ -24,8 +25,8 @@ class CutFinder:
         sources: receives the line under the name `EVENT`; two lines are joined by "or".
     """
 
-    def __init__(self, sources: dict[str, str]) -> None:
-        self._sources = sources
+    def __init__(self, sources: dict[str, str], guard: Guard) -> None:
+        self._sources, self._guard = sources, guard
         self._handles: list[Any] = []
         self._mode: _CutMode | None = None
 
@@ -34,8 +35,8 @@ class CutFinder:
         if self._handles or EVENT in self._sources or is_compiled(model):
             return
         self._handles = [
-            model.register_forward_pre_hook(self._enter),
-            model.register_forward_hook(self._leave, always_call=True),
+            model.register_forward_pre_hook(self._guard.protect(self._enter)),
+            model.register_forward_hook(self._guard.protect(self._leave, ends=True), always_call=True),
         ]
 
     def stop(self) -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.compiler import is_compiling
 
+from yisheng.diagnosis.recorder.guard import Guard
+
 MAX_ROWS, MAX_POSITIONS = 64, 64
 """Rows of a call and positions of a row that are kept."""
 MAX_CALLS_PER_LENGTH, MAX_LENGTHS = 4, 32
@@ -26,24 +28,26 @@ class EmbeddingLookups:
 
     Args:
         model: the network.
+        guard: runs the hooks.
 
     Attributes:
         evaluated: numbers ``(B, ...)`` of calls without gradients after an update.
         trained: numbers of calls in recorded steps, flat.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, guard: Guard) -> None:
         self.evaluated: dict[str, list[torch.Tensor]] = {}
         self.trained: dict[str, list[torch.Tensor]] = {}
         self._embeddings = {name: part for name, part in model.named_modules() if isinstance(part, nn.Embedding)}
         self._calls: dict[tuple[str, tuple[int, ...]], int] = {}
         self._handles: list[Any] = []
+        self._guard = guard
 
     def begin_evaluation(self) -> None:
         """Note the calls from now on."""
         if self._embeddings and not self._handles:
             self._handles = [
-                embedding.register_forward_pre_hook(self._make_hook(name, embedding))
+                embedding.register_forward_pre_hook(self._guard.protect(self._make_hook(name, embedding)))
                 for name, embedding in self._embeddings.items()
             ]
 

@@ -11,6 +11,7 @@ from yisheng.diagnosis.recorder.embedding_lookups import EmbeddingLookups
 from yisheng.diagnosis.recorder.input_samples import EvaluatedSamples
 from yisheng.diagnosis.recorder.records import InputRecord
 from yisheng.diagnosis.recorder.repeated_evaluations import RepeatedEvaluations
+from yisheng.diagnosis.recorder.small_tensors import is_dense
 from yisheng.diagnosis.recorder.statistics import describe_inputs
 
 MAX_BATCHES = 3
@@ -70,9 +71,9 @@ class EvaluatedRows:
             return
         self.passes += 1
         x = arguments[0] if arguments else None
-        if len(self.inputs) < MAX_BATCHES and isinstance(x, torch.Tensor) and x.numel():
+        if len(self.inputs) < MAX_BATCHES and is_dense(x) and x.numel():
             self.inputs.append(describe_inputs(x))
-        if isinstance(x, torch.Tensor):
+        if is_dense(x):
             self.samples.add(step, x)
             self.repeats.add(step, x)
 

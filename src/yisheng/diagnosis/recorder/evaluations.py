@@ -11,6 +11,7 @@ from torch import nn
 from yisheng.diagnosis.recorder.course import Course
 from yisheng.diagnosis.recorder.embedding_lookups import EmbeddingLookups
 from yisheng.diagnosis.recorder.evaluated import EvaluatedRows
+from yisheng.diagnosis.recorder.guard import Guard
 from yisheng.diagnosis.recorder.loss_calls import count_rows, output_and_target
 from yisheng.diagnosis.recorder.source_lines import find_call_path
 
@@ -34,6 +35,7 @@ class Evaluations:
 
     Args:
         model: the network.
+        guard: runs the hooks.
 
     Attributes:
         course: losses of evaluations.
@@ -42,10 +44,10 @@ class Evaluations:
         depends_on_mode: whether a layer computes otherwise in training than in evaluation.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, guard: Guard) -> None:
         self.course = Course()
         self.rows = EvaluatedRows()
-        self.lookups = self.rows.lookups = EmbeddingLookups(model)
+        self.lookups = self.rows.lookups = EmbeddingLookups(model, guard)
         self._mode_dependent = [
             part for part in model.modules() if isinstance(part, MODE_DEPENDENT) and getattr(part, "p", 1) > 0
         ]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.diagnosis.recorder.guard import Guard
 from yisheng.diagnosis.recorder.propagated_loss import PropagatedLoss
 
 
@@ -18,12 +19,13 @@ class GradientHooks:
     Args:
         note_loss: receives the loss ``()``, whose graph is being consumed.
         is_silent: whether a pass that reaches an end of the network is ignored; finding its loss would take longer.
+        guard: runs the hooks.
 
     Attributes:
         parameter: the one that is watched alone, or None.
 
     >>> net, losses = nn.Linear(2, 1), []
-    >>> hooks = GradientHooks(losses.append, lambda: False)
+    >>> hooks = GradientHooks(losses.append, lambda: False, Guard())
     >>> hooks.watch_ends(net)
     >>> loss = net(torch.ones(3, 2)).sum()
     >>> loss.backward()
@@ -32,9 +34,9 @@ class GradientHooks:
     [True]
     """
 
-    def __init__(self, note_loss: Callable[[torch.Tensor], None], is_silent: Callable[[], bool]) -> None:
+    def __init__(self, note_loss: Callable[[torch.Tensor], None], is_silent: Callable[[], bool], guard: Guard) -> None:
         self.parameter: torch.Tensor | None = None
-        self._note_loss, self._is_silent = note_loss, is_silent
+        self._note_loss, self._is_silent, self._guard = note_loss, is_silent, guard
         self._handles: list[Any] = []
 
     def watch_ends(self, model: nn.Module) -> None:
@@ -57,7 +59,11 @@ class GradientHooks:
     def _replace(self, parameters: Sequence[torch.Tensor], hook: Callable[[torch.Tensor], None] | None) -> None:
         for handle in self._handles:
             handle.remove()
-        self._handles = [] if hook is None else [p.register_post_accumulate_grad_hook(hook) for p in parameters]
+        if hook is None:
+            self._handles = []
+            return
+        protected = self._guard.protect(hook)
+        self._handles = [p.register_post_accumulate_grad_hook(protected) for p in parameters]
 
     def _make_hook(self) -> Callable[[torch.Tensor], None]:
         """Return a hook that finds the loss of a pass, and notes it once."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from yisheng.diagnosis.recorder.small_tensors import is_dense
 from yisheng.diagnosis.recorder.statistics import is_discrete
 
 MAX_BATCHES, MAX_EDGES = 32, 1 << 18
@@ -56,7 +57,7 @@ class GraphBatches:
         Args:
             arguments: of the network.
         """
-        tensors = [argument.detach() for argument in arguments if isinstance(argument, torch.Tensor)]
+        tensors = [argument.detach() for argument in arguments if is_dense(argument)]
         numbers = [tensor for tensor in tensors if is_discrete(tensor)]
         if len(tensors) < 3 or len(numbers) < 2 or len(self.entries) >= MAX_BATCHES:
             return

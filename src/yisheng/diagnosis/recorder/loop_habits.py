@@ -13,6 +13,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from yisheng.diagnosis.recorder.foreign_gradients import ForeignGradients
+from yisheng.diagnosis.recorder.guard import Guard
 
 MAX_VALUES = 4096
 """Values of a gradient that are compared."""
@@ -43,6 +44,10 @@ class LossUse:
 class LoopHabits:
     """Counts of what a loop does in its recorded steps.
 
+    Args:
+        optimizer: of the network.
+        guard: runs the hooks.
+
     Attributes:
         losses: by the place that computes them.
         repeated_backwards: backward passes after another one without an update in between.
@@ -54,7 +59,8 @@ class LoopHabits:
         foreign: gradients of losses for another network.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, guard: Guard) -> None:
+        self._guard, self._watch_update = guard, guard.protect(self.note_update)
         self.losses: dict[Hashable, LossUse] = {}
         self.repeated_backwards = self.cleared_backwards = self.scaled_updates = self.other_optimizers = 0
         self.replaced_updates = 0
@@ -69,11 +75,11 @@ class LoopHabits:
     def begin(self) -> None:
         """Watch which optimizers make updates."""
         self._held = {id(p) for group in self._optimizer.param_groups for p in group["params"]}
-        _watch.add(self.note_update)
+        _watch.add(self._watch_update)
 
     def end(self) -> None:
         """Watch them no longer."""
-        _watch.remove(self.note_update)
+        _watch.remove(self._watch_update)
 
     def begin_step(self) -> None:
         """Note that an update has ended."""
@@ -84,7 +90,7 @@ class LoopHabits:
         if isinstance(result, torch.Tensor) and result.requires_grad:
             use = self.losses.setdefault(place, LossUse(source=source))
             use.computed += 1
-            result.register_hook(use.note_propagated)
+            result.register_hook(self._guard.protect(use.note_propagated))
 
     def before_backward(self, parameter: torch.Tensor | None) -> None:
         """Note whether the gradients of an earlier backward pass were cleared.

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from yisheng.diagnosis.recorder.counted_targets import find_counted
 from yisheng.diagnosis.recorder.source_lines import find_source
 
 LOSS_FUNCTIONS = frozenset(
@@ -69,6 +70,7 @@ class LossCall:
         log_total: distance from 0 of the logarithm of the sum of the probabilities of a CTC loss, that of the times
             that are nearest to 0; else 0.
         has_log_target: whether a divergence takes its targets for logarithms.
+        counted: of the kept targets, those that the program has not masked afterwards; None if it has masked none.
     """
 
     function: str
@@ -88,6 +90,22 @@ class LossCall:
     blanks: int = 0
     log_total: float = 0.0
     has_log_target: bool = False
+    counted: torch.Tensor | None = None
+
+    def note_gradient(self, gradient: torch.Tensor) -> None:
+        """Note the gradient of the losses of the single targets: that of a masked one is zero."""
+        counted = find_counted(gradient, self.target_shape)
+        if counted is None or self.target is None or not self.target.ndim:
+            return
+        counted = counted[: len(self.target)]
+        self.counted = counted if self.counted is None else self.counted | counted
+        if bool(self.counted.any()):
+            self.low, self.high = _find_range(self.target[self.counted])
+
+    @property
+    def counted_targets(self) -> torch.Tensor | None:
+        """Return the targets that count; flat if others are masked."""
+        return self.target if self.target is None or self.counted is None else self.target[self.counted]
 
 
 def describe_loss_call(

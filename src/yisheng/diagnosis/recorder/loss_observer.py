@@ -20,6 +20,7 @@ from yisheng.diagnosis.recorder import traced
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.gradient_hooks import GradientHooks
+from yisheng.diagnosis.recorder.guard import Guard
 from yisheng.diagnosis.recorder.light_steps import LightSteps
 from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_features import LossFeatures
@@ -50,6 +51,7 @@ class LossObserver:
         notes: receives the line of the backward pass.
         habits: receives what happens between the backward passes of a recorded step.
         light: the counters of the training.
+        guard: runs the hooks.
 
     Attributes:
         log: the loss of every backward pass that reached the network.
@@ -71,6 +73,7 @@ class LossObserver:
         notes: ProgramNotes,
         habits: LoopHabits,
         light: LightSteps,
+        guard: Guard,
     ) -> None:
         self.log = LossLog()
         self.nonfinite_loss: NonFiniteLoss | None = None
@@ -79,12 +82,14 @@ class LossObserver:
         self.batch_order = BatchOrder()
         self.features = LossFeatures()
         self.adversaries = AdversarialSteps()
-        self.pairs = PairObserver()
+        self.pairs = PairObserver(guard)
         self.probe: torch.Tensor | None = None
         self._light = light
         self._model, self._step, self._writes, self._notes = model, step, writes, notes
         self._habits = habits
-        self._hooks = GradientHooks(self._note_untraced_loss, lambda: self._is_observing or traced.is_inside_backward())
+        self._hooks = GradientHooks(
+            self._note_untraced_loss, lambda: self._is_observing or traced.is_inside_backward(), guard
+        )
         self._path = LossPath()
         self._is_observing = False
         self._targets: torch.Tensor | None = None
@@ -288,7 +293,8 @@ class LossObserver:
         if reached and record is not None and record.pairing is not None:
             step = self._step
             self.features.add(nodes, form, value, steps, record, step.last_input, step.last_output)
-        self.unknown.add_leaves([p for p in unheld if id(p) not in self._step.names], steps)
+        explained = {**self._step.names, **self._step.input_leaves}
+        self.unknown.add_leaves([p for p in unheld if id(p) not in explained], steps)
         if reached and self.probe is None:
             self.probe = reached[0]
         self.has_other_losses |= not reached

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from yisheng.diagnosis.initialization import have_structure, is_freshly_initialized
+from yisheng.diagnosis.recorder.guard import Guard
 from yisheng.diagnosis.recorder.source_lines import user_frames
 
 MAX_FRAMES, MAX_VARIABLES, MAX_COPIES = 6, 500, 4
@@ -86,16 +87,17 @@ class NetworkCopies:
 
     Args:
         model: the network.
+        guard: runs the hooks.
 
     Attributes:
         copies: of the network.
         unloaded: trained weights that were not loaded into it; None if there are none.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, guard: Guard) -> None:
         self.copies: list[NetworkCopy] = []
         self.unloaded: UnloadedWeights | None = None
-        self._model = model
+        self._model, self._guard = model, guard
         self._handles: list[Any] = []
 
     def scan(self, step: int, *, is_untrained: bool) -> None:
@@ -131,7 +133,7 @@ class NetworkCopies:
         was_equal = not step and all(torch.equal(p, named[name]) for name, p in model.named_parameters())
         tensors = itertools.chain(model.named_parameters(), named_statistics(model))
         copy = NetworkCopy(model, was_equal, {name: tensor._version for name, tensor in tensors}, step=step)
-        self._handles.append(model.register_forward_hook(copy.calls))
+        self._handles.append(model.register_forward_hook(self._guard.protect(copy.calls)))
         self.copies.append(copy)
 
 

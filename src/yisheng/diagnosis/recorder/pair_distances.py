@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F  # its common name
 
 from yisheng.diagnosis.loss_graph import Loss, layer_inputs, saved_tensor
+from yisheng.diagnosis.recorder.guard import Guard
 
 MAX_ENTRIES, MAX_PAIRS, MIN_PAIRS = 64, 1 << 16, 4
 """Batches whose pairs are compared, and pairs of a batch, at most and of each kind at least."""
@@ -54,8 +55,9 @@ class PairObserver:
         entries: in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Guard) -> None:
         self.entries: list[PairDistances] = []
+        self._guard = guard
 
     @torch.no_grad()
     def watch(self, loss: Loss, nodes: Sequence[Any], step: int) -> None:
@@ -75,7 +77,7 @@ class PairObserver:
             labels = [label for source in nodes for label in _read_labels(source, distances.numel())]
             if labels:
                 inputs = _measure_inputs(loss, distances)
-                node.register_prehook(self._make_hook(distances, sign, labels, inputs, step))
+                node.register_prehook(self._guard.protect(self._make_hook(distances, sign, labels, inputs, step)))
 
     def _make_hook(
         self,

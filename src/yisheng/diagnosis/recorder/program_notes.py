@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from yisheng.diagnosis.recorder.cuts import CutFinder
+from yisheng.diagnosis.recorder.guard import Guard
 from yisheng.diagnosis.recorder.loss_calls import LOSS_FUNCTIONS, LossCall, describe_loss_call
 from yisheng.diagnosis.recorder.source_lines import Variable, find_source_of_error, find_variable, is_torch_file
 
@@ -24,6 +25,7 @@ class ProgramNotes:
     """The lines of a user's program by what they do, and its calls of loss functions.
 
     Args:
+        guard: runs the hooks.
         is_active: whether the program is the user's own; nothing is noted otherwise.
 
     Attributes:
@@ -31,12 +33,12 @@ class ProgramNotes:
         loss_calls: calls of PyTorch loss functions in recorded steps, and those that torch refused.
     """
 
-    def __init__(self, *, is_active: bool) -> None:
+    def __init__(self, guard: Guard, *, is_active: bool) -> None:
         self.sources: dict[str, str] = {}
         self.loss_calls: list[LossCall] = []
-        self._is_active = is_active
+        self._is_active, self._guard = is_active, guard
         self._optimizer_variable: Variable | None = None
-        self._cut_finder = CutFinder(self.sources)
+        self._cut_finder = CutFinder(self.sources, guard)
 
     def begin(self, optimizer: torch.optim.Optimizer) -> None:
         """Find the variable that holds the optimizer."""
@@ -71,6 +73,7 @@ class ProgramNotes:
         kwargs: Mapping[str, Any],
         inputs: torch.Tensor | None,
         error: BaseException | None,
+        result: Any = None,
     ) -> None:
         """Note a call of a loss function, if it raised or only a few were noted.
 
@@ -80,6 +83,7 @@ class ProgramNotes:
             kwargs: its other arguments.
             inputs: the network's last input.
             error: what it raised.
+            result: what it returned.
         """
         if error is None and len(self.loss_calls) >= MAX_LOSS_CALLS:
             return
@@ -87,6 +91,8 @@ class ProgramNotes:
         if call is not None:
             self.loss_calls.append(call)
             self.note_source("loss", call.source)
+            if isinstance(result, torch.Tensor) and result.requires_grad and result.ndim:
+                result.register_hook(self._guard.protect(call.note_gradient))
 
     def find_cut(self, model: nn.Module) -> None:
         """Find the line at which the next forward pass of a network leaves the graph."""

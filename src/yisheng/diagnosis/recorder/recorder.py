@@ -22,6 +22,7 @@ from yisheng.diagnosis.recorder.evaluations import Evaluations
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.frozen_weights import FrozenWeights
 from yisheng.diagnosis.recorder.graph_batches import GraphBatches
+from yisheng.diagnosis.recorder.guard import Guard
 from yisheng.diagnosis.recorder.light_steps import LightSteps
 from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_observer import LossObserver
@@ -32,6 +33,7 @@ from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.recorder.replicas import Replicas, find_replicas
 from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE, next_recorded_step
 from yisheng.diagnosis.recorder.schedule_plans import SchedulePlans
+from yisheng.diagnosis.recorder.small_tensors import is_transformed
 from yisheng.diagnosis.recorder.source_lines import find_call_path, find_direct_source, find_source
 from yisheng.diagnosis.recorder.statistics import find_equal_rows, names_with_equal_rows
 from yisheng.diagnosis.recorder.step_observer import StepObserver
@@ -75,6 +77,7 @@ class Recorder:
         habits: what the loop does with losses and gradients.
         other_networks: copies of the network that the program holds.
         shared_transform: a transform that the program has set through one of several subsets; None without any.
+        guard: runs what observes, so that an error in it does not end the training.
         replicas: networks of the program that are updated with its gradients and have other weights.
         rate_watch: when the learning rate vanished.
         schedules: of the learning rate.
@@ -98,20 +101,20 @@ class Recorder:
         self.still_equal: tuple[str, ...] = ()
         self.changed_before: frozenset[str] = frozenset()
         self.ran_in_bfloat16 = self.began_trained = False
-        self._light = LightSteps()
-        self.notes = ProgramNotes(is_active=traces)
-        self.step_observer = StepObserver(model, optimizer, keeps_rows=traces)
+        self._light, self.guard = LightSteps(), Guard()
+        self.notes = ProgramNotes(self.guard, is_active=traces)
+        self.step_observer = StepObserver(model, optimizer, self.guard, keeps_rows=traces)
         self.foreign_writes, self.frozen_weights = ForeignWrites(model), FrozenWeights(model)
-        self.habits = LoopHabits(optimizer)
+        self.habits = LoopHabits(optimizer, self.guard)
         self.step_observer.foreign = self.habits.foreign
-        observers = (self.step_observer, self.foreign_writes, self.notes, self.habits, self._light)
+        observers = (self.step_observer, self.foreign_writes, self.notes, self.habits, self._light, self.guard)
         self.loss_observer = LossObserver(model, *observers)
         self.loss_observer.features.reads_program = traces
         self.graph_batches = GraphBatches()
-        self.other_networks = NetworkCopies(model)
+        self.other_networks = NetworkCopies(model, self.guard)
         self.shared_transform: SharedTransform | None = None
         self.replicas: Replicas | None = None
-        self.evaluations = Evaluations(model)
+        self.evaluations = Evaluations(model, self.guard)
         self.step_observer.lookups = self.evaluations.lookups if traces else None
         self.rate_watch, self.schedules = RateWatch(), SchedulePlans(optimizer)
         self._traces = traces
@@ -128,18 +131,18 @@ class Recorder:
         if self._traces:
             traced.add_listener(self)
             self.habits.begin()
-            light = self._light
+            light, protect = self._light, self.guard.protect
             update_hook = light.make_update_hook(self.model, self.foreign_writes, self._after_update_of_loop)
             forward_hook = light.make_forward_hook(self._after_forward, lambda: self.updated_in_evaluation_mode > 0)
-            self._hooks = [self.optimizer.register_step_post_hook(update_hook)]
-            self._hooks.append(self.model.register_forward_hook(forward_hook))
+            self._hooks = [self.optimizer.register_step_post_hook(protect(update_hook))]
+            self._hooks.append(self.model.register_forward_hook(protect(forward_hook)))
             if isinstance(self.model, nn.ModuleDict | nn.ModuleList):  # it is never called, only its parts are
-                self._hooks += [part.register_forward_hook(self._after_part) for part in self.model.children()]
+                self._hooks += [part.register_forward_hook(protect(self._after_part)) for part in self.model.children()]
             self.loss_observer.begin()
         else:
-            self._hooks = [self.optimizer.register_step_post_hook(self._after_update)]
+            self._hooks = [self.optimizer.register_step_post_hook(self.guard.protect(self._after_update))]
             if self.evaluations.depends_on_mode:
-                self._hooks.append(self.model.register_forward_pre_hook(self._note_mode))
+                self._hooks.append(self.model.register_forward_pre_hook(self.guard.protect(self._note_mode)))
         self._next_step, self._light.until = next_recorded_step(self.steps), 0
         if self.steps + 1 >= self._next_step:
             self._begin_record(follows_update=False)
@@ -239,9 +242,14 @@ class Recorder:
             result: its result, or None if it raised.
             error: what it raised.
         """
+        self.guard.run(self._note_loss_call, name, args, kwargs, result, error)
+
+    def _note_loss_call(
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any, error: BaseException | None
+    ) -> None:
         has_graph = is_grad_enabled()
         if error is not None or (has_graph and self.step_observer.record is not None):
-            self.notes.note_loss_call(name, args, kwargs, self.step_observer.last_input, error)
+            self.notes.note_loss_call(name, args, kwargs, self.step_observer.last_input, error, result)
             if error is None:
                 self.habits.note_loss(find_call_path(), find_source(), result)
         is_evaluation = not has_graph or (not self.model.training and not self.updated_in_evaluation_mode)
@@ -255,6 +263,13 @@ class Recorder:
 
     def note_cut(self) -> None:
         """Note where the network's output leaves the graph, if nothing has been propagated back yet."""
+        self.guard.run(self._note_cut)
+
+    def note_failure(self, error: Exception) -> None:
+        """Note an error of the code that follows the network's output; nothing is observed from now on."""
+        self.guard.note(error)
+
+    def _note_cut(self) -> None:
         if self.step_observer.record is not None and not self.loss_observer.backwards and is_grad_enabled():
             self.notes.note_source("cut after", find_direct_source)
 
@@ -265,7 +280,7 @@ class Recorder:
             tensors: what ``torch.autograd.backward`` was given.
             grad_tensors: its gradients, if any.
         """
-        return self.loss_observer.observing_backward(tensors, grad_tensors, self.steps)
+        return self.guard.enclose(lambda: self.loss_observer.observing_backward(tensors, grad_tensors, self.steps))
 
     def _begin_record(self, *, follows_update: bool) -> None:
         """Record the next step."""
@@ -273,9 +288,11 @@ class Recorder:
             self.notes.find_cut(self.model)
         self.habits.begin_step()
         self.step_observer.begin(self.steps + 1, follows_update=follows_update)
-        self._step_hooks = [self.optimizer.register_step_pre_hook(self._before_update)]
+        self._step_hooks = [self.optimizer.register_step_pre_hook(self.guard.protect(self._before_update))]
         if not self._traces:
-            self._step_hooks.append(self.model.register_forward_hook(self.step_observer.record_output))
+            self._step_hooks.append(
+                self.model.register_forward_hook(self.guard.protect(self.step_observer.record_output))
+            )
 
     def _end_record(self) -> None:
         """Keep the record of the step if it has content, and remove the hooks of the step."""
@@ -290,6 +307,8 @@ class Recorder:
 
     def _after_forward(self, module: nn.Module, arguments: Any, output: Any) -> None:
         """Follow the output of the network to the loss."""
+        if any(map(is_transformed, arguments)):
+            return
         has_graph, losses = is_grad_enabled(), self.loss_observer
         self._light.until = 0
         if not has_graph:

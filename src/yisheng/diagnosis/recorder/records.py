@@ -127,6 +127,7 @@ class StepRecord:
         foreign_gradients: names of parameters whose gradient still contained that of a loss for another network.
         parameters: the parameters.
         targets: a copy of the targets, if the loss keeps them.
+        counted: which of them the program has not masked, of the same shape; None if all count.
         reached: names of the optimizer's parameters that the loss depends on.
         depends_on_others: whether the loss also depends on parameters that the optimizer does not hold.
         lr: the largest learning rate.
@@ -168,6 +169,12 @@ class StepRecord:
     options: tuple[int | str, ...] = ()
     trained: TrainedRows | None = None
     passes: int = 0
+    counted: torch.Tensor | None = None
+
+    @property
+    def counted_targets(self) -> torch.Tensor | None:
+        """Return the targets that count in the loss; flat if others are masked."""
+        return self.targets if self.targets is None or self.counted is None else self.targets[self.counted]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -19,6 +19,36 @@ def is_small(tensor: torch.Tensor) -> bool:
     """Return whether a tensor is small, dense, of float32 and on the processor."""
     is_plain = tensor.is_cpu and tensor.dtype == torch.float32 and tensor.layout == torch.strided
     return is_plain and 0 < tensor.numel() <= MAX_SMALL_VALUES
+
+
+def is_dense(value: object) -> TypeGuard[torch.Tensor]:
+    """Return whether a value is a tensor whose values can be indexed and measured: not sparse, nested or quantized.
+
+    >>> is_dense(torch.eye(2)), is_dense(torch.eye(2).to_sparse()), is_dense(2.0)
+    (True, False, False)
+    """
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        return False
+    return not (value.is_nested or value.is_quantized or is_transformed(value))
+
+
+def is_transformed(value: object) -> bool:
+    """Return whether a value is a tensor without values of its own, as inside of `torch.func.vmap` and `grad`.
+
+    What is computed there belongs to the transformation, a look at the random generator included.
+
+    >>> seen = []
+    >>> _ = torch.func.vmap(lambda x: seen.append(is_transformed(x)) or x)(torch.eye(2))
+    >>> seen, is_transformed(torch.eye(2))
+    ([True], False)
+    """
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_meta:
+        return False
+    try:
+        value.data_ptr()
+    except RuntimeError:
+        return True
+    return False
 
 
 def join(tensors: Sequence[torch.Tensor]) -> Floats:

@@ -21,6 +21,7 @@ from yisheng.diagnosis.recorder.small_tensors import (
     Floats,
     describe_columns,
     describe_segments,
+    is_dense,
     is_small,
 )
 from yisheng.diagnosis.recorder.updates import read_scalars
@@ -61,7 +62,7 @@ def is_discrete(x: torch.Tensor) -> bool:
 
 def take_example(arguments: Sequence[object]) -> tuple[torch.Tensor, ...] | None:
     """Return a copy of the first rows of a network's inputs, or None if they are not tensors of rows, or large."""
-    tensors = [argument.detach() for argument in arguments if isinstance(argument, torch.Tensor)]
+    tensors = [argument.detach() for argument in arguments if is_dense(argument)]
     is_batch = len(tensors) == len(arguments) > 0 and all(tensor.ndim > 0 for tensor in tensors)
     if not is_batch or len({len(tensor) for tensor in tensors}) > 1 or len(tensors[0]) < 2:
         return None
@@ -169,7 +170,7 @@ def find_equal_rows(model: nn.Module) -> dict[str, torch.Tensor]:
     return {
         name: p[0].detach().clone()
         for name, p in model.named_parameters()
-        if p.ndim >= 2 and p.shape[0] > 1 and p.requires_grad and bool((p == p[:1]).all())
+        if p.ndim >= 2 and p.shape[0] > 1 and p.requires_grad and is_dense(p) and bool((p == p[:1]).all())
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -14,12 +15,14 @@ from yisheng.diagnosis.loss_graph import Loss, find_activations, leaf_tensors
 from yisheng.diagnosis.loss_terms import read_terms
 from yisheng.diagnosis.pairing import read_pairing
 from yisheng.diagnosis.recorder.carried_gradients import CarriedGradients
+from yisheng.diagnosis.recorder.counted_targets import find_counted, watch_counted
 from yisheng.diagnosis.recorder.embedding_lookups import EmbeddingLookups
 from yisheng.diagnosis.recorder.foreign_gradients import ForeignGradients
+from yisheng.diagnosis.recorder.guard import Guard
 from yisheng.diagnosis.recorder.input_samples import sample_batch
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.recorder.repeated_graphs import OrdinaryGraphs
-from yisheng.diagnosis.recorder.small_tensors import is_small
+from yisheng.diagnosis.recorder.small_tensors import is_dense, is_small
 from yisheng.diagnosis.recorder.statistics import (
     MAX_SAMPLES,
     MeasuredLayer,
@@ -32,6 +35,7 @@ from yisheng.diagnosis.recorder.statistics import (
     targets_of_difference,
 )
 from yisheng.diagnosis.recorder.trained_rows import TrainedRows, copy_rows, key_rows
+from yisheng.diagnosis.recorder.unknown_parameters import find_input_leaves
 from yisheng.diagnosis.recorder.updates import WeightCopies, copy_weights, measure_update
 
 MAX_ROW_VALUES = 1 << 16
@@ -48,6 +52,7 @@ class StepObserver:
     Args:
         model: the network.
         optimizer: what updates it.
+        guard: runs the hooks.
         keeps_rows: whether each record keeps some rows, and the state of the random generator.
 
     Attributes:
@@ -61,9 +66,12 @@ class StepObserver:
         has_missing_gradient: whether a parameter of the optimizer had no gradient in the last recorded update.
         lookups: what notes the numbers that are looked up in embeddings; None if nothing does.
         foreign: gradients of losses for another network.
+        input_leaves: tensors with gradients whose rows are inputs of the present step, by ``id``.
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, keeps_rows: bool = False) -> None:
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, guard: Guard, *, keeps_rows: bool = False
+    ) -> None:
         self._keeps_rows = keeps_rows
         self.record: StepRecord | None = None
         self.parameters = dict(model.named_parameters())
@@ -73,7 +81,7 @@ class StepObserver:
         self.example: tuple[torch.Tensor, ...] | None = None
         self.ran_in_bfloat16 = self.has_missing_gradient = False
         self.lookups: EmbeddingLookups | None = None
-        self._model, self._optimizer = model, optimizer
+        self._model, self._optimizer, self._guard = model, optimizer, guard
         self._layers: list[MeasuredLayer] = []
         self._deferred: list[Callable[[], None]] = []
         self._deferred_steps = 0
@@ -81,8 +89,10 @@ class StepObserver:
         self._carried, self.foreign = CarriedGradients(), ForeignGradients()
         self._unblocked, self._repeated = OrdinaryGraphs(), OrdinaryGraphs()
         self._reductions: dict[Hashable, tuple[str, float]] = {}
+        self._handle: Any = None
         self._handles: list[Any] = []
         self._leaves: set[int] = set()
+        self.input_leaves: dict[int, torch.Tensor] = {}
 
     def begin(self, step: int, *, follows_update: bool) -> None:
         """Record the next step.
@@ -93,14 +103,13 @@ class StepObserver:
         """
         self.record = StepRecord(step, self._model.training)
         self.foreign.clear()
+        self.input_leaves.clear()
         self._note_random_state()
         self.parameters = dict(self._model.named_parameters())
         if follows_update:
             self._carried.note_used(self.parameters)
-        self._handles = [self._model.register_forward_pre_hook(self._record_inputs)]
-        for name, module in self._model.named_modules():
-            if next(module.children(), None) is None:
-                self._handles.append(module.register_forward_hook(functools.partial(self._record_layer, name)))
+        self._handle = self._model.register_forward_pre_hook(self._guard.protect(self._record_inputs))
+        self._watch_layers()
 
     def end(self) -> StepRecord | None:
         """Remove the hooks and return the record of the step, or None if nothing was recorded."""
@@ -111,10 +120,24 @@ class StepObserver:
         if self._deferred_steps >= MAX_DEFERRED_STEPS:
             self.compute_deferred()
         self._carried.clear()
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+        self._unwatch_layers()
+        return record if record is not None and (record.pairing is not None or has_layers) else None
+
+    def _watch_layers(self) -> None:
+        """Record the layers of the passes that follow."""
+        if not self._handles:
+            for name, module in self._model.named_modules():
+                if next(module.children(), None) is None:
+                    hook = self._guard.protect(functools.partial(self._record_layer, name))
+                    self._handles.append(module.register_forward_hook(hook))
+
+    def _unwatch_layers(self) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        return record if record is not None and (record.pairing is not None or has_layers) else None
 
     def read_record(self) -> StepRecord | None:
         """Return the record with what was measured so far."""
@@ -126,7 +149,7 @@ class StepObserver:
         """Compute what the records still lack; this waits for the device."""
         deferred, self._deferred, self._deferred_steps = self._deferred, [], 0
         for compute in deferred:
-            compute()
+            self._guard.run(compute)
 
     def _defer_layers(self, record: StepRecord | None) -> None:
         layers, self._layers = self._layers, []
@@ -224,8 +247,21 @@ class StepObserver:
         record.targets = (
             targets_of_difference(record.pairing, self.last_output) if target is None else target[:MAX_SAMPLES].clone()
         )
+        if record.targets is not None:
+            self._watch_counted(record, nodes)
         if self._keeps_rows:
             self._defer_rows(record, record.targets if target is None else target)
+
+    def _watch_counted(self, record: StepRecord, nodes: Sequence[Any]) -> None:
+        """Note in the backward pass which targets the program has masked."""
+
+        def note(gradient: torch.Tensor) -> None:
+            if record.targets is not None and record.targets.ndim:
+                shape = (gradient.numel() // max(1, math.prod(record.targets.shape[1:])), *record.targets.shape[1:])
+                counted = find_counted(gradient, shape)
+                record.counted = None if counted is None else counted[: len(record.targets)]
+
+        watch_counted(nodes, self._guard.protect, note)
 
     def _defer_rows(self, record: StepRecord, targets: torch.Tensor | None) -> None:
         """Keep the rows that the loss of a step is computed from, and read them later."""
@@ -240,10 +276,15 @@ class StepObserver:
 
     def _record_inputs(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         record = self.record
-        is_tensor = arguments and isinstance(arguments[0], torch.Tensor) and arguments[0].numel() > 0
-        if record is not None and is_tensor and torch.is_grad_enabled():
+        if record is None or not torch.is_grad_enabled():
+            self._unwatch_layers()  # torch evaluates a transformer with hooks by other kernels, to other last digits
+            return
+        self._watch_layers()
+        is_tensor = arguments and is_dense(arguments[0]) and arguments[0].numel() > 0
+        if is_tensor:
             record.training = module.training
             self.foreign.note_inputs(arguments)
+            self.input_leaves.update((id(leaf), leaf) for leaf in find_input_leaves(arguments))
             record.passes += 1
             self.last_input = arguments[0].detach()
             self.example = take_example(arguments)
@@ -285,14 +326,14 @@ class StepObserver:
         self._deferred.append(describe)
 
     def _record_layer(self, name: str, module: nn.Module, arguments: Any, output: Any) -> None:
-        has_values = isinstance(output, torch.Tensor) and output.is_floating_point() and output.numel()
+        has_values = is_dense(output) and output.is_floating_point() and output.numel()
         if self.record is not None and has_values and torch.is_grad_enabled():
             if self.lookups is not None and isinstance(module, nn.Embedding):
                 self.lookups.note_training(name, arguments)
             self._layers.append(measure_layer(name, module, output.detach()))
             self.ran_in_bfloat16 |= output.dtype == torch.bfloat16
             if output.dtype == torch.float16 and output.requires_grad:
-                output.register_hook(functools.partial(_record_gradient, self.record, name))
+                output.register_hook(self._guard.protect(functools.partial(_record_gradient, self.record, name)))
 
 
 def _record_gradient(record: StepRecord, name: str, gradient: torch.Tensor) -> None:

@@ -53,6 +53,9 @@ class Listener(Protocol):
     def note_cut(self) -> None:
         """Note that the graph was left: by ``detach``, ``numpy`` or the like."""
 
+    def note_failure(self, error: Exception) -> None:
+        """Note an error of the code that follows the network's output."""
+
 
 @dataclass(frozen=True)
 class Broadcast:
@@ -126,14 +129,11 @@ class TracedTensor(torch.Tensor):
             for listener in _local.listeners:
                 listener.note_cut()
         result = torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
-        if name == "grad" and func is torch.autograd.grad:
-            _local.constants.note_derivative(args, kwargs, result)
-        elif _local.constants.is_active:
-            _local.constants.follow(name, args, result, find_source)
-        if name in ELEMENTWISE:
-            _note_broadcast(args, result)
-        if args and (name in SUMS or name in READS) and torch.is_grad_enabled():
-            _note_number(name, args, result)
+        try:
+            _note_result(func, name, args, kwargs, result)
+        except Exception as error:  # not every operation is defined for every tensor
+            for listener in _local.listeners:
+                listener.note_failure(error)
         return trace(result) if _local.evaluating or torch.is_grad_enabled() else result
 
 
@@ -150,6 +150,20 @@ def list_constant_terms() -> list[ConstantTerm]:
 def list_number_terms() -> list[NumberSeries]:
     """Return the numbers without a gradient in the losses that were seen since the first present recorder came."""
     return list(_local.numbers.series.values())
+
+
+def _note_result(
+    func: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any
+) -> None:
+    """Note what the result of a function says about the loss that it is on the way to."""
+    if name == "grad" and func is torch.autograd.grad:
+        _local.constants.note_derivative(args, kwargs, result)
+    elif _local.constants.is_active:
+        _local.constants.follow(name, args, result, find_source)
+    if name in ELEMENTWISE:
+        _note_broadcast(args, result)
+    if args and (name in SUMS or name in READS) and torch.is_grad_enabled():
+        _note_number(name, args, result)
 
 
 def _note_number(name: str, args: Sequence[Any], result: Any) -> None:
@@ -253,8 +267,8 @@ def _propagate(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
     tensors = args[0] if args else kwargs.get("tensors", kwargs.get("self"))
     gradients = args[1] if len(args) > 1 else kwargs.get("grad_tensors", kwargs.get("gradient"))
     traced = _make_plain(tensors if isinstance(tensors, tuple | list) else (tensors,))
-    _local.numbers.confirm(tensors)
     try:
+        _confirm_numbers(tensors)
         contexts = [listener.observing_backward(tensors, gradients) for listener in _local.listeners]
         if len(contexts) == 1:
             with contexts[0]:
@@ -265,6 +279,14 @@ def _propagate(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
             return _run_inside(func, args, kwargs)
     finally:
         trace(traced)
+
+
+def _confirm_numbers(tensors: Any) -> None:
+    try:
+        _local.numbers.confirm(tensors)
+    except Exception as error:
+        for listener in _local.listeners:
+            listener.note_failure(error)
 
 
 def _run_inside(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

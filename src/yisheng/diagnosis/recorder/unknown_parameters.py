@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE
+
+MAX_INPUT_NODES = 32
+"""Nodes between the inputs of a network and the tensors that they are put together of."""
+
+
+def find_input_leaves(arguments: Sequence[object]) -> Iterator[torch.Tensor]:
+    """Yield the tensors whose rows are the rows of a network's inputs, and that derivatives are taken for.
+
+    Weights that the inputs were computed from have other rows, as those of a table of vectors.
+
+    Args:
+        arguments: of the network.
+
+    >>> x, t = torch.zeros(5, 1, requires_grad=True), torch.zeros(5, 1, requires_grad=True)
+    >>> table = torch.zeros(9, 3, requires_grad=True)
+    >>> [leaf is x for leaf in find_input_leaves((torch.cat([x, t], 1), table[:5]))]
+    [True, False]
+    """
+    for argument in arguments:
+        if not isinstance(argument, torch.Tensor) or not argument.requires_grad or not argument.ndim:
+            continue
+        if argument.is_leaf:
+            if not isinstance(argument, nn.Parameter):
+                yield argument
+            continue
+        queue, count = deque([argument.grad_fn]), 0
+        while queue and count < MAX_INPUT_NODES:
+            node, count = queue.popleft(), count + 1
+            leaf: Any = getattr(node, "variable", None)
+            if leaf is not None and not isinstance(leaf, nn.Parameter) and leaf.shape[:1] == argument.shape[:1]:
+                yield leaf
+            queue.extend(child for child, _ in getattr(node, "next_functions", ()) if child is not None)
 
 
 class UnknownParameters:

@@ -19,6 +19,8 @@ def explain_skip(case: Case) -> str:
     pairing = case.pairing
     if pairing is None or pairing.loss != "nll" or len(pairing.shape) < 2 or pairing.shape[1] < 2:
         return Message("the loss does not compare classes")
+    if case.probe.outputs % pairing.shape[1]:  # as the similarities of pairs of outputs
+        return Message("the loss compares other values than the outputs of the network")
     if case.probe.reason or case.probe.score_limit is None:
         return case.probe.reason or Message("the outputs change with the size of the weights")
     return ""
@@ -47,8 +49,8 @@ def bounded_scores(case: Case) -> Iterator[Finding]:
     assert pairing is not None
     classes = pairing.shape[1]
     floor = math.log1p((classes - 1) * math.exp(-2 * limit))
-    if floor < MIN_FLOOR * math.log(classes):
-        return
+    if floor < MIN_FLOOR * math.log(classes) or case.final_loss < floor:
+        return  # a loss below the bound is not one of these scores, but of what the program makes of them
     yield Finding(
         "bounded-scores",
         "error",

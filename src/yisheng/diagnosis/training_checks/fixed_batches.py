@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+
+import torch
 
 from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
@@ -35,6 +38,8 @@ def fixed_batches(case: Case) -> Iterator[Finding]:
     recommendations for gradient-based training of deep architectures", 2012, section 3.1.1.
     """
     period, rows = case.batch_order.period, case.batch_order.rows
+    if not case.batch_order.distinguishes and _have_other_inputs(case):
+        return
     if period == 1 and case.data_rows is not None and case.data_rows > rows:
         yield Finding(
             "fixed-batches",
@@ -55,3 +60,10 @@ def fixed_batches(case: Case) -> Iterator[Finding]:
             Message("every epoch has the same batches in the same order"),
             Message("shuffle the training rows in every epoch: DataLoader(..., shuffle=True)"),
         )
+
+
+def _have_other_inputs(case: Case) -> bool:
+    """Return whether the recorded batches with equal targets have different inputs."""
+    samples = [record.sample for record in case.records if record.sample is not None]
+    pairs = [(a, b) for a, b in itertools.pairwise(samples) if a.shape == b.shape]
+    return bool(pairs) and not any(torch.equal(a, b) for a, b in pairs)

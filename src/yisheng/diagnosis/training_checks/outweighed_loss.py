@@ -65,7 +65,8 @@ def outweighed_loss(case: Case) -> Iterator[Finding]:
     terms = _find_terms(case)
     (step, first), (_, last) = terms[0], terms[-1]
     other_terms = case.losses[step - 1] - first
-    targets, pairing = [record.targets for record in case.records if record.targets is not None], case.pairing
+    counted, pairing = [record.counted_targets for record in case.records], case.pairing
+    targets = [batch for batch in counted if batch is not None]
     if not targets or pairing is None or len({tuple(batch.shape[1:]) for batch in targets}) > 1:
         return
     guess = constant_prediction_loss(pairing.loss, select_counted(pairing, torch.cat(targets)))
@@ -110,9 +111,9 @@ def find_remaining_fraction(case: Case) -> float:
     """
     fractions = []
     for record in case.records[-LAST_RECORDS:]:
-        if record.pairing is None or record.targets is None:
+        if record.pairing is None or record.counted_targets is None:
             continue
-        guess = constant_prediction_loss(record.pairing.loss, select_counted(record.pairing, record.targets))
+        guess = constant_prediction_loss(record.pairing.loss, select_counted(record.pairing, record.counted_targets))
         fractions.append(compute_mean_loss(record.pairing) / guess if guess > 0 else math.nan)
     return statistics.median(fractions) if fractions and all(map(math.isfinite, fractions)) else math.nan
 

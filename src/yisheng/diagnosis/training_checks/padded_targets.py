@@ -90,10 +90,13 @@ def _find_most_padding(call: LossCall, padding: set[int], rows: int) -> tuple[in
     length = call.target_shape[1] if len(call.target_shape) > 1 else call.target_shape[0] // max(rows, 1)
     target = call.target.flatten()
     sequences = target[: len(target) // length * length].view(-1, length)
-    counted = max(int((sequences != call.ignore_index).sum()), 1)
+    is_counted = sequences != call.ignore_index
+    if call.counted is not None:
+        is_counted &= call.counted.flatten()[: sequences.numel()].view(-1, length)
+    counted = max(int(is_counted.sum()), 1)
     best = (-1, 0.0)
     for token in padding:
-        is_token = sequences == token
+        is_token = (sequences == token) & is_counted
         is_trailing = is_token.flip(1).int().cummin(1).values.flip(1).bool()
         if int(is_trailing.sum()) >= MIN_TRAILING * int(is_token.sum()):
             best = max(best, (token, float(is_token.sum()) / counted), key=lambda pair: pair[1])

@@ -22,6 +22,8 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.pairing is None or case.pairing.loss not in REGRESSION_LOSSES:
         return Message("the loss is not a regression loss")
+    if _moves_targets(case):
+        return Message("the targets are computed by a network, which changes")
     return describe_shortage(
         MIN_BATCHES, len(_batches(case)), Message("batches of {MIN_ROWS} targets", MIN_ROWS=MIN_ROWS)
     )
@@ -58,6 +60,13 @@ def sorted_targets(case: Case) -> Iterator[Finding]:
         Message("shuffle the training rows in every epoch: DataLoader(..., shuffle=True)"),
         source=case.sources.get("loss", ""),
     )
+
+
+def _moves_targets(case: Case) -> bool:
+    """Return whether networks compute the targets, as those of a value: they move while the values are learned."""
+    is_called = any(copy.calls.training + copy.calls.evaluation >= case.steps / 2 for copy in case.copies)
+    depends_on_others = any(record.depends_on_others for record in case.records)
+    return is_called or depends_on_others or case.evaluated.passes >= case.steps / 2 > 0
 
 
 def _batches(case: Case) -> list[torch.Tensor]:

@@ -109,7 +109,8 @@ def _find_margin_targets(case: Case) -> torch.Tensor | None:
     """Return the targets of a margin loss if they are 0 and 1; None for other losses and targets."""
     if case.pairing is not None and case.pairing.loss == "margin":
         return case.collect_targets()
-    calls = [call.target for call in case.loss_calls if call.function in MARGIN_LOSSES and call.target is not None]
+    margins = [call.counted_targets for call in case.loss_calls if call.function in MARGIN_LOSSES]
+    calls = [target for target in margins if target is not None]
     if not calls:
         return None
     labels = torch.cat([target.flatten() for target in calls])
