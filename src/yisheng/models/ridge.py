@@ -11,6 +11,7 @@ from annotated_types import Interval
 from yisheng.core.registry import register
 from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedLinear
+from yisheng.models._ridge_solver import solve_ridge
 
 PENALTIES = tuple(10.0**exponent for exponent in np.arange(-3, 6.5, 0.5))
 
@@ -56,11 +57,20 @@ class Ridge(FittedLinear):
 
     def fit_stage(self, stage: int, rows: FitRows) -> None:  # noqa: ARG002  # there is one stage
         """Solve for the weights."""
-        from sklearn.linear_model import Ridge as Solver
-        from sklearn.linear_model import RidgeCV
-
         x, y = rows.x.astype(np.float64), rows.y.reshape(len(rows.y), -1).astype(np.float64)
-        solver = RidgeCV(PENALTIES) if self.l2 is None and len(x) > 2 else Solver(1.0 if self.l2 is None else self.l2)
-        solver.fit(x, y, sample_weight=rows.weight)
-        self.weight = torch.from_numpy(np.ascontiguousarray(np.reshape(solver.coef_, (self.spec.outputs, -1)))).float()
-        self.bias = torch.from_numpy(np.reshape(solver.intercept_, -1)).float()
+        if self.l2 is None and len(x) > 2:
+            weight, bias, _ = solve_ridge(x, y, rows.weight, PENALTIES)
+        else:
+            weight, bias = _solve_with_penalty(x, y, rows.weight, 1.0 if self.l2 is None else self.l2)
+        self.weight = torch.from_numpy(np.ascontiguousarray(weight)).float()
+        self.bias = torch.from_numpy(bias).float()
+
+
+def _solve_with_penalty(
+    x: np.ndarray, y: np.ndarray, row_weight: np.ndarray | None, penalty: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights ``(O, D)`` and biases ``(O,)`` under a penalty, which may be 0."""
+    from sklearn.linear_model import Ridge as Solver
+
+    solver = Solver(penalty).fit(x, y, sample_weight=row_weight)
+    return np.reshape(solver.coef_, (y.shape[1], -1)), np.reshape(solver.intercept_, -1)
