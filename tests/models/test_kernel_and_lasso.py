@@ -72,6 +72,13 @@ def test_the_default_width_is_a_part_of_scikit_learns_scale():
     assert float(model.gamma) == pytest.approx(0.3 / (4 * rows.x.astype(float).var()))
 
 
+def test_a_stored_kernel_changes_nothing_but_the_time(monkeypatch):
+    rows, x = draw_rows(SPECS["numbers"]), draw_rows(SPECS["numbers"], seed=1).x
+    stored = predict(fit("kernel", SPECS["numbers"], rows), x)
+    monkeypatch.setattr(kernel_module, "MAX_STORED_ROWS", 0)
+    np.testing.assert_allclose(predict(fit("kernel", SPECS["numbers"], rows), x), stored, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("task", [task for task in SPECS if task not in NUMBERS])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_classes_are_those_of_logistic_regression_on_the_kernels_features(task, weighted):

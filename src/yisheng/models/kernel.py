@@ -26,6 +26,8 @@ MAX_LANDMARKS = 1000
 MIN_EIGENVALUE = 1e-7
 """Directions of the kernel with a smaller eigenvalue, relative to the largest, are left out: they are rounding."""
 MAX_ROWS = 20_000
+MAX_STORED_ROWS = 6000
+"""Rows up to which the kernel of all pairs is computed once and stored: 288 MB."""
 MAX_PAIRS = 1 << 22
 """Pairs of rows whose kernel is computed at once; bounds the memory to some 100 MB."""
 
@@ -90,6 +92,7 @@ class Kernel(FittedModel):
         self.spec, self.penalties, self.width = spec, penalties, width
         self.stages = len(penalties)
         self._landmarks: tuple[np.ndarray, np.ndarray] | None = None
+        self._pairs: np.ndarray | None = None  # K of all training rows, which all stages share
         self.register_buffer("x", torch.zeros(0, spec.shape[0]))
         self.register_buffer("coefficients", torch.zeros(0, spec.outputs, dtype=torch.float64))
         self.register_buffer("bias", torch.zeros(spec.outputs, dtype=torch.float64))
@@ -133,12 +136,17 @@ class Kernel(FittedModel):
         self, x: np.ndarray, rows: FitRows, gamma: float, penalty: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the support vectors of all targets, with their coefficients ``(n, O)`` and biases ``(O,)``."""
+        from sklearn.metrics.pairwise import rbf_kernel
         from sklearn.svm import SVR
 
         y = rows.y.reshape(len(rows.y), -1).astype(np.float64)
         coefficients, bias = np.zeros((len(x), y.shape[1])), np.zeros(y.shape[1])
+        if self._pairs is None and len(x) <= MAX_STORED_ROWS:
+            self._pairs = rbf_kernel(x, x, gamma)
+        # With wide rows the solver's own computation of K, row by row, takes ten times as long.
+        inputs, options = (x, {"gamma": gamma}) if self._pairs is None else (self._pairs, {"kernel": "precomputed"})
         for number, target in enumerate(y.T):
-            solver = SVR(C=1 / penalty, epsilon=EPSILON, gamma=gamma).fit(x, target, rows.weight)
+            solver = SVR(C=1 / penalty, epsilon=EPSILON, **options).fit(inputs, target, rows.weight)
             coefficients[solver.support_, number] = solver.dual_coef_[0]
             bias[number] = solver.intercept_[0]
         is_support = coefficients.any(axis=1)
