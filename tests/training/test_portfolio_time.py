@@ -72,10 +72,27 @@ def test_rows_are_limited_by_the_time_and_the_columns():
     spec = Spec("regression", (10,))
     for name in ("boosting", "tabm", "extra-trees", "linear"):
         candidate = make_candidate(name, spec, 10**7)
-        rows_of_10, rows_of_100 = (candidate.count_rows(10, seconds) for seconds in (10, 100))
+        rows_of_10, rows_of_100 = (candidate.count_rows(10, 10, seconds) for seconds in (10, 100))
         assert rows_of_100 == pytest.approx(10 * rows_of_10, abs=10)
-        assert candidate.count_rows(10**6, 10) == MIN_ROWS
-        assert candidate.count_rows(10, None) is None
+        assert candidate.count_rows(10**6, 10**6, 10) == MIN_ROWS
+        assert candidate.count_rows(10, 10, None) is None
+
+
+@pytest.mark.parametrize("inputs", [10, 300, 1000, 2500, 3000, 5000])
+def test_a_closed_form_gets_fewer_rows_the_more_inputs_the_categories_make(inputs):
+    candidate = make_candidate("linear", Spec("regression", (10,)), 10**7)
+    rows, twice = (candidate.count_rows(10, count, 100) for count in (inputs, 2 * inputs))
+    assert MIN_ROWS <= twice <= rows
+    products = rows * inputs * min(rows, inputs)
+    assert products <= 1.01 * 0.03 * 100 * candidate.products_per_second
+
+
+def test_trees_that_go_on_longer_have_fewer_rounds_for_many_classes():
+    specs = [Spec("classification", (3,), classes=tuple(map(str, range(count)))) for count in (2, 5, 26, 100)]
+    rounds = [make_candidate("boosting-long", spec, 100, lightgbm=True).options["rounds"] for spec in specs]
+    assert rounds == [4000, 1600, 307, 150]
+    rates = [make_candidate("boosting-long", spec, 100, lightgbm=True).options["learning_rate"] for spec in specs]
+    assert rates == sorted(rates)
 
 
 def test_rows_are_drawn_with_some_of_each_class():

@@ -29,6 +29,7 @@ Name = Literal[
     "extra-trees",
     "tabm",
     "boosting-small",
+    "boosting-long",
     "boosting-deep",
     "embedded-mlp",
     "random-forest",

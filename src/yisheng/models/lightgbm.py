@@ -25,6 +25,8 @@ ROWS_PER_LEAF, MIN_LEAVES, MAX_LEAVES = 100, 8, 64
 ROW_FRACTION = 0.75
 STAGE_EXPONENT = 1.5
 """Rounds after stage s of S are proportional to (s/S) to this power."""
+STAGES, ROUNDS_OF_STAGES = 12, 1000
+"""More than 1000 rounds have more stages, so that the early ones stay as near to one another."""
 
 
 @register(
@@ -74,8 +76,8 @@ def lightgbm(
     Source: Ke et al., "LightGBM: a highly efficient gradient boosting decision tree", 2017. The defaults were chosen by
     cross-validation on ten tables of 442 to 5,000 rows.
 
-    >>> lightgbm(Spec("regression", (1,)), rounds=30).stages
-    12
+    >>> lightgbm(Spec("regression", (1,)), rounds=30).stages, lightgbm(Spec("regression", (1,)), rounds=4000).stages
+    (12, 30)
     """
     groups = 1 if spec.task == "classification" and len(spec.classes) == 2 else spec.outputs
     rounds = rounds or int(np.clip(MAX_TREES // groups, 20, 1000))
@@ -159,13 +161,13 @@ class LightGBM(FittedModel):
         options: parameters of LightGBM; None for what depends on the number of rows.
     """
 
-    stages = 12
     base: torch.Tensor
 
     def __init__(self, spec: Spec, rounds: int, options: dict[str, Any]) -> None:
         super().__init__()
         self.spec, self.rounds, self.options = spec, rounds, options
-        self.stages = min(type(self).stages, rounds)
+        stages = STAGES * max(1.0, rounds / ROUNDS_OF_STAGES) ** (1 / STAGE_EXPONENT)
+        self.stages = min(round(stages), rounds)
         self.trees = Trees(spec.outputs)
         self.register_buffer("base", torch.zeros(spec.outputs, dtype=torch.float64))
         self._series: list[_Series] | None = None

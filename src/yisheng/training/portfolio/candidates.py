@@ -26,6 +26,9 @@ SMALL_ROWS = 3000
 """Up to so many rows small trees and networks come early, with more rows large trees."""
 INFREQUENT_CATEGORIES = {"cat_smooth": 1.0, "cat_l2": 1.0}
 """Options of LightGBM, whose defaults leave categories of few rows unused."""
+RIDGE_PRODUCTS_PER_SECOND = 4e9
+LONG_ROUNDS, MIN_LONG_ROUNDS, LONG_TREES = 4000, 150, 8000
+"""Rounds of boosting-long, by the number of trees over all outputs."""
 TABICL_ESTIMATORS = 2
 """Few of them: those of the folds are averaged, too."""
 TREE_PATIENCE, NETWORK_PATIENCE = 3, 20
@@ -40,13 +43,23 @@ CODES = "-codes"
 """Ending of the name of a candidate that takes columns of whole numbers as categories, too."""
 ORDER_OF_FEW = (
     *("boosting", "linear", "lasso", "kernel", "boosting-encoded", "boosting-codes", "linear-codes", "kernel-codes"),
-    *("boosting-without-texts", "boosting-extra", "tabm", "tabm-codes", "boosting-small", "extra-trees"),
+    *("boosting-without-texts", "boosting-long", "boosting-extra", "tabm", "tabm-codes", "boosting-small"),
+    "extra-trees",
     *("embedded-mlp", "tabicl", "random-forest", "boosting-deep", "tabm-2"),
     "neighbors",
 )
 ORDER_OF_MANY = (
-    *("boosting", "linear", "lasso", "boosting-encoded", "boosting-codes", "linear-codes", "boosting-without-texts"),
-    *("boosting-extra", "boosting-deep", "kernel", "kernel-codes", "tabm", "tabm-codes", "extra-trees"),
+    *("boosting", "linear", "lasso", "boosting-long", "boosting-encoded", "boosting-codes", "linear-codes"),
+    *(
+        "boosting-without-texts",
+        "boosting-extra",
+        "boosting-deep",
+        "kernel",
+        "kernel-codes",
+        "tabm",
+        "tabm-codes",
+        "extra-trees",
+    ),
     *("embedded-mlp", "tabicl", "random-forest", "boosting-small", "tabm-2"),
     "neighbors",
 )
@@ -66,6 +79,8 @@ class Candidate:
         max_fraction: fraction of the time that is left that it may use.
         values_per_second: values of the rows that an epoch can take in a second on a slow machine: of more it is
             trained on a random part.
+        products_per_second: the same for a closed form of N rows and W inputs, whose time grows with N W min(N, W);
+            None for other models.
         encodes_targets: whether it gets the mean targets of categories, out of fold; see `encode_targets`.
         needs_texts: whether it is only for tables that have features of texts, and other columns.
         codes_numbers: whether columns of whole numbers are categories, too; see `find_whole_numbers`.
@@ -80,6 +95,7 @@ class Candidate:
     max_rows: int | None = None
     max_fraction: float = 0.4
     values_per_second: float = 3e6
+    products_per_second: float | None = None
     encodes_targets: bool = False
     needs_texts: bool = False
     codes_numbers: bool = False
@@ -108,15 +124,43 @@ class Candidate:
             **self.settings,
         )
 
-    def count_rows(self, columns: int, seconds: float | None) -> int | None:
+    def count_rows(self, columns: int, inputs: int, seconds: float | None) -> int | None:
         """Return the number of rows that it is trained on at most within a time; None for any number.
 
-        >>> Candidate("linear", "ridge", values_per_second=1e6).count_rows(columns=10, seconds=60)
+        Args:
+            columns: of the rows.
+            inputs: of the model, with an indicator for each category; see `count_inputs`.
+            seconds: of the whole ensemble.
+
+        >>> Candidate("linear", "ridge", values_per_second=1e6).count_rows(columns=10, inputs=10, seconds=60)
         180000
+        >>> Candidate("linear", "ridge", products_per_second=5e9).count_rows(columns=10, inputs=3000, seconds=60)
+        1732
         """
         if seconds is None:
             return None
-        return max(MIN_ROWS, round(STAGE_FRACTION * seconds * self.values_per_second / max(1, columns)))
+        count = STAGE_FRACTION * seconds * self.values_per_second / max(1, columns)
+        if self.products_per_second is not None:
+            products, width = STAGE_FRACTION * seconds * self.products_per_second, max(1, inputs)
+            count = min(count, products / width**2 if products >= width**3 else (products / width) ** 0.5)
+        return max(MIN_ROWS, round(count))
+
+
+def count_inputs(spec: Spec, numbers: Sequence[int] = ()) -> int:
+    """Return the inputs of a linear model: numbers, and an indicator for each category up to a limit.
+
+    Args:
+        spec: the contract of the table.
+        numbers: different numbers of each column that is a category, too.
+
+    >>> from yisheng.core.columns import Column
+    >>> columns = (Column("size"), Column("city", kind="category", categories=("Bern", "Zug")))
+    >>> count_inputs(Spec("regression", (2,), columns=columns), [40, 500])
+    343
+    """
+    categories = [len(column.categories) for column in spec.columns if column.kind == "category"]
+    numeric = (len(spec.columns) or spec.shape[0]) - len(categories)
+    return numeric + sum(min(count, MAX_CATEGORIES) for count in (*categories, *numbers))
 
 
 def has_texts_and_columns(spec: Spec) -> bool:
@@ -165,14 +209,16 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
         return replace(candidate, name=name, settings=settings, needs_texts=True)
     kind = name.removesuffix("-2")
     if kind.startswith("boosting"):
-        trees = _make_lightgbm(name) if lightgbm else _make_boosting(name)
+        trees = _make_lightgbm(name, spec, rows) if lightgbm else _make_boosting(name)
         return replace(trees, places=find_places(spec))
     if kind == "linear":
         model = "ridge" if spec.task == "regression" else "logistic"
-        rate = 5e6 if model == "ridge" else 5e5
         # The strongest penalties come first.
         settings = {"patience": 3, "scale": _scale_columns()}
-        return Candidate(name, model, settings=settings, min_epochs=9, max_fraction=0.15, values_per_second=rate)
+        candidate = Candidate(name, model, settings=settings, min_epochs=9, max_fraction=0.15, values_per_second=5e5)
+        if model == "ridge":
+            return replace(candidate, values_per_second=5e6, products_per_second=RIDGE_PRODUCTS_PER_SECOND)
+        return candidate
     if kind == "lasso":
         # Few of many columns matter to it, and skewed ones matter more after a power.
         settings = {"scale": _scale_columns(numbers="power")}
@@ -204,12 +250,15 @@ def _make_boosting(name: str) -> Candidate:
         "boosting-small": {"leaves": 5, "leaf_rows": 10, "learning_rate": 0.08, "l2": 1.0},
         "boosting-deep": {"leaves": 48, "leaf_rows": 8, "learning_rate": 0.04, "column_fraction": 0.4, "l2": 1.0},
         "boosting-extra": {"leaves": 16, "leaf_rows": 20, "learning_rate": 0.05, "column_fraction": 0.2},
+        "boosting-long": {"leaves": 12, "leaf_rows": 5, "learning_rate": 0.04, "column_fraction": 0.7, "l2": 1.0},
     }[name]
     return _make_trees(name, "boosting", options, 8e5)
 
 
-def _make_lightgbm(name: str) -> Candidate:
+def _make_lightgbm(name: str, spec: Spec, rows: int) -> Candidate:
     """Return LightGBM's boosted trees."""
+    is_single = spec.task == "classification" and len(spec.classes) == 2
+    long_rounds = min(LONG_ROUNDS, max(MIN_LONG_ROUNDS, LONG_TREES // (1 if is_single else spec.outputs)))
     options = {
         "boosting": {},
         "boosting-small": {
@@ -218,6 +267,17 @@ def _make_lightgbm(name: str) -> Candidate:
             "leaf_rows": 10,
             "column_fraction": 0.5,
             "l2": 1.0,
+            **INFREQUENT_CATEGORIES,
+        },
+        # Where the columns decide the target nearly without noise, thousands of trees of few leaves go on learning.
+        "boosting-long": {
+            "leaves": 12,
+            "learning_rate": max(0.04, 30 / long_rounds),
+            "leaf_rows": 5,
+            "column_fraction": 0.7,
+            "row_fraction": 1.0 if rows > SMALL_ROWS else 0.75,
+            "l2": 1.0,
+            "rounds": long_rounds,
             **INFREQUENT_CATEGORIES,
         },
         "boosting-deep": {"leaves": 128, "learning_rate": 0.03, "leaf_rows": 5, "column_fraction": 0.5},

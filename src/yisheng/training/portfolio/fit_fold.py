@@ -12,7 +12,7 @@ from yisheng.core.errors import StoppedError, YishengError
 from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.spec import Spec
-from yisheng.training.portfolio.candidates import Candidate
+from yisheng.training.portfolio.candidates import Candidate, count_inputs
 from yisheng.training.portfolio.fit_member import Fit, FittedMember, Limits, TooSlow, fit_member
 from yisheng.training.portfolio.fold_data import FoldData, draw_rows
 
@@ -90,7 +90,8 @@ def limit_rows(candidate: Candidate, rows: FoldData, fold: int, seed: int, secon
         seconds: see `fit_fold`.
     """
     data, split = rows.data, rows.folds[fold]
-    count = candidate.count_rows(data.x.shape[1], seconds)
+    numbers = [column.count for column in rows.whole_numbers] if candidate.codes_numbers else []
+    count = candidate.count_rows(data.x.shape[1], count_inputs(data.spec, numbers), seconds)
     if count is None or count >= len(split.train):
         return split
     classes = data.y if data.spec.task == "classification" else None

@@ -36,11 +36,13 @@ class WholeNumbers:
         column: its position.
         start: scaled value of its smallest number.
         step: difference of the scaled values of two numbers that follow one another.
+        count: its different numbers, in the rows that were looked at.
     """
 
     column: int
     start: float
     step: float
+    count: int
 
 
 def find_whole_numbers(source: Dataset, rows: np.ndarray, scaled: np.ndarray) -> tuple[WholeNumbers, ...]:
@@ -68,7 +70,7 @@ def find_whole_numbers(source: Dataset, rows: np.ndarray, scaled: np.ndarray) ->
             (values - low) / width, x[present, position] - numbers[0], rtol=0, atol=MAX_ROUNDING
         )
         if is_evenly_scaled:
-            columns.append(WholeNumbers(position, low, float(width)))
+            columns.append(WholeNumbers(position, low, float(width), len(numbers)))
     return tuple(columns)
 
 
