@@ -68,7 +68,7 @@ def infer_kind(values, name="a"):
         ([[1], [2], [3]] * 5, "category"),
         (pd.array([1, None, 3] * 5, dtype="Int64"), "number"),
         (pd.array([True, None, False] * 5, dtype="boolean"), "yes/no"),
-        (pd.to_timedelta([1, 2, 3] * 5, unit="D"), "category"),
+        (pd.to_timedelta([1, 2, 3] * 5, unit="D"), "number"),
     ],
 )
 def test_kinds_are_inferred(values, expected):

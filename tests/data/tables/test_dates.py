@@ -13,7 +13,9 @@ from yisheng.data.tables import dates
 from yisheng.data.tables.dates import parse_dates
 from yisheng.inference.rows import read_rows
 
-FOUR_DIGIT_YEARS = [date_format for date_format in dates.FORMATS if "%y" not in date_format]
+FOUR_DIGIT_YEARS = [
+    form for form in dates.FORMATS if not {"%y", "%q", "%V"} & {form[n : n + 2] for n in range(len(form))}
+]
 DAYS = st.dates(datetime.date(1000, 1, 1))
 
 

@@ -128,3 +128,47 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib, "import_module", find_nothing)
     with pytest.raises(MissingPartError, match="openpyxl"):
         tables.from_file(path, target="y")
+
+
+def test_a_visible_sheet_is_read_before_a_hidden_one(tmp_path):
+    path = save(tmp_path / "t.xlsx", [["a", "y"], [1, 2]], [("shown", [HEADER, *make_rows()])])
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0].sheet_state, book.active = "hidden", 1
+    book.save(path)
+    data = tables.from_file(path, target="y", task="regression")
+    assert len(data.y) == 60
+    assert "sheets" in warnings_of(data)
+
+
+def test_merged_cells_have_the_value_of_their_range(tmp_path):
+    rows = make_rows()
+    towns = [row[1] for row in rows]
+    merged = [
+        [row[0], town if n % 4 == 0 else None, *row[2:]] for n, (row, town) in enumerate(zip(rows, towns, strict=True))
+    ]
+    path = save(tmp_path / "t.xlsx", [["Report"], HEADER, *merged])
+    book = openpyxl.load_workbook(path)
+    book.active.merge_cells("A1:C1")
+    for first in range(3, 63, 4):
+        book.active.merge_cells(start_row=first, end_row=first + 3, start_column=2, end_column=2)
+    book.save(path)
+    data = tables.from_file(path, target="y", task="regression")
+    assert values_of(data, "town") == [towns[n - n % 4] for n in range(60)]
+    assert any(finding.check == "merged cells" for finding in data.findings)
+
+
+def test_formulas_without_values_are_a_warning(tmp_path):
+    rows = [[row[0], f"=A{n + 2}*2", row[-1]] for n, row in enumerate(make_rows())]
+    path = save(tmp_path / "t.xlsx", [["size", "double", "y"], *rows])
+    data = tables.from_file(path, target="y", task="regression")
+    (finding,) = [finding for finding in data.findings if finding.check == "formulas"]
+    assert finding.evidence == {"cells": 60, "row": 2, "column": 2}
+
+
+def test_times_and_durations_are_numbers_of_seconds(tmp_path):
+    times = [datetime.time(n % 24, 15) for n in range(60)]
+    spans = [datetime.timedelta(minutes=17 * n) for n in range(60)]
+    rows = [[time, span, n * 7 % 59] for n, (time, span) in enumerate(zip(times, spans, strict=True))]
+    data = tables.from_file(save(tmp_path / "t.xlsx", [["t", "span", "y"], *rows]), target="y", task="regression")
+    np.testing.assert_array_equal(values_of(data, "t"), [time.hour * 3600 + 900 for time in times])
+    np.testing.assert_allclose(values_of(data, "span"), [span.total_seconds() for span in spans])

@@ -10,11 +10,13 @@ The steps, file by file:
 - ``reading_options``: the user's choices; ``encodings``, ``decoded_text``: the text in UTF-8.
 - ``separators``, ``headers``, ``sniff``: lines above the table, separator and header, from the first lines.
 - ``scan``: check of all rows.
-- ``delimited``, ``column_builder``, ``mapped_memory``: parsing of text; ``workbook``: Excel; ``files``: other formats.
+- ``delimited``, ``column_builder``, ``mapped_memory``: parsing of text; ``workbook``, ``sheet_marks``: Excel;
+  ``files``: other formats.
 - ``number_form``: decimal points or commas, decided by all columns together.
-- ``column_kinds``, ``literals``, ``dates``: the kind of each column; ``inferred_column``: the features of each kind;
-  ``text_findings``: texts that may be numbers or dates; ``text_proposals``, ``text_parts``: the words of texts and the
-  parts of codes.
+- ``column_kinds``, ``literals``, ``dates``, ``calendar_words``, ``clock_times``: the kind of each column;
+  ``inferred_column``: the features of each kind; ``text_findings``, ``written_quantities``: texts that may be numbers
+  or dates; ``number_findings``, ``category_findings``, ``total_rows``: values and rows that may be something else;
+  ``text_proposals``, ``text_parts``: the words of texts and the parts of codes.
 - ``column_roles``, ``targets``: the target, row names, time and groups.
 - ``training_tables``, ``later_tables``: how the columns of the training table, and of all later ones, are read.
 - ``encode``: the block of numbers that a network's transform takes. Prediction calls it with the columns that are saved

@@ -11,6 +11,8 @@ import numpy as np
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.data.tables import dates
+from yisheng.data.tables.category_findings import check_categories
+from yisheng.data.tables.clock_times import infer_clock_format
 from yisheng.data.tables.inferred_column import (
     FEW_DISTINCT_VALUES,
     InferredColumn,
@@ -26,7 +28,8 @@ from yisheng.data.tables.inferred_column import (
     parse_number_column,
     sort_categories,
 )
-from yisheng.data.tables.literals import infer_number_format, is_code, make_number_parser, match_yes_no
+from yisheng.data.tables.literals import infer_number_format, is_code, is_gap, make_number_parser, match_yes_no
+from yisheng.data.tables.number_findings import find_packed_dates
 from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.text_findings import check_texts
 from yisheng.data.tables.unicode_forms import normalize_text
@@ -40,7 +43,7 @@ MAX_FIRST_VALUES = 1000
 REQUESTABLE_KINDS = ("number", "category", "yes/no", "date", "text", "identifier", "constant")
 _ID_NAME = re.compile(r"(id|index|key|uuid|guid|row ?names?|row|unnamed: \d+|.*[ _-]id|.*[a-z]I[dD])|.*_ID", re.DOTALL)
 _ID_WORDS = ("id", "index", "key", "uuid", "guid")
-_DATE_NAME = re.compile(r"date|day|time|when", re.IGNORECASE)
+_DATE_NAME = re.compile(r"date|day|time|when|month|period|fecha|datum|日期|时间|月份|年月", re.IGNORECASE)
 UNNAMED_INDEX = "column-1"
 """Name of a first column without one: where pandas writes the numbers of the rows."""
 MAX_DRAWN_FROM = 20
@@ -96,10 +99,13 @@ def _infer_from_numbers(raw: RawColumn, is_only_column: bool) -> InferredColumn:
         is_long = len(values) > FEW_DISTINCT_VALUES or raw.name == UNNAMED_INDEX
         if not is_only_column and has_integer_dtype and is_long and (counts_rows or _numbers_rows(raw)):
             return make_identifier(raw, Message("it counts the rows"), "number")
-        if _DATE_NAME.search(raw.name) and low >= 1_000_01_01 and high <= 9999_12_31:
+        if _DATE_NAME.search(raw.name) and low >= 1000_01 and high <= 9999_12_31_23_59_59:
             texts = raw.as_text()
             if not np.isnan(dates.parse_dates(texts.categories, dates.COMPACT_FORMAT)).any():
                 return make_date(texts, dates.COMPACT_FORMAT)
+            packed = find_packed_dates(values.astype(np.float64))
+            if packed in dates.COMPACT_FORMATS:
+                return make_date(texts, packed)
     return make_number(raw, raw.number_format)
 
 
@@ -134,7 +140,8 @@ def _infer_from_texts(raw: RawColumn) -> InferredColumn:
     if len(categories) == 2:
         return make_yes_no(raw, sort_categories(raw))
     column = _category_or_text(raw, present)
-    return replace(column, findings=check_texts(raw, column.kind))
+    spellings = check_categories(raw) if column.kind == "category" else ()
+    return replace(column, findings=(*check_texts(raw, column.kind), *spellings))
 
 
 def find_number_format(raw: RawColumn) -> tuple[str | None, tuple[str, ...]]:
@@ -148,7 +155,11 @@ def find_number_format(raw: RawColumn) -> tuple[str | None, tuple[str, ...]]:
     if number_format is not None:
         return number_format, ()
     with_digits = [text for text in texts if any(map(str.isdigit, text))]
-    candidates = dict.fromkeys([infer_number_format(with_digits, raw.number_format), raw.number_format, ""])
+    clock_format = infer_clock_format(texts)
+    if clock_format is not None:
+        return clock_format, ()
+    forms = (infer_number_format(with_digits, raw.number_format), infer_clock_format(with_digits))
+    candidates = dict.fromkeys([*forms, raw.number_format, ""])
     for number_format in candidates:
         if number_format is not None:
             stray = find_stray_texts(raw, make_number_parser(number_format))
@@ -177,24 +188,26 @@ def find_date_format(raw: RawColumn) -> tuple[str, tuple[str, ...]]:
 def find_stray_texts(raw: RawColumn, parse: Callable[[str], float]) -> tuple[str, ...]:
     """Return the few texts that a parser rejects; empty if there are none, or too many of them to be mistakes.
 
+    Words for a missing value, such as ``n.d.``, may be more.
+
     Args:
         raw: a column of texts.
         parse: function that raises ValueError.
     """
-    stray: list[int] = []
+    stray, gaps = list[int](), list[int]()
     for code, text in enumerate(raw.categories):
         try:
             parse(normalize_text(text))
         except ValueError:
-            stray.append(code)
+            (gaps if is_gap(text) else stray).append(code)
             if len(stray) > MAX_STRAY_WORDS:
                 return ()
     assert raw.codes is not None
-    if len(raw.categories) - len(stray) <= FEW_DISTINCT_VALUES:
+    if len(raw.categories) - len(stray) - len(gaps) <= FEW_DISTINCT_VALUES:
         return ()
     if np.isin(raw.codes, stray).sum() > MAX_STRAY_FRACTION * (raw.codes >= 0).sum():
         return ()
-    return tuple(raw.categories[code] for code in stray)
+    return tuple(raw.categories[code] for code in sorted([*stray, *gaps]))
 
 
 def _category_or_text(raw: RawColumn, present: int) -> InferredColumn:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
 
 from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, join_messages
 from yisheng.data.tables import dates
 from yisheng.data.tables.raw_column import RawColumn
+
+PLACEHOLDER_DATES: Final = (
+    *("0001-01-01", "1753-01-01", "1800-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1970-01-01"),
+    *("2099-12-31", "2999-12-31", "3000-01-01", "3000-12-31", "9999-01-01", "9999-12-31"),
+)
+"""Dates that programs write for a missing value."""
+_MIN_PLACEHOLDERS, _MIN_PLACEHOLDER_FRACTION, _MIN_PLACEHOLDER_GAP = 3, 0.005, 3653.0
+"""Rows with such a date, their fraction of all rows, and days to all other dates, from which it is reported."""
+_MAX_FUTURE_DAYS = 3653
+"""Days from today up to which a year of two digits may be meant: contracts and best-before dates end later."""
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
 def check_dates(raw: RawColumn, date_format: str, stray_texts: Sequence[str]) -> tuple[Finding, ...]:
@@ -18,6 +33,7 @@ def check_dates(raw: RawColumn, date_format: str, stray_texts: Sequence[str]) ->
         date_format: its format, or several joined by |.
         stray_texts: texts that are no dates, which count as missing.
     """
+    assert raw.codes is not None
     findings = [_report_stray(raw, date_format, stray_texts)] if stray_texts else []
     texts = [text for text in raw.categories if text not in stray_texts]
     formats = date_format.split(dates.ALTERNATIVES)
@@ -25,12 +41,72 @@ def check_dates(raw: RawColumn, date_format: str, stray_texts: Sequence[str]) ->
         findings.append(_report_forms(raw.name, texts, formats))
     swappable = [form for form in formats if dates.is_ambiguous(form, _texts_of_format(texts, formats, form))]
     if swappable:
-        findings.append(_report_ambiguous(raw.name, swappable[0], dates.SWAPPED_FORMATS[swappable[0]]))
+        findings.append(_report_ambiguous(raw.name, swappable[0]))
+    days = np.append(dates.parse_dates(raw.categories, date_format), np.nan)[raw.codes]
+    days = days[~np.isnan(days)]
+    findings += [*_check_centuries(raw.name, days, formats), *_check_placeholders(raw.name, days)]
     timed = [text for text in texts if dates.has_time(text)]
     with_zone = sum(map(dates.has_zone, timed))
     if 0 < with_zone < len(timed):
         findings.append(_report_zones(raw.name, with_zone, timed))
     return tuple(findings)
+
+
+def _check_centuries(name: str, days: np.ndarray, formats: Sequence[str]) -> list[Finding]:
+    """Return a warning if years of two digits are read as years that are far in the future."""
+    today = datetime.date.today().toordinal() - _EPOCH
+    future = days > today + _MAX_FUTURE_DAYS
+    if not any("%y" in form for form in formats) or not future.any():
+        return []
+    last = np.datetime64(int(days.max()), "D")
+    return [
+        Finding(
+            "centuries",
+            "warning",
+            {"column": name, "rows": int(future.sum()), "last": str(last)},
+            Message(
+                "column {name} has years of two digits: {count} rows are read as dates in the future, up to {last}",
+                name=name,
+                count=f"{int(future.sum()):,}",
+                last=str(last),
+            ),
+            Message("write years with four digits: 69 to 99 are read as 1969 to 1999, 00 to 68 as 2000 to 2068"),
+        )
+    ]
+
+
+def _check_placeholders(name: str, days: np.ndarray) -> list[Finding]:
+    """Return a warning if a date that programs write for a missing value is repeated and far from all others."""
+    for extreme in (days.min(), days.max()) if len(days) else ():
+        placeholder = str(np.datetime64(int(np.floor(extreme)), "D"))
+        remaining = days[np.floor(days) != np.floor(extreme)]
+        count = len(days) - len(remaining)
+        if placeholder not in PLACEHOLDER_DATES or count < max(
+            _MIN_PLACEHOLDERS, _MIN_PLACEHOLDER_FRACTION * len(days)
+        ):
+            continue
+        gap = np.abs(remaining - extreme).min() if len(remaining) else 0.0
+        if gap > max(_MIN_PLACEHOLDER_GAP, 0.5 * np.ptp(remaining) if len(remaining) else 0.0):
+            return [_report_placeholder(name, placeholder, count, remaining)]
+    return []
+
+
+def _report_placeholder(name: str, placeholder: str, count: int, remaining: np.ndarray) -> Finding:
+    low, high = (str(np.datetime64(int(day), "D")) for day in (np.floor(remaining.min()), np.floor(remaining.max())))
+    return Finding(
+        "missing codes",
+        "warning",
+        {"column": name, "code": placeholder, "rows": count},
+        Message(
+            "column {name} is {code} in {count} rows, and {low} to {high} in all others: is it a missing value?",
+            name=name,
+            code=placeholder,
+            count=f"{count:,}",
+            low=low,
+            high=high,
+        ),
+        Message("if it means a missing value, empty these cells, or name the text with missing="),
+    )
 
 
 def _texts_of_format(texts: Sequence[str], formats: Sequence[str], form: str) -> list[str]:
@@ -84,7 +160,21 @@ def _report_forms(name: str, texts: Sequence[str], formats: Sequence[str]) -> Fi
     )
 
 
-def _report_ambiguous(name: str, form: str, swapped: str) -> Finding:
+def _report_ambiguous(name: str, form: str) -> Finding:
+    year_last = next((last for last, first in dates.YEAR_FIRST_FORMATS.items() if first == form), "")
+    if year_last:
+        return Finding(
+            "ambiguous dates",
+            "warning",
+            {"column": name, "format": form},
+            Message(
+                "column {name}: the year could be the first or the last number; it was read as {form}",
+                name=name,
+                form=form,
+            ),
+            Message("if the year comes last, use kinds={name}:date:{swapped}", name=name, swapped=year_last),
+        )
+    swapped = dates.SWAPPED_FORMATS[form]
     return Finding(
         "ambiguous dates",
         "warning",

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from yisheng.core.messages import Message
+from yisheng.data.tables.calendar_words import MONTHS, WEEKDAYS, with_capitals
 from yisheng.data.tables.literals import normalize_digits
 
 DATE_PARTS: Final = ("year", "month", "day", "weekday", "day-of-year", "days", "hour")
@@ -25,23 +26,21 @@ DATE_PARTS: Final = ("year", "month", "day", "weekday", "day-of-year", "days", "
 _PANDAS_NAMES = {"weekday": "day_of_week", "day-of-year": "day_of_year"}
 TREND_PARTS: Final = ("year", "days")
 """Parts that never repeat: the training part cannot hold the values of the future."""
-_NAMES = (
-    *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),
-    *("November", "December"),
-)
-_MONTHS = {
-    **{name.lower(): number for number, name in enumerate(_NAMES, start=1)},
-    **{name[:3].lower(): number for number, name in enumerate(_NAMES, start=1)},
-    "sept": 9,
-}
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _FIELDS = {
     "%Y": r"(?P<Y>\d{4})",
     "%y": r"(?P<y>\d{2})",
     "%m": r"(?P<m>\d{1,2})",
-    "%d": r"(?P<d>\d{1,2})",
-    "%b": rf"(?P<b>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\.?",
+    "%d": r"(?P<d>\d{1,2})(?:st|nd|rd|th|er)?",
+    "%b": rf"(?P<b>{'|'.join(sorted(with_capitals(MONTHS), key=len, reverse=True))})\.?",
+    "%q": r"(?P<q>[1-4])",
+    "%V": r"(?P<V>\d{1,2})",
+    "%H": r"(?P<H>\d{2})",
+    "%M": r"(?P<M>\d{2})",
+    "%S": r"(?P<S>\d{2})",
 }
+_WEEKDAY = rf"(?:(?:{'|'.join(sorted(with_capitals(WEEKDAYS), key=len, reverse=True))})(?:\.|,|\.,)? +)?"
+_WEEKDAY_BEHIND = r"(?: ?\(?(?:星期|周|礼拜)[一二三四五六日天]\)?)?"
 _TIME = (
     r"(?:(?:T|,? +)(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:[.,]\d{1,9})?))?"
     r"(?: ?(?P<p>[ap])\.?m\.?)?(?: ?(?P<z>Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?))?)?"
@@ -55,17 +54,41 @@ _FIRST_TEXTS, _PROPOSED_TEXTS = 100, 400
 FORMATS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y"),
     *("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%b %d %Y", "%d-%b-%y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y"),
-    *("%Y年%m月%d日", "%Y-%m", "%Y/%m", "%b %Y", "%b-%Y", "%Y年%m月"),
+    *("%y/%m/%d", "%y.%m.%d", "%d%b%Y", "%Y%m%dT%H%M%SZ", "%b %d %H:%M:%S %Y", "%b %d %H:%M:%S +0000 %Y"),
+    *("%Y年%m月%d日", "%d. %b %Y", "%d de %b de %Y", "%d %b %Y г.", "%d/%b/%Y"),
+    *(
+        "%Y-%m",
+        "%Y/%m",
+        "%b %Y",
+        "%b-%Y",
+        "%b, %Y",
+        "%b de %Y",
+        "%Y年%m月",
+        "%m/%Y",
+        "%m-%Y",
+        "%b-%y",
+        "%b/%y",
+        "%Y-%b",
+    ),
+    *("%YQ%q", "%Y-Q%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y年%q季度", "%Y年第%q季度"),
+    *("%Y-W%V", "%Y年第%V周"),
 )
-"""Formats in the codes of ``strptime``; a time of day may follow each. The first that reads all values is taken."""
+"""Formats in the codes of ``strptime``, and %q for a quarter; a weekday may precede each, a time of day may follow. The
+first that reads all values is taken."""
 ALTERNATIVES: Final = "|"
 """Between the formats of a column that has several."""
 MAX_FORMATS = 4
 """Formats that a column may have."""
 ISO_FORMAT: Final = "%Y-%m-%d"
 COMPACT_FORMAT: Final = "%Y%m%d"
+COMPACT_FORMATS: Final = (COMPACT_FORMAT, "%Y%m", "%Y%m%d%H%M%S", "%Y%m%d%H%M")
+"""Formats of digits alone that are not read in another way, if the name of a column says that it has dates."""
+PACKED_FORMATS: Final = (*COMPACT_FORMATS, "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y")
+"""Formats of digits alone."""
 SWAPPED_FORMATS = {"%m/%d/%Y": "%d/%m/%Y", "%m-%d-%Y": "%d-%m-%Y", "%m/%d/%y": "%d/%m/%y"}
 """Formats with the month first, and the same with the day first."""
+YEAR_FIRST_FORMATS = {"%d/%m/%y": "%y/%m/%d", "%m/%d/%y": "%y/%m/%d", "%d.%m.%y": "%y.%m.%d"}
+"""Formats with a year of two digits last, and the same with the year first."""
 
 
 def infer_date_format(texts: Sequence[str]) -> str | None:
@@ -81,9 +104,21 @@ def infer_date_format(texts: Sequence[str]) -> str | None:
     """
     for format in FORMATS if texts else ():
         if _reads_all(texts, format):
-            return format
+            return _order_year(texts, format)
     several = (form for form in propose_date_formats(texts) if ALTERNATIVES in form)
     return next((form for form in several if _reads_all(texts, form)), None)
+
+
+def _order_year(texts: Sequence[str], format: str) -> str:
+    """Return a format, or the one with the year first if it reads all texts and the first numbers vary less.
+
+    24/05/13 and 24/06/07 are of one year rather than of two.
+    """
+    year_first = YEAR_FIRST_FORMATS.get(format)
+    if year_first is None or not _reads_all(texts, year_first):
+        return format
+    first, last = ({re.findall(r"\d+", text)[position] for text in texts} for position in (0, 2))
+    return year_first if len(first) < len(last) else format
 
 
 def propose_date_formats(texts: Sequence[str]) -> list[str]:
@@ -116,8 +151,7 @@ def propose_date_formats(texts: Sequence[str]) -> list[str]:
 
 
 def _reads_all(texts: Sequence[str], format: str) -> bool:
-    first = parse_dates(texts[:_FIRST_TEXTS], format)
-    return not np.isnan(first).any() and not np.isnan(parse_dates(texts, format)).any()
+    return not any(np.isnan(parse_dates(texts[:count], format)).any() for count in (1, _FIRST_TEXTS, len(texts)))
 
 
 def _conflicts(format: str, chosen: Sequence[str]) -> bool:
@@ -162,12 +196,14 @@ def may_be_iso(format: str) -> bool:
 
 
 def is_ambiguous(format: str, texts: Sequence[str]) -> bool:
-    """Return whether the texts are valid dates with month and day swapped, too.
+    """Return whether the texts are valid dates with month and day swapped, too, or with the year last.
 
     >>> is_ambiguous("%m/%d/%Y", ["01/02/2020"]), is_ambiguous("%m/%d/%Y", ["01/31/2020"])
     (True, False)
     """
-    return format in SWAPPED_FORMATS and not np.isnan(parse_dates(texts, SWAPPED_FORMATS[format])).any()
+    alternatives = [SWAPPED_FORMATS[format]] if format in SWAPPED_FORMATS else []
+    alternatives += [year_last for year_last, year_first in YEAR_FIRST_FORMATS.items() if year_first == format]
+    return any(not np.isnan(parse_dates(texts, alternative)).any() for alternative in alternatives)
 
 
 @functools.cache
@@ -184,14 +220,7 @@ def make_date_parser(format: str) -> Callable[[str], float]:
     """
     if ALTERNATIVES in format:
         return _join_parsers([make_date_parser(alternative) for alternative in format.split(ALTERNATIVES)])
-    pattern = re.escape(format).replace(r"\ ", " +")
-    if format == COMPACT_FORMAT:
-        pattern = r"(?P<Y>\d{4})(?P<m>\d{2})(?P<d>\d{2})"
-    for code, field in _FIELDS.items():
-        pattern = pattern.replace(re.escape(code), field)
-    if "%" in pattern or not re.search(r"\?P<[Yy]>", pattern) or not re.search(r"\?P<[mb]>", pattern):
-        raise ValueError(Message("{format} is not a date format", format=format))
-    fullmatch = re.compile(pattern + _TIME, re.ASCII | re.IGNORECASE).fullmatch
+    fullmatch = _compile_format(format).fullmatch
 
     def parse(text: str) -> float:
         match = fullmatch(text)
@@ -199,11 +228,51 @@ def make_date_parser(format: str) -> Callable[[str], float]:
             raise ValueError(text)
         fields = match.groupdict()
         year = int(fields["Y"]) if fields.get("Y") else (int(fields["y"]) + 31) % 100 + 1969  # 69 is 1969, 68 is 2068
-        month = _MONTHS[fields["b"].lower()] if fields.get("b") else int(fields["m"])
-        day = datetime.date(year, month, int(fields.get("d") or 1)).toordinal() - _EPOCH
-        return float(day) if fields["H"] is None else day + _time_of_day(fields, text)
+        day = _find_day(year, fields) - _EPOCH
+        return float(day) if fields.get("H") is None else day + _time_of_day(fields, text)
 
     return parse
+
+
+def _compile_format(format: str) -> re.Pattern[str]:
+    """Return the pattern of the dates of one format.
+
+    Raises:
+        ValueError: the format has unknown codes, one twice, or no year or month.
+    """
+    pattern = re.escape(format).replace(r"\ ", " +")
+    is_compact = re.search("%[YymdHMS]%", format) is not None
+    for code, field in _FIELDS.items():
+        pattern = pattern.replace(re.escape(code), field.replace("{1,2}", "{2}") if is_compact else field)
+    if "%" in pattern or not re.search(r"\?P<[Yy]>", pattern) or not re.search(r"\?P<[mbqV]>", pattern):
+        raise ValueError(Message("{format} is not a date format", format=format))
+    time = "" if "%H" in format else _TIME
+    try:
+        return re.compile(_WEEKDAY + pattern + _WEEKDAY_BEHIND + time, re.ASCII | re.IGNORECASE)
+    except re.error:  # a code twice
+        raise ValueError(Message("{format} is not a date format", format=format)) from None
+
+
+def _find_day(year: int, fields: dict[str, str | None]) -> int:
+    """Return the ordinal of a date: the first day of its month, quarter or week if it names no day."""
+    if fields.get("V"):
+        return datetime.date.fromisocalendar(year, int(fields["V"] or 0), 1).toordinal()
+    month = int(fields.get("m") or 0)
+    if fields.get("b"):
+        month = MONTHS[(fields["b"] or "").lower()]
+    elif fields.get("q"):
+        month = 3 * int(fields["q"] or 0) - 2
+    return datetime.date(year, month, int(fields.get("d") or 1)).toordinal()
+
+
+def select_parts(format: str) -> tuple[str, ...]:
+    """Return those of `DATE_PARTS` that dates of a format tell: no weekday if they are months or quarters.
+
+    >>> select_parts("%b %Y"), "weekday" in select_parts("%d %b %Y")
+    (('year', 'month', 'days'), True)
+    """
+    names_days = any(code in format for code in ("%d", "%V"))
+    return DATE_PARTS if names_days else ("year", "month", "days")
 
 
 def _join_parsers(parsers: Sequence[Callable[[str], float]]) -> Callable[[str], float]:
@@ -239,14 +308,14 @@ def has_zone(text: str) -> bool:
 def _time_of_day(fields: dict[str, str | None], text: str) -> float:
     """Return the time as a fraction of a day, from the groups of `_TIME`."""
     hour, minute = int(fields["H"] or 0), int(fields["M"] or 0)
-    second = float((fields["S"] or "0").replace(",", "."))
-    if fields["p"]:
+    second = float((fields.get("S") or "0").replace(",", "."))
+    if fields.get("p"):
         if not 1 <= hour <= 12:
             raise ValueError(text)
-        hour = hour % 12 + 12 * (fields["p"].lower() == "p")
+        hour = hour % 12 + 12 * ((fields["p"] or "").lower() == "p")
     if hour > 23 or minute > 59 or second >= 61:
         raise ValueError(text)
-    zone = (fields["z"] or "").upper().removeprefix("UTC").removeprefix("GMT")
+    zone = (fields.get("z") or "").upper().removeprefix("UTC").removeprefix("GMT")
     if zone and zone[0] in "+-":
         hours, _, minutes = zone[1:].partition(":") if ":" in zone else (zone[1:3], "", zone[3:])
         sign = -1 if zone[0] == "-" else 1

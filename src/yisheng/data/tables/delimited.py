@@ -14,13 +14,16 @@ import numpy as np
 from yisheng.core import machine
 from yisheng.core.columns import Reading
 from yisheng.core.errors import DataError
+from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.read_ahead import map_ahead
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.column_builder import ColumnBuilder
 from yisheng.data.tables.layout_findings import report_layout
 from yisheng.data.tables.literals import MAX_EXACT, MISSING_WORDS, find_decimal_marks, is_missing
+from yisheng.data.tables.number_findings import check_spellings
 from yisheng.data.tables.number_form import infer_number_form, report_number_form, set_number_form
+from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.data.tables.scan import ScanResult, scan_file
 from yisheng.data.tables.sniff import Layout, sniff_layout
@@ -87,14 +90,25 @@ def read_delimited(
         columns[name] = builders[n].build(words).mark_missing(options.missing)
         builders[n] = ColumnBuilder(name)  # frees the values of the old one
     form = infer_number_form(columns.values(), options)
+    spellings = [] if options.is_later else _check_spellings(layout, columns)
     findings = report_layout(path, layout, scan.encoding if scan.is_guess else "", scan.blank_count)
     return Table(
         set_number_form(columns, form.format),
-        (*findings, *report_number_form(path.name, form)),
+        (*findings, *report_number_form(path.name, form), *spellings),
         layout.has_header,
         make_reading(layout, scan.encoding, options),
         scan.is_guess,
     )
+
+
+def _check_spellings(layout: Layout, columns: dict[str, RawColumn]) -> list[Finding]:
+    """Return warnings about columns of numbers that are written as codes are, by the first rows."""
+    decimals = [
+        n
+        for n, name in enumerate(layout.names)
+        if (numbers := columns[name].numbers) is not None and numbers.dtype.kind == "f"
+    ]
+    return [finding for n in decimals for finding in check_spellings(layout.names[n], _sample_texts(layout, n))]
 
 
 def _are_inexact_labels(builder: ColumnBuilder, chosen: ColumnChoices) -> bool:

@@ -11,6 +11,7 @@ from yisheng.core.columns import Column
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message, plural_message
 from yisheng.data.tables import dates
+from yisheng.data.tables.clock_times import CLOCK_FORMATS
 from yisheng.data.tables.inferred_column import MAX_FLOAT32, parse_date_column
 from yisheng.data.tables.literals import (
     MISSING_WORDS,
@@ -148,6 +149,8 @@ def _describe_number(number_format: str) -> Message:
     """Return how numbers are written in a column, for an error about one that is not."""
     if not number_format:
         return Message("a number")
+    if number_format in CLOCK_FORMATS:
+        return Message("a time as in training ({format})", format=number_format)
     example = {".": "1,234.5", ",": "1.234,5"}[number_format[0]] + number_format[1:].strip("".join(THOUSANDS_MARKS))
     return Message("a number as in training, like {example}", example=example)
 

@@ -13,8 +13,10 @@ from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, join_messages, message_of
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.data.tables import dates
+from yisheng.data.tables.clock_times import CLOCK_FORMATS
 from yisheng.data.tables.date_findings import check_dates
 from yisheng.data.tables.literals import make_number_parser
+from yisheng.data.tables.number_findings import check_values
 from yisheng.data.tables.raw_column import RawColumn, format_number
 from yisheng.data.tables.text_proposals import describe_parts, propose_parts
 
@@ -62,13 +64,14 @@ def make_number(raw: RawColumn, number_format: str = "", stray_words: Sequence[s
         double=needs_double(usable),
     )
     findings = tuple(_check_numbers(raw, present, usable, stray_words))
-    return InferredColumn(raw.name, "number", int(raw.missing.sum()), values, "a number", (column,), findings)
+    becomes = Message("a number of seconds") if number_format in CLOCK_FORMATS else "a number"
+    return InferredColumn(raw.name, "number", int(raw.missing.sum()), values, becomes, (column,), findings)
 
 
 def _check_numbers(
     raw: RawColumn, present: np.ndarray, usable: np.ndarray, stray_words: Sequence[str]
 ) -> list[Finding]:
-    """Return findings about infinite values and words among numbers."""
+    """Return findings about infinite values, words among numbers, and numbers that may be something else."""
     findings = []
     if len(usable) < len(present):
         count = len(present) - len(usable)
@@ -99,7 +102,7 @@ def _check_numbers(
                 Message("they count as missing; correct them, or use kinds={name}:category", name=raw.name),
             )
         )
-    return findings
+    return [*findings, *check_values(raw.name, usable)]
 
 
 def select_usable(values: np.ndarray) -> np.ndarray:
@@ -177,7 +180,7 @@ def make_date(raw: RawColumn, date_format: str, stray_texts: Sequence[str] = ())
         )
     present = days[~np.isnan(days)]
     varying = []
-    for part in dates.DATE_PARTS if len(present) else ():
+    for part in dates.select_parts(date_format) if len(present) else ():
         values = dates.extract_date_part(present, part)
         if values.min() < values.max():
             varying.append(part)

@@ -15,6 +15,7 @@ from yisheng.core.columns import Column, Reading
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.spec import Spec
+from yisheng.data.tables.clock_times import CLOCK_FORMATS
 from yisheng.data.tables.literals import MISSING_WORDS
 from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.reading_options import ReadingOptions
@@ -92,7 +93,7 @@ def apply_number_format(columns: Sequence[Column], options: ReadingOptions) -> t
         return tuple(columns)
     return tuple(
         replace(column, format=form + "".join(char for char in column.format[1:] if char not in ".,' _"))
-        if column.kind == "number" and not column.date_part and not column.text_part
+        if column.kind == "number" and not (column.date_part or column.text_part or column.format in CLOCK_FORMATS)
         else column
         for column in columns
     )

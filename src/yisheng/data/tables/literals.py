@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 
+from yisheng.data.tables.clock_times import CLOCK_FORMATS, make_clock_parser
 from yisheng.data.tables.unicode_forms import normalize_text
 
 MAX_EXACT = 2**53
@@ -21,6 +22,23 @@ MISSING_WORDS = (
 )
 """Words for a missing value. ``NA`` of a category that has no such thing (no garage) is one of them: it gets an
 indicator of its own when categories become indicators."""
+_GAP_TEXT = (
+    "\\n (null) n.a. n.a n/d nd n.d. n.d k.a. k.a s/o .. ... … * ** ?? ??? missing unknown undefined "
+    "unavailable tbd unbekannt fehlt inconnu manquant desconocido 缺失 缺 无 無 未知 暂无 空 不详 空白 未填 "
+    "なし 不明 欠損 없음 н/д b.d. : 0000-00-00 0000/00/00 00/00/0000 00.00.0000"
+)
+GAP_WORDS = frozenset(_GAP_TEXT.split()) | {
+    "0000-00-00 00:00:00",
+    "not available",
+    "not applicable",
+    "no data",
+    "keine angabe",
+    "non disponible",
+    "sin datos",
+    "нет данных",
+}
+"""Words for a missing value among numbers or dates, however many there are; of categories they may be one. They are in
+the form of `str.casefold`."""
 YES_NO_PAIRS = (
     ("no", "yes"),
     ("n", "y"),
@@ -74,6 +92,15 @@ def is_missing(text: str) -> bool:
     (True, True, False)
     """
     return text.strip() in _MISSING
+
+
+def is_gap(text: str) -> bool:
+    """Return whether a word among numbers or dates stands for a missing value.
+
+    >>> is_gap("n.d."), is_gap("缺失"), is_gap("<0.5")
+    (True, True, False)
+    """
+    return normalize_text(text).casefold() in GAP_WORDS
 
 
 def is_number(text: str) -> bool:
@@ -185,15 +212,17 @@ def find_decimal_marks(texts: Sequence[str]) -> str:
 
 
 def make_number_parser(format: str) -> Callable[[str], float]:
-    """Return the function from text to number for a format of `infer_number_format`.
+    """Return the function from text to number for a format of `infer_number_format` or `infer_clock_format`.
 
     It raises ValueError for a text that is not a number of this format.
 
-    >>> make_number_parser(".$")("($1,200.50)"), make_number_parser(",%")("12,5 %")
-    (-1200.5, 12.5)
+    >>> make_number_parser(".$")("($1,200.50)"), make_number_parser(",%")("12,5 %"), make_number_parser("m:s")("2:05")
+    (-1200.5, 12.5, 125.0)
     """
     if not format:
         return _parse_plain
+    if format in CLOCK_FORMATS:
+        return make_clock_parser(format)
     mark, signs = format[0], {char for char in format[1:] if char in _CURRENCIES or char == "%"}
     marks = [char for char in format[1:] if char not in signs]
     patterns = _number_patterns(mark, marks[0] if marks else "")
@@ -230,6 +259,8 @@ _SIGN = re.compile(rf"[%()]|{_CURRENCY}|[+-] |-$")
 _SIGNED = re.compile(
     rf"\s*([+-]?)\s*{_CURRENCY}?\s*([+-]?)\s*(.*?)(-?)\s*(?:{_CURRENCY}|%)?(-?)\s*", re.DOTALL | re.ASCII
 )
+_ADDRESS = re.compile(r"(?:1\d\d|2[0-4]\d|25[0-5])(?:\.(?:1\d\d|2[0-4]\d|25[0-5])){3}", re.ASCII)
+"""192.168.100.200, which is not a number with points between groups of three digits if all others are such, too."""
 _INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 _GROUP_MARKS = {".": frozenset(", '"), ",": frozenset(". '")}
 
@@ -237,8 +268,8 @@ _GROUP_MARKS = {".": frozenset(", '"), ",": frozenset(". '")}
 @functools.cache
 def _number_patterns(mark: str, thousands: str) -> tuple[re.Pattern[str], ...]:
     """Return the patterns of numbers, ungrouped and grouped, by decimal mark and thousands mark (any if empty)."""
-    decimals = rf"(?:{re.escape(mark)}\d*)?{_EXPONENT}"
-    ungrouped = rf"[+-]?(?:\d+{decimals}|{re.escape(mark)}\d+{_EXPONENT})"
+    decimals = rf"(?:{re.escape(mark)}\d*)?"
+    ungrouped = rf"[+-]?(?:\d+{decimals}|{re.escape(mark)}\d+){_EXPONENT}"
     if thousands == NO_THOUSANDS:
         return (re.compile(ungrouped, re.ASCII),)
     marks = re.escape(normalize_digits(f"0{thousands}0")[1:-1] or "".join(sorted(_GROUP_MARKS[mark])))
@@ -251,7 +282,10 @@ def _number_patterns(mark: str, thousands: str) -> tuple[re.Pattern[str], ...]:
 
 def _are_numbers(bare: Sequence[str], form: str) -> bool:
     patterns = _number_patterns(form[0], form[1:2])
-    return all(any(pattern.fullmatch(text) for pattern in patterns) or _INFINITY.fullmatch(text) for text in bare)
+    are_addresses = all(_ADDRESS.fullmatch(text) for text in bare)
+    return not are_addresses and all(
+        any(pattern.fullmatch(text) for pattern in patterns) or _INFINITY.fullmatch(text) for text in bare
+    )
 
 
 def _strip_all_signs(texts: Sequence[str]) -> tuple[list[str], str]:

@@ -175,6 +175,8 @@ def _skip_titles(lines: Sequence[str], start: int, known_names: Collection[str],
     for first in candidates:
         if _holds_names(lines[first : first + _MAX_TITLE_LINES], known_names):
             return first
+    if any(_are_even(parse_records(lines[start:], Separator(mark))) for mark in SEPARATORS):
+        return start  # a title has not as many cells as all lines below
     for first in candidates:
         below = [line for line in lines[first:] if line.strip()]
         if len(below) <= _MIN_ROWS_BELOW_TITLE:
@@ -196,6 +198,12 @@ def _skip_titles(lines: Sequence[str], start: int, known_names: Collection[str],
         if len(set(widths)) == 1 < len(records) and all(map(str.strip, records[1])) and any(map(is_number, records[1])):
             return first  # a header whose further columns have no names: below a title is a header
     return start
+
+
+def _are_even(records: Sequence[Sequence[str]]) -> bool:
+    """Return whether all records have the same number of cells, and the first has several filled ones."""
+    is_long = len(records) > _MIN_ROWS_BELOW_TITLE
+    return is_long and sum(map(bool, map(str.strip, records[0]))) > 1 and len(set(map(len, records))) == 1
 
 
 def _find_record_starts(lines: Sequence[str]) -> list[bool]:

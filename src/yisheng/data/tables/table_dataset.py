@@ -12,13 +12,14 @@ from yisheng.core.columns import Column
 from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
 from yisheng.core.findings import Finding
-from yisheng.core.messages import Message, join_messages, plural_message
+from yisheng.core.messages import Message, join_messages
 from yisheng.core.spec import Spec
 from yisheng.data.class_names import FORMS, normalize_name
 from yisheng.data.part_labels import check_part_labels
 from yisheng.data.tables import dates
 from yisheng.data.tables.column_kinds import find_date_format, infer_column, is_id_name
 from yisheng.data.tables.column_roles import Roles
+from yisheng.data.tables.column_summary import describe_inferred, list_columns, summarize_columns
 from yisheng.data.tables.encode import encode_columns
 from yisheng.data.tables.inferred_column import InferredColumn, parse_date_column
 from yisheng.data.tables.later_tables import TestTable, choose_later
@@ -28,8 +29,8 @@ from yisheng.data.tables.table import Table
 from yisheng.data.tables.target_suggestions import suggest_targets
 from yisheng.data.tables.target_words import settle_test_words, settle_words
 from yisheng.data.tables.targets import Target, read_target
+from yisheng.data.tables.total_rows import check_total_rows
 
-_LEFT_OUT = "left out: "
 TRAIN_PART, TEST_PART = 0, 2
 MAX_NAMED_ROWS = 200_000
 """Rows that are named by an identifier that nobody asked for: the names of more would take much memory."""
@@ -46,7 +47,7 @@ def describe_columns(table: Table, roles: Roles) -> list[dict[str, Any]]:
         DataError: a column cannot be read as the kind that ``kinds=`` gives it.
     """
     resolved = roles.resolve(list(table.columns), target_required=bool(roles.target))
-    return _describe(_infer_columns(table.columns, resolved))
+    return describe_inferred(_infer_columns(table.columns, resolved))
 
 
 def outline_table(name: str, table: Table, roles: Roles) -> dict[str, Any]:
@@ -65,10 +66,11 @@ def outline_table(name: str, table: Table, roles: Roles) -> dict[str, Any]:
     inferred = _infer_columns(table.columns, resolved)
     suggestions = suggest_targets(table.columns, inferred, resolved)
     findings = [*table.findings, *(finding for column in inferred for finding in column.findings)]
+    findings += check_total_rows(table.columns, inferred)
     facts = {
         "name": name,
         "rows": table.row_count,
-        "columns": _describe(inferred),
+        "columns": describe_inferred(inferred),
         "targets": [{"target": f"target={item.column}", "task": item.task, "why": item.reason} for item in suggestions],
         "findings": [
             {"severity": f.severity, "check": f.check, "cause": f.cause, "remedy": f.remedy} for f in findings
@@ -107,6 +109,7 @@ def build_dataset(name: str, table: Table, roles: Roles, test: TestTable | None 
             for column, raw in raws.items()
         }
     inferred = _infer_columns(train_raws, roles)
+    findings += check_total_rows(raws, inferred)
     if not roles.id and n <= MAX_NAMED_ROWS:
         roles = replace(roles, id=_find_id(inferred))
     columns = tuple(
@@ -115,7 +118,7 @@ def build_dataset(name: str, table: Table, roles: Roles, test: TestTable | None 
         for feature in column.features
     )
     if not columns:
-        reasons = _list_columns(inferred, 10)
+        reasons = list_columns(inferred, 10)
         raise DataError(
             Message(
                 "{name} has no column left to predict {target} from: {reasons}",
@@ -163,7 +166,7 @@ def build_dataset(name: str, table: Table, roles: Roles, test: TestTable | None 
         rows=row_names,
         group=group,
         time=time,
-        findings=(*target.findings, *table.findings, *findings, _summarize(inferred)),
+        findings=(*target.findings, *table.findings, *findings, summarize_columns(inferred)),
     )
 
 
@@ -375,43 +378,4 @@ def _encode_test(test: Table, columns: tuple[Column, ...], source_name: str) -> 
             Message("correct these values in the test table; otherwise the model treats them as unknown"),
         )
         for values in unusable
-    ]
-
-
-def _summarize(columns: list[InferredColumn]) -> Finding:
-    """Return a note that counts the used columns and names those left out; its evidence lists all columns."""
-    left_out = [column for column in columns if not column.features and column.becomes.startswith(_LEFT_OUT)]
-    listed = ", ".join(f"{column.name} ({column.kind})" for column in left_out[:8]) + ", ..." * (len(left_out) > 8)
-    used = [column for column in columns if column.features]
-    cause = plural_message(len(used), "{count} column to learn from", "{count} columns to learn from", count=len(used))
-    texts = [column for column in used if any(feature.text_part for feature in column.features)]
-    if texts:
-        cause = Message("{columns}; of texts: {described}", columns=cause, described=_list_columns(texts, 4))
-    if left_out:
-        cause = Message("{columns}; left out: {listed}", columns=cause, listed=listed)
-    remedy = Message(
-        "to change a column's kind, use kinds=NAME:KIND, for example kinds={name}:category",
-        name=(left_out + used)[0].name,
-    )
-    return Finding("columns", "note", {"columns": _describe(columns)}, cause, remedy)
-
-
-def _list_columns(columns: list[InferredColumn], limit: int) -> str:
-    """Return the first columns with what becomes of them."""
-    described = [
-        Message("{name} ({description})", name=column.name, description=column.becomes) for column in columns[:limit]
-    ]
-    return join_messages([*described, *["..."] * (len(columns) > limit)])
-
-
-def _describe(columns: list[InferredColumn]) -> list[dict[str, Any]]:
-    return [
-        {
-            "column": column.name,
-            "kind": column.kind,
-            "missing": column.missing,
-            "values": column.values,
-            "becomes": column.becomes,
-        }
-        for column in columns
     ]

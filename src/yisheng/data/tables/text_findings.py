@@ -9,8 +9,10 @@ import numpy as np
 
 from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
+from yisheng.data.tables.calendar_words import MONTHS, with_capitals
 from yisheng.data.tables.literals import infer_number_format, is_code, normalize_digits
 from yisheng.data.tables.raw_column import RawColumn
+from yisheng.data.tables.written_quantities import check_quantities
 
 MIN_NUMBER_FRACTION, MIN_DISTINCT_NUMBERS, MAX_WORDS = 0.5, 3, 20
 """Fraction of the rows that hold numbers, and different numbers, from which a column of texts may be numbers; and
@@ -21,6 +23,11 @@ _MAX_TEXTS = 1000
 """Different texts that are tried."""
 _DATE_LIKE = re.compile(
     r"(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4}|\d{1,2}([-/])\d{1,2}\3\d\d)(?!\d).*"
+)
+_DATE_WITH_WORDS = re.compile(
+    rf"(?=.{{8,45}}$)(?=.*\b\d{{1,4}}\b)(?=.*(?<![^\W\d_])(?:{'|'.join(with_capitals(MONTHS))})(?![^\W\d_]))(?=.*\d{{4}}).+"
+    r"|.{0,6}\d+年\d+月\d+日.*",
+    re.IGNORECASE,
 )
 _WITH_UNIT = re.compile(
     r"((?:[^\W\d_]{1,5} |[^\W\d_]{0,2}[.$] ?|[^\w\s.,+-]{1,3} ?)?)[+-]?\d[\d.,' ]*([^\W\d_]{0,6}[²³]?|°[CF])"
@@ -38,8 +45,11 @@ def check_texts(raw: RawColumn, kind: str) -> tuple[Finding, ...]:
     step = -(-len(raw.categories) // _MAX_TEXTS)
     texts = [normalize_digits(text) for text in raw.categories[::step]]
     rows = np.bincount(raw.codes[raw.codes >= 0], minlength=len(raw.categories))[::step]
-    findings = _check_numbers(raw.name, texts, rows, kind) or _check_shapes(raw.name, texts, rows, kind)
-    return (findings,) if findings else ()
+    for check in (_check_numbers, _check_shapes, check_quantities):
+        finding = check(raw.name, texts, rows, kind)
+        if finding is not None:
+            return (finding,)
+    return ()
 
 
 def _check_numbers(name: str, texts: Sequence[str], rows: np.ndarray, kind: str) -> Finding | None:
@@ -86,7 +96,8 @@ def _check_numbers(name: str, texts: Sequence[str], rows: np.ndarray, kind: str)
 
 def _check_shapes(name: str, texts: Sequence[str], rows: np.ndarray, kind: str) -> Finding | None:
     """Return a finding about dates in an unknown form, or numbers with a unit."""
-    are_dates = np.array([_DATE_LIKE.fullmatch(text) is not None for text in texts])
+    forms = (_DATE_LIKE, _DATE_WITH_WORDS)
+    are_dates = np.array([any(form.fullmatch(text) for form in forms) for text in texts])
     if rows[are_dates].sum() > MIN_LIKE_FRACTION * rows.sum():
         return Finding(
             "unknown dates",

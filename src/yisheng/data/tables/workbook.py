@@ -16,6 +16,7 @@ from yisheng.core.messages import Message, plural_message
 from yisheng.data.tables.headers import distinct_names
 from yisheng.data.tables.literals import is_missing
 from yisheng.data.tables.reading_options import AUTO, ReadingOptions
+from yisheng.data.tables.sheet_marks import fill_merged, read_marks, report_formulas
 from yisheng.data.tables.unicode_forms import normalize_text
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def read_workbook(path: Path, options: ReadingOptions) -> tuple[pd.DataFrame, bo
 
 
 def _read_sheet(path: Path) -> tuple[list[tuple[Any, ...]], list[Finding]]:
-    """Return the rows of the first sheet that has values, and a warning if others have some as well."""
+    """Return the rows of the first sheet that has values, visible ones first, and findings about it."""
     try:
         openpyxl: Any = importlib.import_module("openpyxl")
     except Exception:
@@ -89,7 +90,8 @@ def _read_sheet(path: Path) -> tuple[list[tuple[Any, ...]], list[Finding]]:
             warnings.simplefilter("ignore")  # about styles and extensions that are not read
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
             try:
-                sheets = {sheet.title: _read_rows(path, sheet) for sheet in book.worksheets}
+                visible = sorted(book.worksheets, key=lambda sheet: sheet.sheet_state != "visible")
+                sheets = {sheet.title: _read_rows(path, sheet) for sheet in visible}
             finally:
                 book.close()
     except DataError:
@@ -106,8 +108,11 @@ def _read_sheet(path: Path) -> tuple[list[tuple[Any, ...]], list[Finding]]:
             Message("{path} has no values", path=path), Message("give a workbook with a table in its first sheet")
         )
     title, rows = next(iter(filled.items()))
+    marks = read_marks(path, title)
+    rows, findings = fill_merged(rows, marks, path)
+    findings += report_formulas(marks, path)
     if len(filled) == 1:
-        return rows, []
+        return rows, findings
     unread = [name for name in filled if name != title]
     finding = Finding(
         "sheets",
@@ -121,7 +126,7 @@ def _read_sheet(path: Path) -> tuple[list[tuple[Any, ...]], list[Finding]]:
         ),
         Message("save another sheet as a file of its own to use it"),
     )
-    return rows, [finding]
+    return rows, [*findings, finding]
 
 
 def _read_rows(path: Path, sheet: Any) -> list[tuple[Any, ...]]:
