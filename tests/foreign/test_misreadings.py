@@ -67,6 +67,7 @@ def _reads(parse, text):
     ("form", "write"),
     [
         ("%m/%Y", lambda day: f"{day:%m/%Y}"),
+        ("%m-%Y", lambda day: f"{day:%m-%Y}"),
         ("%b-%y", lambda day: f"{day:%b-%y}"),
         ("%Y-%b", lambda day: f"{day:%Y-%b}"),
         ("%YQ%q", lambda day: f"{day.year}Q{(day.month + 2) // 3}"),
@@ -363,3 +364,24 @@ def test_numbers_that_may_be_times_of_day_are_a_warning(tmp_path):
     }
     data = learn(tmp_path, columns)
     assert {finding.evidence["column"] for finding in findings_of(data, "packed times")} == {"point", "digits"}
+
+
+def test_codes_fractions_and_scores_are_neither_dates_nor_times(tmp_path):
+    columns = {
+        "code": [f"SET-{n + 10}" for n in range(COUNT)],
+        "share": [f"{n % 12 + 1}/{1000 + 7 * n}" for n in range(COUNT)],
+        "part": [f"{n % 12 + 1:02}-{3456 + n}" for n in range(COUNT)],
+        "score": [f"{n % 26}:{n * 7 % 26:02}" for n in range(COUNT)],
+    }
+    data = learn(tmp_path, columns)
+    assert not {kind_of(data, name) for name in columns} & {"date", "number"}
+
+
+def test_the_order_of_years_of_two_digits_is_a_warning(tmp_path):
+    months = [datetime.date(2005 + n // 12, n % 12 + 1, 1) for n in range(COUNT)]
+    german = learn(tmp_path, {"d": [f"{day:%d.%m.%y}" for day in months], "w": ["1", "2"]})
+    assert {column.format for column in german.spec.columns if column.source == "d"} == {"%d.%m.%y"}
+    assert "ambiguous dates" in warnings_of(german)
+    daily = [datetime.date(2023, 1, 1) + datetime.timedelta(days=3 * n) for n in range(COUNT)]
+    spread = learn(tmp_path, {"d": [f"{day:%d.%m.%y}" for day in daily], "w": ["1", "2"]})
+    assert "ambiguous dates" not in warnings_of(spread)

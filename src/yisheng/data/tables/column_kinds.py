@@ -44,6 +44,8 @@ REQUESTABLE_KINDS = ("number", "category", "yes/no", "date", "text", "identifier
 _ID_NAME = re.compile(r"(id|index|key|uuid|guid|row ?names?|row|unnamed: \d+|.*[ _-]id|.*[a-z]I[dD])|.*_ID", re.DOTALL)
 _ID_WORDS = ("id", "index", "key", "uuid", "guid")
 _DATE_NAME = re.compile(r"date|day|time|when|month|period|fecha|datum|日期|时间|月份|年月", re.IGNORECASE)
+_SCORE_NAME = re.compile(r"score|result|ratio|ergebnis|aspect|比分|比例", re.IGNORECASE)
+"""Names of columns whose 21:15 is not a time."""
 UNNAMED_INDEX = "column-1"
 """Name of a first column without one: where pandas writes the numbers of the rows."""
 MAX_DRAWN_FROM = 20
@@ -155,11 +157,12 @@ def find_number_format(raw: RawColumn) -> tuple[str | None, tuple[str, ...]]:
     if number_format is not None:
         return number_format, ()
     with_digits = [text for text in texts if any(map(str.isdigit, text))]
-    clock_format = infer_clock_format(texts)
-    if clock_format is not None:
+    clock_format = None if _SCORE_NAME.search(raw.name) else infer_clock_format(with_digits)
+    if clock_format is not None and len(with_digits) == len(texts):
         return clock_format, ()
-    forms = (infer_number_format(with_digits, raw.number_format), infer_clock_format(with_digits))
-    candidates = dict.fromkeys([*forms, raw.number_format, ""])
+    candidates = dict.fromkeys(
+        [infer_number_format(with_digits, raw.number_format), clock_format, raw.number_format, ""]
+    )
     for number_format in candidates:
         if number_format is not None:
             stray = find_stray_texts(raw, make_number_parser(number_format))

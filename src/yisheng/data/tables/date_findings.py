@@ -39,9 +39,11 @@ def check_dates(raw: RawColumn, date_format: str, stray_texts: Sequence[str]) ->
     formats = date_format.split(dates.ALTERNATIVES)
     if len(formats) > 1:
         findings.append(_report_forms(raw.name, texts, formats))
-    swappable = [form for form in formats if dates.is_ambiguous(form, _texts_of_format(texts, formats, form))]
-    if swappable:
-        findings.append(_report_ambiguous(raw.name, swappable[0]))
+    for form in formats:
+        alternative = dates.find_ambiguity(form, _texts_of_format(texts, formats, form))
+        if alternative:
+            findings.append(_report_ambiguous(raw.name, form, alternative))
+            break
     days = np.append(dates.parse_dates(raw.categories, date_format), np.nan)[raw.codes]
     days = days[~np.isnan(days)]
     findings += [*_check_centuries(raw.name, days, formats), *_check_placeholders(raw.name, days)]
@@ -160,28 +162,15 @@ def _report_forms(name: str, texts: Sequence[str], formats: Sequence[str]) -> Fi
     )
 
 
-def _report_ambiguous(name: str, form: str) -> Finding:
-    year_last = next((last for last, first in dates.YEAR_FIRST_FORMATS.items() if first == form), "")
-    if year_last:
-        return Finding(
-            "ambiguous dates",
-            "warning",
-            {"column": name, "format": form},
-            Message(
-                "column {name}: the year could be the first or the last number; it was read as {form}",
-                name=name,
-                form=form,
-            ),
-            Message("if the year comes last, use kinds={name}:date:{swapped}", name=name, swapped=year_last),
+def _report_ambiguous(name: str, form: str, alternative: str) -> Finding:
+    cause = Message("column {name}: month and day could be swapped; it was read as {form}", name=name, form=form)
+    remedy = Message("if the day comes first, use kinds={name}:date:{swapped}", name=name, swapped=alternative)
+    if alternative != dates.SWAPPED_FORMATS.get(form):
+        cause = Message(
+            "column {name}: the year could be the first or the last number; it was read as {form}", name=name, form=form
         )
-    swapped = dates.SWAPPED_FORMATS[form]
-    return Finding(
-        "ambiguous dates",
-        "warning",
-        {"column": name, "format": form},
-        Message("column {name}: month and day could be swapped; it was read as {form}", name=name, form=form),
-        Message("if the day comes first, use kinds={name}:date:{swapped}", name=name, swapped=swapped),
-    )
+        remedy = Message("if that is wrong, use kinds={name}:date:{swapped}", name=name, swapped=alternative)
+    return Finding("ambiguous dates", "warning", {"column": name, "format": form}, cause, remedy)
 
 
 def _report_zones(name: str, with_zone: int, timed: Sequence[str]) -> Finding:

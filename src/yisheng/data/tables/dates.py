@@ -49,6 +49,8 @@ _ZONE = re.compile(r":\d{2}(?:[.,]\d+)? ?(?:[ap]\.?m\.?)? ?(?:Z|UTC|GMT|(?:UTC|G
 _LOOKS_LIKE_DATE = re.compile(r"(?=.*\d).{6,45}", re.ASCII)
 _ISO = re.compile(r"(?:[12]\d{3}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?\n)+", re.ASCII)
 _CHUNK_TEXTS = 1 << 14
+_MIN_YEAR, _MAX_YEAR, _MAX_SHORT_YEAR = 1800, 2200, 28
+"""Years of months such as 05/2024, and the number from which a last one is rather a day than a year, 2029 to 2031."""
 _FIRST_TEXTS, _PROPOSED_TEXTS = 100, 400
 """Texts that are tried before all of them are, and texts by which several formats are chosen."""
 FORMATS = (
@@ -103,22 +105,41 @@ def infer_date_format(texts: Sequence[str]) -> str | None:
     (True, '%Y-%m-%d|%d.%m.%Y')
     """
     for format in FORMATS if texts else ():
-        if _reads_all(texts, format):
+        if _reads_all(texts, format) and _is_plausible(texts, format):
             return _order_year(texts, format)
     several = (form for form in propose_date_formats(texts) if ALTERNATIVES in form)
     return next((form for form in several if _reads_all(texts, form)), None)
 
 
-def _order_year(texts: Sequence[str], format: str) -> str:
-    """Return a format, or the one with the year first if it reads all texts and the first numbers vary less.
+def _is_plausible(texts: Sequence[str], format: str) -> bool:
+    """Return whether texts that a format without days reads are months: SET-10 and 1/1000 are codes and fractions."""
+    if format not in ("%m/%Y", "%m-%Y", "%b-%y", "%b/%y"):
+        return True
+    if "%b" in format:
+        return len(texts) == 1 or len({text[:3].lower() for text in texts}) > 1
+    return all(_MIN_YEAR <= int(text[-4:]) <= _MAX_YEAR for text in map(normalize_digits, texts))
 
-    24/05/13 and 24/06/07 are of one year rather than of two.
-    """
+
+def _order_year(texts: Sequence[str], format: str) -> str:
+    """Return a format, or that with the year first if the last numbers are clearly the days: 24/05/13, 24/06/30."""
+    year_first = YEAR_FIRST_FORMATS.get(format, format)
+    if "/" not in format or not _may_begin_with_year(texts, format):
+        return format
+    first, last = (_split_fields(texts, position) for position in (0, 2))
+    return year_first if max(map(int, last)) > _MAX_SHORT_YEAR and len(last) > 2 * len(first) else format
+
+
+def _may_begin_with_year(texts: Sequence[str], format: str) -> bool:
+    """Return whether dates with a year of two digits may have it first: first numbers vary less than the last."""
     year_first = YEAR_FIRST_FORMATS.get(format)
     if year_first is None or not _reads_all(texts, year_first):
-        return format
-    first, last = ({re.findall(r"\d+", text)[position] for text in texts} for position in (0, 2))
-    return year_first if len(first) < len(last) else format
+        return False
+    return len(_split_fields(texts, 0)) < len(_split_fields(texts, 2))
+
+
+def _split_fields(texts: Sequence[str], position: int) -> set[str]:
+    """Return the different numbers at one position of dates."""
+    return {re.findall(r"\d+", normalize_digits(text))[position].zfill(2) for text in texts}
 
 
 def propose_date_formats(texts: Sequence[str]) -> list[str]:
@@ -195,15 +216,19 @@ def may_be_iso(format: str) -> bool:
     return not _conflicts(ISO_FORMAT, format.split(ALTERNATIVES))
 
 
-def is_ambiguous(format: str, texts: Sequence[str]) -> bool:
-    """Return whether the texts are valid dates with month and day swapped, too, or with the year last.
+def find_ambiguity(format: str, texts: Sequence[str]) -> str:
+    """Return a format that reads the texts as other dates: month and day swapped, or the year first or last; or empty.
 
-    >>> is_ambiguous("%m/%d/%Y", ["01/02/2020"]), is_ambiguous("%m/%d/%Y", ["01/31/2020"])
-    (True, False)
+    >>> find_ambiguity("%m/%d/%Y", ["01/02/2020"]), find_ambiguity("%m/%d/%Y", ["01/31/2020"])
+    ('%d/%m/%Y', '')
     """
-    alternatives = [SWAPPED_FORMATS[format]] if format in SWAPPED_FORMATS else []
-    alternatives += [year_last for year_last, year_first in YEAR_FIRST_FORMATS.items() if year_first == format]
-    return any(not np.isnan(parse_dates(texts, alternative)).any() for alternative in alternatives)
+    swapped = SWAPPED_FORMATS.get(format, "")
+    if swapped and not np.isnan(parse_dates(texts, swapped)).any():
+        return swapped
+    if _may_begin_with_year(texts, format):
+        return YEAR_FIRST_FORMATS[format]
+    last = next((last for last, first in YEAR_FIRST_FORMATS.items() if first == format), "")
+    return last if last and not np.isnan(parse_dates(texts, last)).any() else ""
 
 
 @functools.cache
