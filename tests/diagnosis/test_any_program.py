@@ -3,8 +3,10 @@
 import contextlib
 import copy
 import io
+import random
 import warnings
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -292,3 +294,64 @@ def test_layers_have_no_hooks_in_an_evaluation():
             adam.step()
     assert modes == [(False, 0), (True, 1)] * 5
     assert all(len(record.layers) == 3 for record in dr._recorder.records)
+
+
+def test_a_diagnosis_leaves_the_random_generators_as_they_were():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.output = nn.Linear(5, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            x = self.hidden(x).relu()
+            return self.output(x + 1e-3 * (random.random() + np.random.rand()) * torch.rand(1))
+
+    def draw(diagnoses):
+        torch.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)
+        net = Net()
+        adam = torch.optim.Adam(net.parameters(), lr=1e-2)
+        with doctor(net, adam) as dr:
+            train(net, adam)
+        if diagnoses:
+            dr.diagnose()
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    assert draw(diagnoses=True) == draw(diagnoses=False)
+
+
+def test_layers_are_built_in_the_watched_loop():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(2))
+    sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+    with doctor(net, sgd) as dr:
+        train(net, sgd)
+    assert dr._recorder.guard.failure == ""
+    assert list_alarms(dr) == []
+    assert len(dr._recorder.losses) == 30
+
+
+def test_complex_inputs_give_no_warnings():
+    torch.manual_seed(0)
+    x, y = make_rows()
+    net = nn.Sequential(nn.Linear(5, 4, dtype=torch.cfloat), nn.Tanh())
+    adam = torch.optim.Adam(net.parameters(), lr=1e-2)
+    with doctor(net, adam) as dr:
+        for _ in range(20):
+            adam.zero_grad()
+            F.cross_entropy(net(x.to(torch.cfloat)).abs(), y).backward()
+            adam.step()
+            with torch.no_grad():
+                F.cross_entropy(net(x.to(torch.cfloat)).abs(), y)
+    assert dr._recorder.guard.failure == ""
+    assert list_alarms(dr) == []
+
+
+def test_a_diagnosis_that_fails_does_not_end_the_program(monkeypatch):
+    net, adam = make_net()
+    with doctor(net, adam) as dr:
+        train(net, adam)
+    monkeypatch.setattr(dr, "_examine", lambda: 1 / 0)
+    assert [finding.check for finding in dr.findings] == ["interrupted-recording"]
+    assert "ZeroDivisionError" in str(dr)

@@ -31,7 +31,7 @@ from yisheng.diagnosis.moved_images import CACHED as CHECK_OF_MOVES
 from yisheng.diagnosis.moved_images import find_misplaced_moves
 from yisheng.diagnosis.nothing_learned import CHECK as CHECK_OF_LEARNING
 from yisheng.diagnosis.nothing_learned import find_nothing_learned
-from yisheng.diagnosis.ranking import Diagnosis, add_findings, diagnose
+from yisheng.diagnosis.ranking import Diagnosis, add_findings, diagnose, explain_failure
 from yisheng.diagnosis.recomputed_scores import CHECK as CHECK_OF_SCORES
 from yisheng.diagnosis.recomputed_scores import find_wrong_score
 from yisheng.diagnosis.recorder.recorder import Recorder
@@ -48,6 +48,7 @@ from yisheng.diagnosis.trailing_network import find_trailing_network
 from yisheng.diagnosis.trained_network import find_label_noise
 from yisheng.diagnosis.trained_validation_rows import CHECK as CHECK_OF_PARTS
 from yisheng.diagnosis.trained_validation_rows import find_trained_validation_rows
+from yisheng.diagnosis.training_state import preserve_random_states
 from yisheng.diagnosis.transformed_rows import find_unmoved_masks
 from yisheng.diagnosis.trend_of_targets import CHECK as CHECK_OF_TREND
 from yisheng.diagnosis.trend_of_targets import find_unreached_targets
@@ -187,6 +188,20 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
 
         After the training the diagnosis is kept: some checks train a copy of the network.
         """
+        with preserve_random_states():
+            return self._diagnose()
+
+    def _diagnose(self) -> Diagnosis:
+        recorder = self._recorder
+        try:
+            return self._examine_once()
+        except YishengError:
+            raise
+        except Exception as error:  # the program must not end because of it
+            recorder.guard.note(error)
+            return explain_failure(recorder.steps, recorder.guard.failure)
+
+    def _examine_once(self) -> Diagnosis:
         if not self._recorder.is_finished:
             return self._examine()
         model = self._recorder.model

@@ -123,7 +123,7 @@ def diagnose(case: Case) -> Diagnosis:
     before may mislead, so that no check runs.
     """
     if case.failure:
-        return _explain_failure(case)
+        return explain_failure(case.steps, case.failure)
     findings: list[Finding] = []
     unchecked: dict[str, str] = {}
     for entry in registry.entries(TRAINING):
@@ -138,17 +138,22 @@ def diagnose(case: Case) -> Diagnosis:
     return rank(findings, unchecked)
 
 
-def _explain_failure(case: Case) -> Diagnosis:
-    """Return a diagnosis that says why the training could not be watched."""
+def explain_failure(steps: int, failure: str) -> Diagnosis:
+    """Return a diagnosis that says why a training could not be watched.
+
+    Args:
+        steps: updates made before.
+        failure: the error of the doctor.
+    """
     cause = Message(
         "the doctor stopped watching after {steps} updates, because of an error of its own ({error}); the training "
         "went on without it",
-        steps=f"{case.steps:,}",
-        error=case.failure,
+        steps=f"{steps:,}",
+        error=failure,
     )
     remedy = Message("report this error with your program; diagnose() has nothing to say about this training")
-    finding = Finding(RECORDING, "note", {"updates": case.steps, "error": case.failure}, cause, remedy)
-    reason = Message("the recording ended: {error}", error=case.failure)
+    finding = Finding(RECORDING, "note", {"updates": steps, "error": failure}, cause, remedy)
+    reason = Message("the recording ended: {error}", error=failure)
     return rank([finding], dict.fromkeys(registry.names(TRAINING), reason))
 
 

@@ -26,9 +26,23 @@ def preserve_training_state(model: nn.Module, optimizer: torch.optim.Optimizer) 
     >>> torch.equal(net.weight, before)
     True
     """
+    with _preserve_optimizer(optimizer), _preserve_network(model, optimizer), preserve_random_states():
+        yield
+
+
+@contextlib.contextmanager
+def preserve_random_states() -> Iterator[None]:
+    """Restore the random generators of Python, NumPy and torch: a network may draw from each of them.
+
+    >>> before = random.getstate()
+    >>> with preserve_random_states():
+    ...     _ = random.random()
+    >>> random.getstate() == before
+    True
+    """
     python_state, numpy_state = random.getstate(), np.random.get_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
-    with _preserve_optimizer(optimizer), _preserve_network(model, optimizer), torch.random.fork_rng(devices):
+    with torch.random.fork_rng(devices):
         try:
             yield
         finally:

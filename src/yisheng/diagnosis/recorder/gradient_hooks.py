@@ -41,7 +41,8 @@ class GradientHooks:
 
     def watch_ends(self, model: nn.Module) -> None:
         """Watch the first and the last parameter of a network."""
-        trainable = [p for p in model.parameters() if p.requires_grad]
+        parameters = (p for p in model.parameters() if not isinstance(p, nn.UninitializedParameter))
+        trainable = [p for p in parameters if p.requires_grad]
         ends = trainable if len(trainable) < 2 else [trainable[0], trainable[-1]]
         self.parameter = None
         self._replace(ends, self._make_hook())

@@ -191,4 +191,5 @@ def _are_parallel(gradient: torch.Tensor, values: torch.Tensor) -> bool:
 
 def _take_values(gradient: torch.Tensor) -> torch.Tensor:
     """Return a copy of the first values of a gradient."""
-    return gradient.detach().reshape(-1)[:MAX_VALUES].nan_to_num()
+    values = torch.view_as_real(gradient.detach()) if gradient.is_complex() else gradient.detach()
+    return values.reshape(-1)[:MAX_VALUES].nan_to_num()

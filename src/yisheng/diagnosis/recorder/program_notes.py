@@ -100,7 +100,10 @@ class ProgramNotes:
 
     def find_sources(self) -> dict[str, str]:
         """Return the lines of the program, that of the optimizer's construction included."""
-        construction = "" if self._optimizer_variable is None else self._optimizer_variable.find_construction()
+        try:
+            construction = "" if self._optimizer_variable is None else self._optimizer_variable.find_construction()
+        except Exception:  # Python may refuse to parse the program, as in several threads at once
+            construction = ""
         return {**self.sources, **({"optimizer": construction} if construction else {})}
 
 

@@ -22,14 +22,14 @@ def is_small(tensor: torch.Tensor) -> bool:
 
 
 def is_dense(value: object) -> TypeGuard[torch.Tensor]:
-    """Return whether a value is a tensor whose values can be indexed and measured: not sparse, nested or quantized.
+    """Return whether a value is a tensor of ordered numbers that can be indexed: not sparse, nested or complex.
 
     >>> is_dense(torch.eye(2)), is_dense(torch.eye(2).to_sparse()), is_dense(2.0)
     (True, False, False)
     """
     if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
         return False
-    return not (value.is_nested or value.is_quantized or is_transformed(value))
+    return not (value.is_nested or value.is_quantized or value.is_complex() or is_transformed(value))
 
 
 def is_transformed(value: object) -> bool:

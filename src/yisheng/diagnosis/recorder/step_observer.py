@@ -22,7 +22,7 @@ from yisheng.diagnosis.recorder.guard import Guard
 from yisheng.diagnosis.recorder.input_samples import sample_batch
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.recorder.repeated_graphs import OrdinaryGraphs
-from yisheng.diagnosis.recorder.small_tensors import is_dense, is_small
+from yisheng.diagnosis.recorder.small_tensors import is_dense, is_small, is_transformed
 from yisheng.diagnosis.recorder.statistics import (
     MAX_SAMPLES,
     MeasuredLayer,
@@ -280,9 +280,10 @@ class StepObserver:
             self._unwatch_layers()  # torch evaluates a transformer with hooks by other kernels, to other last digits
             return
         self._watch_layers()
+        if not any(map(is_transformed, arguments)):
+            record.training = module.training
         is_tensor = arguments and is_dense(arguments[0]) and arguments[0].numel() > 0
         if is_tensor:
-            record.training = module.training
             self.foreign.note_inputs(arguments)
             self.input_leaves.update((id(leaf), leaf) for leaf in find_input_leaves(arguments))
             record.passes += 1

@@ -150,4 +150,5 @@ def _root_mean_square(values: torch.Tensor) -> torch.Tensor:
     count, values = values.numel(), values.detach()
     if values.is_sparse:
         values = values.coalesce().values()
-    return torch.linalg.vector_norm(values.float()) / math.sqrt(max(1, count))
+    numbers = values if values.is_complex() else values.float()
+    return torch.linalg.vector_norm(numbers) / math.sqrt(max(1, count))
