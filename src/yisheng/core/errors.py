@@ -88,6 +88,16 @@ class StoppedError(YishengError):
         self.code = 128 + signal
 
 
+def show_value(value: object, max_length: int = 120) -> str:
+    """Return a value for a message: its representation in one line, shortened.
+
+    >>> show_value("ten"), show_value(list(range(1000)), 20)
+    ("'ten'", '[0, 1, 2, 3, 4, 5...')
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= max_length else f"{text[: max_length - 3]}..."
+
+
 def suggest(word: str, choices: Iterable[str]) -> str:
     """Return the remedy for an unknown name: the nearest choice, if one is near, and the list of them all.
 

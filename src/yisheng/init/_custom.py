@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
+import torch
+
+from yisheng.core.callables import build_instance, list_required
 from yisheng.core.components import CustomEntry
 
 TENSOR_NAMES: Final = ("tensor", "weight", "weights", "w", "t", "parameter")
@@ -30,11 +32,22 @@ def make_entry(component: Callable[..., Any], name: str) -> CustomEntry:
     >>> make_entry(init_weights, "net.py:init_weights").meta["applies"]
     True
     """
-    try:
-        parameters = list(inspect.signature(component).parameters)
-    except (ValueError, TypeError):
-        parameters = []
+    component = build_instance(component, "init")
+    parameters = list_required(component)
     fills_tensor = getattr(component, "__module__", "") == "torch.nn.init" or parameters[:1] in [
         [parameter] for parameter in TENSOR_NAMES
     ]
-    return CustomEntry("init", name, component, {"custom": True, "applies": not fills_tensor}, open_ended=True)
+    build = _fill(component) if fills_tensor else component
+    return CustomEntry("init", name, build, {"custom": True, "applies": not fills_tensor}, open_ended=True)
+
+
+def _fill(component: Callable[..., Any]) -> Callable[..., None]:
+    """Return a function that fills a weight, whether the user's own changes it or returns other values."""
+
+    def fill(weight: torch.Tensor, **options: Any) -> None:
+        result = component(weight, **options)
+        if isinstance(result, torch.Tensor) and result is not weight:
+            with torch.no_grad():
+                weight.copy_(result)
+
+    return fill

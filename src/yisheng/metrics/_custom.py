@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from yisheng.core.callables import build_instance
 from yisheng.core.components import CustomEntry
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
@@ -43,6 +44,7 @@ def make_entry(component: Any, name: str) -> CustomEntry:
     >>> entry.name, entry.build(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]))
     ('hits', 1.0)
     """
+    component = build_instance(component, "metrics")
     compute = _choose_convention(component)
 
     def metric(y: np.ndarray, prediction: np.ndarray) -> float:

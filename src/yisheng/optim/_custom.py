@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 
+from yisheng.core.callables import list_required
 from yisheng.core.components import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 
 Groups = Sequence[Mapping[str, Any]]
+NETWORK_NAMES: Final = ("model", "net", "network", "module")
+"""Names of the parameter of a function that makes the optimizer of the network itself."""
 
 
 def make_entry(component: Any, name: str) -> CustomEntry:
@@ -37,6 +40,24 @@ def make_entry(component: Any, name: str) -> CustomEntry:
         return _build(component, name, [dict(group) for group in groups], options)
 
     return CustomEntry("optim", name, build, meta, parameters=parameters, open_ended=open_ended)
+
+
+def takes_network(component: Any) -> bool:
+    """Return whether a function of the user's makes an optimizer of the network rather than of its parameters.
+
+    >>> takes_network(lambda model: torch.optim.SGD(model.parameters(), lr=0.1)), takes_network(torch.optim.SGD)
+    (True, False)
+    """
+    return callable(component) and list_required(component)[:1] in [[name] for name in NETWORK_NAMES]
+
+
+def build_for_network(component: Callable[..., Any], name: str, network: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimizer that a function of the user's makes of a network.
+
+    Raises:
+        UsageError: the function fails, or returns something else.
+    """
+    return _require_optimizer(_call(lambda: component(network), name), name)
 
 
 def rebuild(optimizer: torch.optim.Optimizer, network: nn.Module, copy: nn.Module) -> torch.optim.Optimizer:
@@ -81,17 +102,35 @@ def _reject_instance(name: str) -> torch.optim.Optimizer:
 def _build(
     component: Callable[..., Any], name: str, groups: list[dict[str, Any]], options: Mapping[str, Any]
 ) -> torch.optim.Optimizer:
+    def build() -> Any:
+        try:
+            return component(groups, **options)
+        except ValueError as error:
+            if "parameter groups" not in str(error):  # LBFGS takes one list of parameters
+                raise
+        return component([parameter for group in groups for parameter in group["params"]], **options)
+
+    return _require_optimizer(_call(build, name), name)
+
+
+def _call(build: Callable[[], Any], name: str) -> Any:
     try:
-        optimizer = component(groups, **options)
-    except TypeError as error:
-        raise UsageError(
-            Message("optimizer={name} cannot be built: {error}", name=name, error=error),
-            Message("it is called with parameter groups and its options, as lr="),
-        ) from error
+        return build()
     except ValueError as error:
         raise UsageError(
             Message("optimizer={name} cannot be built: {error}", name=name, error=error), Message("change its options")
         ) from error
+    except Exception as error:  # the function is the user's
+        raise UsageError(
+            Message("optimizer={name} cannot be built: {error}", name=name, error=error),
+            Message(
+                "it is called with parameter groups and its options, as lr=; a function whose parameter is called "
+                "model gets the network"
+            ),
+        ) from error
+
+
+def _require_optimizer(optimizer: Any, name: str) -> torch.optim.Optimizer:
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UsageError(
             Message(

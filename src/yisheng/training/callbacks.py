@@ -13,15 +13,18 @@ The log of events and the progress display are callbacks, too: `yisheng.training
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from yisheng.core.errors import UsageError
+from yisheng.core.callables import build_instance, list_required
+from yisheng.core.errors import UsageError, show_value
 from yisheng.core.events import EpochEnd, Event
 from yisheng.core.messages import Message
 from yisheng.training.state import Best, State
+
+MAX_ARGUMENTS = 2
+"""What a user's own callback can be called with: events and state."""
 
 
 def keep_best(events: Iterator[Event], state: State, *, score: str, higher_is_better: bool) -> Iterator[Event]:
@@ -104,11 +107,17 @@ def apply_callbacks(
         name = getattr(callback, "__name__", type(callback).__name__)
         if not callable(callback):
             raise UsageError(
-                Message("a callback must be a function, got {value}", value=f"{callback!r}"),
+                Message("a callback must be a function, got {value}", value=show_value(callback)),
                 Message("write def stop(events): yield from events"),
             )
-        takes_state = len(inspect.signature(callback).parameters) > 1
-        attached = callback(events, state) if takes_state else callback(events)
+        callback = build_instance(callback, "callbacks")
+        required = list_required(callback, counted=("state",))
+        if len(required) > MAX_ARGUMENTS:
+            raise UsageError(
+                Message("callback {name} requires {names}", name=name, names=", ".join(required)),
+                Message("a callback gets the events, and the state if it has a second parameter"),
+            )
+        attached = callback(events, state) if len(required) == MAX_ARGUMENTS else callback(events)
         if not isinstance(attached, Iterator):
             raise UsageError(
                 Message(

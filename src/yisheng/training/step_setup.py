@@ -14,7 +14,7 @@ from yisheng.core.resolved_config import ResolvedConfig
 from yisheng.data import hub
 from yisheng.models._fitted_model import FittedModel, list_hub_files
 from yisheng.models.head import find_head
-from yisheng.optim._custom import rebuild
+from yisheng.optim._custom import build_for_network, rebuild, takes_network
 from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
 from yisheng.training.compiled import CompiledNetwork
@@ -33,6 +33,8 @@ def build_optimizer(config: ResolvedConfig, model: nn.Module) -> torch.optim.Opt
     component = config.optimizer.component
     if isinstance(component, torch.optim.Optimizer) and isinstance(config.model.component, nn.Module):
         return _add_initial_lr(rebuild(component, config.model.component, model))
+    if takes_network(component):
+        return _add_initial_lr(build_for_network(component, config.optimizer.name, model))
     if isinstance(model, FittedModel):
         return _add_initial_lr(build_component("optim", config.optimizer, []))
     build = from_scratch.build_optimizer if config.scratch else functools.partial(build_component, "optim")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 import torch
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from yisheng.core.callables import list_required
 from yisheng.core.components import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
@@ -54,28 +56,49 @@ def make_entry(component: Any, name: str) -> CustomEntry:
 
 
 def _adapt(component: Callable[..., Any], name: str, initial_lr: float) -> Factor:
-    try:
-        parameters = list(inspect.signature(component).parameters)
-    except (ValueError, TypeError):
-        parameters = []
-    if len(parameters) >= 3:
-        return lambda step, steps, per_epoch: float(component(step, steps, per_epoch))
+    parameters = list_required(component)
     first = parameters[0] if parameters else ""
-    if first == "num_update":
-        return lambda step, steps, per_epoch: float(component(step // per_epoch)) / initial_lr  # noqa: ARG005
-    if first == "step":
-        return lambda step, steps, per_epoch: float(component(step))  # noqa: ARG005  # all factors have one signature
-    if first == "epoch" or _is_function_of_epoch(component):
-        return lambda step, steps, per_epoch: float(component(step // per_epoch))  # noqa: ARG005
-    return _replay(component, name, initial_lr)
+    if len(parameters) >= 3:
+        factor: Factor = lambda step, steps, per_epoch: component(step, steps, per_epoch)  # noqa: E731
+    elif first == "num_update":
+        factor = lambda step, steps, per_epoch: _read_number(component(step // per_epoch), name) / initial_lr  # noqa: E731, ARG005
+    elif first == "step":
+        factor = lambda step, steps, per_epoch: component(step)  # noqa: E731, ARG005
+    elif first == "epoch" or _is_function_of_epoch(component):
+        factor = lambda step, steps, per_epoch: component(step // per_epoch)  # noqa: E731, ARG005
+    else:
+        return _replay(component, name, initial_lr)
+    return lambda step, steps, per_epoch: _read_number(factor(step, steps, per_epoch), name)
+
+
+def _read_number(value: Any, name: str) -> float:
+    """Return what a function of a user's own returned as a factor.
+
+    Raises:
+        UsageError: it is negative, not finite, or not a number.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(
+            Message("schedule={name} must return a number, got {type_name}", name=name, type_name=type(value).__name__),
+            Message("return the factor of the learning rate: lambda epoch: 0.9**epoch"),
+        ) from None
+    if not 0 <= number < math.inf:
+        raise UsageError(
+            Message("schedule={name} returned {number}", name=name, number=f"{number:g}"),
+            Message("return a factor of the learning rate that is 0 or more"),
+        )
+    return number
 
 
 def _is_function_of_epoch(component: Callable[..., Any]) -> bool:
-    """Return whether a function of one argument returns a number for epoch 0."""
+    """Return whether a function of one argument returns a number for epoch 0 (a tensor or a NumPy number, too)."""
     try:
-        return isinstance(component(0), float | int)
+        float(component(0))
     except Exception:  # the function is the user's
         return False
+    return True
 
 
 def _replay(make: Callable[[torch.optim.Optimizer], Any], name: str, initial_lr: float) -> Factor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import torch
 
+from yisheng.core.callables import build_instance, list_required
 from yisheng.core.components import CustomEntry
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
@@ -15,16 +15,20 @@ from yisheng.core.seeds import isolated_generators, seed_everything
 from yisheng.core.spec import Spec
 from yisheng.transforms.augment._base import Augment
 
+TARGET_NAMES: Final = ("y", "target", "targets", "label", "labels", "generator")
+"""Names of parameters that get the targets or the generator even if they have a default."""
+
 
 def make_entry(component: Callable[..., Any], name: str) -> CustomEntry:
     """Return the entry of a user's own augmentation.
 
     It is called with a batch ``x (B, ...)`` in the units of the data (0 to 255 for images), or with ``x, y``, or with
-    ``x, y, generator``; it returns ``x``, or ``x, y``. What it draws from the global generators is seeded from
-    (seed, epoch, batch), and these generators are restored, so that a resumed run draws the same numbers.
+    ``x, y, generator``, by the number of its parameters without default; it returns ``x``, or ``x, y``. What it draws
+    from the global generators is seeded from (seed, epoch, batch), and these generators are restored, so that a
+    resumed run draws the same numbers.
 
     Args:
-        component: the function.
+        component: the function, or a class of functions without arguments.
         name: its reference.
 
     >>> augment = make_entry(lambda x: x + torch.rand_like(x), "in-memory:noise").build(None)
@@ -33,10 +37,8 @@ def make_entry(component: Callable[..., Any], name: str) -> CustomEntry:
     >>> torch.equal(a, b)
     True
     """
-    try:
-        count = len(inspect.signature(component).parameters)
-    except (ValueError, TypeError):
-        count = 1
+    component = build_instance(component, "augment")
+    count = len(list_required(component, counted=TARGET_NAMES))
 
     def augment(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         arguments = (x, y, generator)[: max(1, min(count, 3))]
