@@ -68,7 +68,7 @@ SETTINGS = [
     ({"data": "iris", "fold": 0.2}, "fold must be"),
     ({"data": "iris", "device": "tpu"}, "device=tpu"),
     ({"data": "iris", "device": 0}, "device must be"),
-    ({"data": "iris", "score": 3}, "metric must be"),
+    ({"data": "iris", "score": 3}, "metrics must be"),
 ]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from yisheng.core.dataset import Dataset
+from yisheng.core.errors import UsageError
 from yisheng.core.events import Event
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
@@ -16,6 +18,29 @@ from yisheng.core.settings import Setting, keyword_settings, read_settings
 
 EventCallback: TypeAlias = Callable[..., Iterator[Event]]
 """A callback: a generator function of the events of a training, and of its state if it has a second parameter."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def require_keywords(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function of settings: arguments without a keyword are an error that shows how to name them."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if args:
+            raise UsageError(
+                Message(
+                    "{name} got {count} values without a keyword",
+                    name=f"yisheng.{function.__name__}",
+                    count=len(args),
+                ),
+                Message("name them, as in yisheng.{name}(data=(x, y), model=Net)", name=function.__name__),
+            )
+        return function(**kwargs)  # type: ignore[call-arg]  # there are no positional ones
+
+    return call
 
 
 def copy_weights_back(folder: Path, network: Any) -> None:

@@ -59,6 +59,9 @@ def evaluate(
     """
     from yisheng.experiments.other_data.result import Evaluation
 
+    if isinstance(run, TrainedRun) and model is None:  # it has its data and network
+        with supply_components(metrics=metrics):
+            return run.evaluate(data, **options)
     if isinstance(run, TrainedRun):
         run = run.path
     if not isinstance(run, str | Path):

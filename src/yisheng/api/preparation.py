@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from yisheng.api.arguments import collect_settings, separate_dataset
+from yisheng.api.arguments import collect_settings, require_keywords, separate_dataset
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import show_on_stderr
 from yisheng.core.paths import parse_out_path, parse_runs_path
@@ -39,6 +39,7 @@ def config(*, config: str | Path | None = None, data: Any = None, **settings: Un
     return merge_settings(collect_settings(config, keywords)).config.to_dict()
 
 
+@require_keywords
 @isolated_generators()
 @publish_at_end()
 def lr_find(

@@ -10,6 +10,7 @@ from yisheng.api.arguments import EventCallback, copy_weights_back
 from yisheng.core.components import supply_components
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import show_on_stderr
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path, parse_run_path
 from yisheng.core.remote.sessions import publish_at_end
 from yisheng.core.seeds import isolated_generators
@@ -141,14 +142,15 @@ def resume(
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
         raise UsageError(f"epochs must be a whole number, got {epochs!r}", "give epochs=20")
     folder = parse_run_path(path, "path", writes=True)
-    with supply_components(**gather_components(**components)), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
+    supplied = _require_components(gather_components(**components))
+    with supply_components(**supplied), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
         dataset = load_again(folder, data, validation=validation, test=test, **(options or {}))
         dispatch.resume(
             folder,
             epochs=epochs,
             force=force,
             data=dataset,
-            event_callbacks=tuple(callbacks),
+            event_callbacks=(callbacks,) if callable(callbacks) else tuple(callbacks),
             processes=processes,
             cluster=cluster,
         )
@@ -157,14 +159,28 @@ def resume(
 
 
 @isolated_generators()
-def reproduce(path: str | Path, *, force: bool = False, data: Any = None, quiet: bool = False) -> Reproduction:
+def reproduce(
+    path: str | Path,
+    *,
+    force: bool = False,
+    data: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    options: Mapping[str, Any] | None = None,
+    quiet: bool = False,
+    **components: Unpack[OwnComponents],
+) -> Reproduction:
     """Train again by a run's config and compare the results; see `yisheng.experiments.reproduce.reproduce`.
 
     Args:
         path: the folder of a run.
         force: train although the data or the versions of the code changed.
         data: the object that the run was trained on, if the config cannot name it.
+        validation: as for `resume`.
+        test: likewise.
+        options: likewise.
         quiet: show no messages and no progress.
+        **components: components of your own, as for `resume`.
 
     Raises:
         DataError: it is not a run folder, or the data changed.
@@ -179,8 +195,30 @@ def reproduce(path: str | Path, *, force: bool = False, data: Any = None, quiet:
     from yisheng.experiments.memory_data import load_again
 
     folder = parse_path(path, "path")
-    with show_on_stderr(quiet=quiet):
-        return reproducing.reproduce(folder, force=force, data=load_again(folder, data))
+    with supply_components(**_require_components(gather_components(**components))), show_on_stderr(quiet=quiet):
+        dataset = load_again(folder, data, validation=validation, test=test, **(options or {}))
+        return reproducing.reproduce(folder, force=force, data=dataset)
+
+
+def _require_components(components: Mapping[str, Any]) -> dict[str, Any]:
+    """Return components of the user's own; the function of ``score=`` is one of ``metrics``.
+
+    Raises:
+        UsageError: another setting is given.
+    """
+    by_key = dict(components)
+    if "score" in by_key:
+        metrics = by_key.get("metrics") or []
+        metrics = metrics if isinstance(metrics, list | tuple) else [metrics]
+        by_key["metrics"] = [*metrics, by_key.pop("score")]
+    for key in by_key:
+        if key not in OWN_COMPONENTS:
+            raise UsageError(
+                Message("{key}= cannot be changed: a run keeps its settings", key=key),
+                Message("leave {key} out, or train a new run with it", key=key),
+            )
+    return by_key
 
 
 declare_keywords(resume, OWN_COMPONENTS)
+declare_keywords(reproduce, OWN_COMPONENTS)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from yisheng.api.arguments import EventCallback, collect_settings, copy_weights_back, separate_dataset
+from yisheng.api.arguments import EventCallback, collect_settings, copy_weights_back, require_keywords, separate_dataset
 from yisheng.core.components import separate_components, supply_components
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import show_on_stderr
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from yisheng.experiments.event_loop import Fit
 
 
+@require_keywords
 @isolated_generators()
 @publish_at_end()
 def train(
@@ -88,7 +89,7 @@ def train(
             data=dataset,
             out=folder,
             fix=fix,
-            event_callbacks=tuple(callbacks),
+            event_callbacks=(callbacks,) if callable(callbacks) else tuple(callbacks),
             processes=processes,
             cluster=cluster,
         )
@@ -97,6 +98,7 @@ def train(
     return TrainedRun(path, dataset, merged.model.component)
 
 
+@require_keywords
 def fit(
     *,
     config: str | Path | None = None,
@@ -127,6 +129,7 @@ def fit(
     return Fit(merge_settings(collect_settings(config, keywords)).config, dataset)
 
 
+@require_keywords
 @isolated_generators()
 @publish_at_end()
 def tune(

@@ -17,9 +17,17 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from yisheng.core import registry
-from yisheng.core.errors import UsageError, suggest
+from yisheng.core.errors import UsageError, show_value, suggest
 from yisheng.core.messages import Message, as_message
-from yisheng.core.references import IN_MEMORY, hash_source, import_reference, is_reference, make_reference, short_name
+from yisheng.core.references import (
+    IN_MEMORY,
+    distinct_reference,
+    hash_source,
+    import_reference,
+    is_reference,
+    make_reference,
+    short_name,
+)
 from yisheng.core.registry import REQUIRED, Entry, Option
 from yisheng.core.values import validate_value
 
@@ -142,7 +150,7 @@ def read_component(kind: str, value: Any) -> tuple[str, Any]:
     label = registry.KIND_LABELS.get(kind, kind)
     if kind not in KEY_OF_KIND:
         raise UsageError(
-            Message("a {label} must be a name, got {value}", label=label, value=f"{value!r}"),
+            Message("a {label} must be a name, got {value}", label=label, value=show_value(value)),
             suggest("", registry.names(kind)),
         )
     if isinstance(value, str):
@@ -151,7 +159,11 @@ def read_component(kind: str, value: Any) -> tuple[str, Any]:
         component, name = value, make_reference(value)
     if not callable(component) and not hasattr(component, "param_groups") and not hasattr(component, "compute"):
         raise UsageError(
-            Message("a {label} must be a name, a class or a callable, got {value}", label=label, value=f"{value!r}"),
+            Message(
+                "{key} must be a name, a class or a callable, got {value}",
+                key=KEY_OF_KIND[kind],
+                value=show_value(value),
+            ),
             suggest("", registry.names(kind)),
         )
     return name, component
@@ -228,6 +240,26 @@ def supply_components(**components: Any) -> Iterator[None]:
         _supplied.reset(token)
 
 
+def require_custom(choices: Mapping[str, NamedComponent]) -> None:
+    """Refuse components that are given again although the run has none of its user's own under their key.
+
+    A saved run keeps its settings, so another loss or optimizer would be ignored.
+
+    Args:
+        choices: the run's choices that are a user's own, by key (``metrics.f2``).
+
+    Raises:
+        UsageError: `supply_components` has a key that is not one of a component of the user's own.
+    """
+    custom_keys = {key.partition(".")[0] for key in choices}
+    for key in _supplied.get():
+        if key not in custom_keys:
+            raise UsageError(
+                Message("this run has no {key} of your own, and keeps the settings that it was trained with", key=key),
+                Message("leave {key} out, or train a new run with it", key=key),
+            )
+
+
 def _import_all(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_import_all(item) for item in value]
@@ -244,9 +276,20 @@ def find_supplied(key: str, name: str) -> Any:
         name: the reference in the config; of several objects the one of that name is returned.
     """
     value = _supplied.get().get(key)
+    if isinstance(value, Mapping) and "name" not in value:  # metrics by name
+        return value.get(short_name(name))
     if not isinstance(value, list):
         return value
-    return next((item for item in value if short_name(make_reference(item)) == short_name(name)), None)
+    return next((item for item, label in zip(value, _label_all(value), strict=True) if label == short_name(name)), None)
+
+
+def _label_all(components: Iterable[Any]) -> list[str]:
+    """Return the short names of several objects of one key, as `distinct_reference` tells them apart."""
+    labels: list[str] = []
+    for component in components:
+        reference = component if isinstance(component, str) else make_reference(component)
+        labels.append(short_name(distinct_reference(reference, labels)))
+    return labels
 
 
 def describe_sources(choices: Mapping[str, NamedComponent]) -> dict[str, dict[str, str | None]]:
@@ -285,12 +328,14 @@ def separate_components(settings: Iterable[tuple[str, Any, Any]]) -> tuple[list[
                 names.append(item)
                 continue
             name, component = read_component(kinds[key], item)
-            if any(short_name(name) == short_name(make_reference(earlier)) for earlier in objects.get(key, ())):
+            earlier = objects.setdefault(key, [])
+            name = distinct_reference(name, () if any(component is c for c in earlier) else _label_all(earlier))
+            if short_name(name) in _label_all(earlier):
                 raise UsageError(
                     Message("{key} has two components named {name}", key=key, name=short_name(name)),
                     Message("give each a name of its own"),
                 )
-            objects.setdefault(key, []).append(component)
+            earlier.append(component)
             names.append(name)
         is_single = not isinstance(value, list | tuple | str)
         text = ",".join(names) if isinstance(value, str) else names

@@ -184,6 +184,11 @@ def _check_row_values(dataset: Dataset) -> None:
             ),
             Message("use 0 for train, 1 for validation and 2 for test"),
         )
+    if weight is not None and len(weight) and not weight.any():
+        raise DataError(
+            Message("{name}: all sample weights are 0", name=dataset.name),
+            Message("give rows to learn from a weight above 0"),
+        )
     if weight is not None and not ((weight >= 0) & (weight < float("inf"))).all():
         raise DataError(
             Message("{name}: sample weights must be 0 or more, and finite", name=dataset.name),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, kind_of
@@ -93,6 +93,29 @@ def _check_dotted(key: str, head: str, name: str, choices: Mapping[str, Choice |
     return head, name
 
 
+_DATA: Final = Message("give inputs and targets together: data=(x, y)")
+_USE: Final = {
+    "model": ("net", "network", "module", "estimator"),
+    "loss": ("criterion", "loss_fn", "loss_func", "loss_function", "objective"),
+    "optimizer": ("opt", "optim"),
+    "schedule": ("scheduler", "lr_scheduler"),
+    "epochs": ("num_epochs", "n_epochs", "nb_epochs", "num_train_epochs"),
+    "data": ("dataloader", "train_loader", "train_dataloader", "train_data", "train_dataset", "trainset", "train_set"),
+    "validation": ("val", "val_data", "val_loader", "validation_data", "validation_split", "eval_dataset"),
+    "test": ("test_data", "test_loader", "test_dataset", "testset", "test_size"),
+    "metrics": ("metric", "scoring"),
+    "augment": ("transform", "transforms", "augmentation"),
+    "seed": ("random_state",),
+    "workers": ("num_workers",),
+    "folds": ("cv", "n_splits", "k_folds"),
+}
+FOREIGN_KEYS: Final[Mapping[str, Message]] = {
+    **dict.fromkeys(("x", "y", "x_train", "y_train", "inputs", "targets", "labels"), _DATA),
+    **{name: Message("use {key}=", key=key) for key, names in _USE.items() for name in names},
+}
+"""What other libraries call the keys, with the remedy."""
+
+
 def _explain_unknown(key: str, choices: Mapping[str, Choice | None]) -> UsageError:
     """Return the error about a key that neither the config nor a chosen component has."""
     kinds = {**KINDS, AUGMENT: "transforms.augment"}
@@ -111,5 +134,7 @@ def _explain_unknown(key: str, choices: Mapping[str, Choice | None]) -> UsageErr
             Message("{key} is not an option of data={name}", key=key, name=data.name),
             Message("it is for data that is given as an object"),
         )
+    if remedy := FOREIGN_KEYS.get(key.lower()):
+        return UsageError(Message("unknown key {key}", key=f"{key!r}"), remedy)
     options = {option for k in choices for entry in find_candidates(k, choices[k]) for option in entry.options}
     return UsageError(Message("unknown key {key}", key=f"{key!r}"), suggest(key, {*Config.model_fields, *options}))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice
 from yisheng.core.components import KEY_OF_KIND, find_component, find_supplied, is_custom, read_component
 from yisheng.core.config import Config
-from yisheng.core.errors import UsageError, suggest
+from yisheng.core.errors import UsageError, show_value, suggest
 from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, is_path
-from yisheng.core.references import is_reference, short_name
+from yisheng.core.references import distinct_reference, is_reference, short_name
 
 
 def choose(key: str, value: Any, current: Choice | None, import_code: bool) -> Choice | None:
@@ -21,7 +21,7 @@ def choose(key: str, value: Any, current: Choice | None, import_code: bool) -> C
         return value
     if not isinstance(value, str) and KINDS[key] not in KEY_OF_KIND:
         raise UsageError(
-            Message("{key} must be a name, got {value}", key=key, value=f"{value!r}"),
+            Message("{key} must be a name, got {value}", key=key, value=show_value(value)),
             suggest("", registry.names(KINDS[key])),
         )
     if not isinstance(value, str) or (key != "data" and is_reference(value)):
@@ -63,7 +63,7 @@ def parse_metrics(value: Any, import_code: bool) -> tuple[Choice, ...]:
     choices: list[Choice] = []
     for item in items:
         if isinstance(item, Choice):
-            choices.append(_add_direction(item))
+            choices.append(_add_direction(_label(item, choices)))
             continue
         options = dict(item) if isinstance(item, Mapping) else {"name": item}
         name = options.pop("name", None)
@@ -72,13 +72,24 @@ def parse_metrics(value: Any, import_code: bool) -> tuple[Choice, ...]:
                 choices.append(Choice(name=registry.find(METRICS, name).name))
         else:
             choice = _read_own_choice(METRICS, name, import_code)
-            choices.append(_add_direction(choice.model_copy(update={"options": options})))
+            choices.append(_add_direction(_label(choice, choices).model_copy(update={"options": options})))
     names = [short_name(choice.name) for choice in choices]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise UsageError(
-            Message("metrics has {repeated} twice", repeated=repeated[0]), Message("give each a name of its own")
+            Message("metrics has {repeated} twice", repeated=repeated[0]),
+            Message('name each, as in metrics={{"first": function, "second": other_function}}'),
         )
     return tuple(choices)
+
+
+def _label(choice: Choice, earlier: Iterable[Choice]) -> Choice:
+    """Return the choice of an object in memory with a name that no other object of its list has."""
+    objects = [item for item in earlier if item.component is not None]
+    if any(item.component is choice.component for item in objects):
+        return choice
+    return choice.model_copy(
+        update={"name": distinct_reference(choice.name, [short_name(item.name) for item in objects])}
+    )
 
 
 def _add_direction(choice: Choice) -> Choice:
@@ -96,7 +107,7 @@ def parse_augmentations(value: Any, import_code: bool = True) -> dict[str, Choic
         items = value.split(",")
     if not isinstance(items, list | tuple):
         raise UsageError(
-            Message("augment must be names, got {value}", value=f"{value!r}"), Message("use augment=flip,crop")
+            Message("augment must be names, got {value}", value=show_value(value)), Message("use augment=flip,crop")
         )
     choices: dict[str, Choice | None] = {}
     for item in items:
@@ -109,11 +120,16 @@ def parse_augmentations(value: Any, import_code: bool = True) -> dict[str, Choic
         name = "none" if item is None else options.pop("name", None)
         if callable(name) or (isinstance(name, str) and is_reference(name)):
             choice = _read_own_choice("transforms.augment", name, import_code)
+            choice = _label(choice, [item for item in choices.values() if item])
+            if f"{AUGMENT}.{choice.name}" in choices:
+                raise UsageError(
+                    Message("augment names {name} twice", name=short_name(choice.name)), Message("name each once")
+                )
             choices[f"{AUGMENT}.{choice.name}"] = choice
             continue
         if not isinstance(name, str):
             raise UsageError(
-                Message("an augmentation must have a name, got {item}", item=f"{item!r}"),
+                Message("an augmentation must have a name, got {item}", item=show_value(item)),
                 Message("use augment=flip,crop"),
             )
         if registry.hyphenate(name) in ("none", "") and len(items) == 1:

@@ -11,9 +11,10 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import itertools
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -114,6 +115,22 @@ def short_name(reference: str) -> str:
     ('Net', 'Net', 'lenet')
     """
     return reference.rpartition(":")[2].rpartition(".")[2] if is_reference(reference) or ":" in reference else reference
+
+
+def distinct_reference(reference: str, used: Collection[str]) -> str:
+    """Return the reference of an object in memory with a number if another one of its list has the same name.
+
+    Args:
+        reference: of the object; one that can be imported is returned unchanged.
+        used: short names of the objects before it.
+
+    >>> distinct_reference("in-memory:function", ["function"]), distinct_reference("in-memory:Noise", ["function"])
+    ('in-memory:function_2', 'in-memory:Noise')
+    """
+    name = short_name(reference)
+    if name not in used or not reference.startswith(f"{IN_MEMORY}:"):
+        return reference
+    return next(f"{reference}_{i}" for i in itertools.count(2) if f"{name}_{i}" not in used)
 
 
 _loaded_files: dict[str, Path] = {}

@@ -105,7 +105,7 @@ def _resolve_choices(config: Config, spec: Spec, auto: Mapping[str, Choice]) -> 
         if choice is None or choice.name == IN_MEMORY:
             continue
         if choice.name == AUTO:
-            default = auto.get(key) or Choice(name=_default_component(key, spec))
+            default = auto.get(key) or Choice(name=_default_component(key, spec, choice.options))
             choice = default.model_copy(update={"options": {**default.options, **choice.options}})
         choices[key] = _resolve_choice(key, choice, spec)
     choices[AUGMENT] = tuple(
@@ -134,8 +134,8 @@ def _resolve_score(config: Config, spec: Spec, loss: Choice) -> str:
     return score
 
 
-def _default_component(key: str, spec: Spec) -> str:
-    """Return the name that ``auto`` means for a contract."""
+def _default_component(key: str, spec: Spec, options: Mapping[str, Any]) -> str:
+    """Return the name that ``auto`` means for a contract; options that only another fitting default has choose it."""
     if key == "scale":
         return "standard" if spec.dtype == "float32" else RAW
     if key == "model" and not spec.is_numeric:
@@ -143,7 +143,16 @@ def _default_component(key: str, spec: Spec) -> str:
             Message("no network is the default for {description}", description=spec.description),
             Message("name one of your own with model=, as in model=net.py:Net; see docs/custom.md"),
         )
-    return registry.default(KINDS[key], spec).name
+    entry = registry.default(KINDS[key], spec)
+    if missing := set(options) - set(entry.options):
+        candidates = [
+            candidate
+            for candidate in registry.entries(KINDS[key], "default_for")
+            if missing <= set(candidate.options) and candidate.meta.get("fits", lambda _: True)(spec)
+        ]
+        if len(candidates) == 1:  # class_weight= with two classes: cross-entropy on two outputs
+            return candidates[0].name
+    return entry.name
 
 
 def _resolve_choice(key: str, choice: Choice, spec: Spec) -> Choice:

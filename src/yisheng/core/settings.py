@@ -18,7 +18,7 @@ from yisheng.core.components import is_custom
 from yisheng.core.config import Config
 from yisheng.core.config_consistency import require_consistent
 from yisheng.core.default_budget import names_training
-from yisheng.core.errors import UsageError, suggest
+from yisheng.core.errors import UsageError, show_value, suggest
 from yisheng.core.files import read_bytes
 from yisheng.core.messages import Message
 from yisheng.core.option_owners import find_candidates, find_owner, has_option, is_test_file
@@ -103,9 +103,14 @@ def keyword_settings(keywords: Mapping[str, Any]) -> Iterator[Setting]:
         if key == AUGMENT and isinstance(value, Mapping):
             value = [value]
         if isinstance(value, Mapping) and (key != METRICS or "name" in value):
+            if key.partition(".")[0] not in (*KINDS, AUGMENT, METRICS) or "." in key:
+                raise UsageError(
+                    Message("{key} takes no mapping, got {value}", key=key, value=show_value(dict(value))),
+                    Message("give a value or a list, such as one value for each class in the order of the classes"),
+                )
             if "name" not in value:
                 raise UsageError(
-                    Message("{key} must have a name, got {dict}", key=key, dict=f"{dict(value)!r}"),
+                    Message("{key} must have a name, got {dict}", key=key, dict=show_value(dict(value))),
                     Message('write {key}={{"name": ..., ...}}', key=key),
                 )
             yield key, value["name"], "command line"

@@ -9,7 +9,7 @@ import types
 import typing
 from typing import Annotated, Any, Literal
 
-from yisheng.core.errors import UsageError
+from yisheng.core.errors import UsageError, show_value
 from yisheng.core.messages import Message
 from yisheng.core.validation_texts import describe_rule
 
@@ -54,13 +54,13 @@ def validate_value(key: str, annotation: Any, value: Any) -> Any:
     except ValidationError as error:
         if key == "fold":
             raise UsageError(
-                Message("fold must be written like 2/5, got {value}", value=f"{value!r}"),
+                Message("fold must be written like 2/5, got {value}", value=show_value(value)),
                 Message("fold=2/5 is the second of five folds"),
             ) from None
         rules = sorted({describe_rule(details) for details in error.errors()})
         reasons = functools.reduce(lambda first, last: Message("{first} or {last}", first=first, last=last), rules)
         raise UsageError(
-            Message("{key} must be {reasons}; got {value}", key=key, reasons=reasons, value=f"{value!r}"),
+            Message("{key} must be {reasons}; got {value}", key=key, reasons=reasons, value=show_value(value)),
             Message("give {key} such a value", key=key),
         ) from None
 

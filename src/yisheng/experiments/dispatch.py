@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from yisheng.core.choice import AUTO
-from yisheng.core.components import supply_components
+from yisheng.core.components import require_custom, supply_components
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
@@ -198,6 +198,8 @@ def resume(
         raise UsageError(
             Message("processes= is for one training, this folder has several"), Message("leave processes= out")
         )
+    if not kind.is_search:
+        require_custom((kind.cross_validation_config if kind.is_cross_validation else kind.config).custom_choices())
     if kind.is_search:
         return run_search.resume(folder, epochs=epochs, force=force, data=data, cluster=cluster)
     if kind.is_cross_validation:

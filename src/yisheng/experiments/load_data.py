@@ -24,7 +24,7 @@ def load_dataset(config: Config) -> Dataset:
     if config.data.name == IN_MEMORY:
         raise DataError(
             Message("this run was trained on data given in memory"),
-            Message("call it from Python and pass the data again"),
+            Message("call it from Python, and give the data again, as in data=(x, y)"),
         )
     dataset: Dataset = registry.find("data.datasets", config.data.name).build(**config.data.options)
     return dataset

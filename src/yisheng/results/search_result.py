@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,10 @@ class SearchResult:
 
     def _describe(self, number: int) -> dict[str, Any]:
         return {key: value for key, value in self._trials[number].items() if key != "curve"}
+
+    def __fspath__(self) -> str:
+        """Return the path of the folder: functions and commands that take the path of a run take the run, too."""
+        return os.fspath(self.path)
 
     def __repr__(self) -> str:
         return summary.describe_search(self.path, self._table)

@@ -18,6 +18,7 @@ from yisheng.core.remote.sessions import publish_at_end
 from yisheng.core.run_contents import Run
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
+from yisheng.data.tables.frame_columns import column_name
 from yisheng.experiments.model_hub.find_model import find_model
 from yisheng.results import summary
 from yisheng.results.config_table import ConfigTable
@@ -328,11 +329,11 @@ class TrainedRun:
         with supply_components(model=self._model):
             return measure_importance(self._open_table(data), repeats=repeats)
 
-    def dependence(self, column: str, *, data: Any = None) -> Dependence:
+    def dependence(self, column: str | int | tuple[Any, ...], *, data: Any = None) -> Dependence:
         """Return the mean prediction by the value of a column of the table (partial dependence).
 
         Args:
-            column: its name.
+            column: its name, as the table or the DataFrame has it.
             data: the data of the training, for a loaded run whose data was an object in memory.
 
         Raises:
@@ -347,7 +348,7 @@ class TrainedRun:
         from yisheng.experiments.column_effects import measure_dependence
 
         with supply_components(model=self._model):
-            return measure_dependence(self._open_table(data), column)
+            return measure_dependence(self._open_table(data), column_name(column))
 
     def reasons(self, row: Any, *, pairs: int = 100, seed: int = 0, data: Any = None) -> Reasons:
         """Return what each column of a row contributes to its prediction: Shapley values with standard errors.
@@ -429,6 +430,10 @@ class TrainedRun:
                 ),
                 Message("use run.folds[0].{attribute}", attribute=attribute),
             )
+
+    def __fspath__(self) -> str:
+        """Return the path of the folder: functions and commands that take the path of a run take the run, too."""
+        return os.fspath(self.path)
 
     def __repr__(self) -> str:
         try:
