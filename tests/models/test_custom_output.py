@@ -73,7 +73,7 @@ REFUSED: dict[str, tuple[int, Callable[[torch.Tensor], Any], Spec, str | None, s
     "integers": (3, lambda y: y.argmax(1), THREE, None, "gradient"),
     "unknown entry": (3, lambda y: {"a": y}, THREE, "b", "a dictionary of a"),
     "unclear dictionary": (3, lambda y: {"a": y, "b": y}, THREE, None, "not clear"),
-    "nothing": (3, lambda y: None, THREE, None, "NoneType"),
+    "nothing": (3, lambda y: None, THREE, None, "None"),
     "wrong position": (3, lambda y: (y,), THREE, "4", "output=4"),
 }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +24,8 @@ PROBABILITY_LOSSES: Final = (nn.BCELoss,)
 CLASS_LOSSES: Final = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
 """Losses of torch whose target is a class number; the target of the others has the shape of the output."""
 CLASS_FUNCTIONS: Final = (nn.functional.cross_entropy, nn.functional.nll_loss, nn.functional.multi_margin_loss)
+
+MAX_LISTED_LABELS = 5
 
 
 def make_entry(component: Any, name: str) -> CustomEntry:
@@ -63,6 +67,16 @@ def expects_probabilities(component: Any) -> bool:
     return isinstance(component, PROBABILITY_LOSSES) or component is nn.functional.binary_cross_entropy
 
 
+def expects_logits(component: Any) -> bool:
+    """Return whether a loss of torch takes numbers of any size rather than probabilities.
+
+    >>> expects_logits(nn.CrossEntropyLoss()), expects_logits(nn.BCELoss()), expects_logits(lambda output, y: output)
+    (True, False, False)
+    """
+    module = getattr(component, "__module__", None) or type(component).__module__
+    return module.startswith("torch.nn") and not expects_probabilities(component)
+
+
 def _construct(component: Callable[..., Any], name: str, options: dict[str, Any]) -> Any:
     try:
         return component(**options)
@@ -80,6 +94,11 @@ def _construct(component: Callable[..., Any], name: str, options: dict[str, Any]
 
 def _adapt(component: Callable[..., Any], spec: Spec) -> Loss:
     """Return ``loss(output (B, O), y) -> (B,)``, or a scalar where the component reduces its losses itself."""
+    if spec.task == "regression" and spec.outputs == 1 and isinstance(component, nn.CrossEntropyLoss):
+        raise UsageError(
+            Message("CrossEntropyLoss is for classes, and is 0 for any single number"),
+            Message("use nn.MSELoss(); or give whole numbers or task=classification for classes"),
+        )
     unreduced = _remove_reduction(component)
     takes_classes = _takes_class_numbers(component, spec)
 
@@ -95,16 +114,67 @@ def _adapt(component: Callable[..., Any], spec: Spec) -> Loss:
                     target=_describe(target),
                     reason=" ".join(str(error).split())[:300],
                 ),
-                Message("fit the network's last layer or the loss to these shapes"),
+                _suggest_targets(spec),
             ) from error
         if not isinstance(value, torch.Tensor):
             raise UsageError(
                 Message("the loss must return a tensor, got {type_name}", type_name=type(value).__name__),
-                Message("do not call .item() in it"),
+                Message(
+                    "return the tensor of the loss: not a float, a NumPy number or a dict; do not call .item() in it"
+                ),
             )
         return value.flatten(1).mean(1) if value.ndim > 1 else value
 
     return loss
+
+
+def _suggest_targets(spec: Spec) -> Message:
+    """Return the remedy for a loss that cannot take its targets."""
+    if spec.task != "classification":
+        return Message("fit the network's last layer or the loss to these shapes")
+    return Message(
+        "fit the network's last layer or the loss to these shapes; the targets are the class numbers 0 to {last}, "
+        "whatever the labels are: nn.functional.one_hot(target, {count}) makes rows of zeros and ones",
+        last=len(spec.classes) - 1,
+        count=len(spec.classes),
+    )
+
+
+def explain_targets(component: Any, spec: Spec) -> tuple[str, ...]:
+    """Return notes on a user's own loss: targets that differ from the labels, and weights that are not trained.
+
+    Args:
+        component: the loss.
+        spec: the contract of the data.
+
+    >>> explain_targets(lambda output, target: output, Spec("classification", (1,), classes=("1", "2")))
+    ('the loss gets the class numbers 0 to 1 for the labels 1, 2',)
+    """
+    notes: list[str] = []
+    is_custom = not (getattr(component, "__module__", None) or type(component).__module__).startswith("torch.nn")
+    if spec.task == "classification" and is_custom and _are_other_numbers(spec.classes):
+        labels = ", ".join([*spec.classes[:MAX_LISTED_LABELS], *["..."] * (len(spec.classes) > MAX_LISTED_LABELS)])
+        notes.append(
+            Message(
+                "the loss gets the class numbers 0 to {last} for the labels {labels}",
+                last=len(spec.classes) - 1,
+                labels=labels,
+            )
+        )
+    if isinstance(component, nn.Module) and any(p.requires_grad for p in component.parameters()):
+        notes.append(
+            Message(
+                "the loss has weights, which are not trained: only those of the network are; make them part of the "
+                "network, and return what the loss needs"
+            )
+        )
+    return tuple(notes)
+
+
+def _are_other_numbers(classes: Sequence[str]) -> bool:
+    """Return whether labels are whole numbers other than 0, 1, 2, ..."""
+    is_number = all(re.fullmatch(r"-?\d+", label, re.ASCII) for label in classes)
+    return is_number and list(classes) != [str(i) for i in range(len(classes))]
 
 
 def _remove_reduction(component: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,15 +183,35 @@ def _remove_reduction(component: Callable[..., Any]) -> Callable[..., Any]:
         if getattr(component, "reduction", None) == "mean":
             unreduced = copy.deepcopy(component)
             setattr(unreduced, "reduction", "none")  # noqa: B010  # modules accept text as well as tensors
-            return unreduced
+            return (
+                _divide_by_weights(unreduced) if isinstance(unreduced, nn.CrossEntropyLoss | nn.NLLLoss) else unreduced
+            )
         return component
     try:
         parameters = inspect.signature(component).parameters
     except (ValueError, TypeError):
         return component
+    if isinstance(component, functools.partial) and {"weight", "ignore_index"} & {*component.keywords}:
+        return component  # its mean is that of some rows, or weighted
     if "reduction" in parameters and parameters["reduction"].default == "mean":
         return lambda output, target: component(output, target, reduction="none")
     return component
+
+
+def _divide_by_weights(unreduced: nn.CrossEntropyLoss | nn.NLLLoss) -> Callable[..., Any]:
+    """Return losses of rows whose mean is that of torch, which divides by the sum of the rows' class weights."""
+
+    def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        values: torch.Tensor = unreduced(output, target)
+        if target.is_floating_point():  # probabilities of classes: torch divides by the number of rows
+            return values
+        counts = (target != unreduced.ignore_index).to(values.dtype)
+        if unreduced.weight is not None:
+            counts = counts * unreduced.weight.to(values)[target.clamp(min=0)]
+        total = counts.sum()
+        return torch.where(total > 0, values * (len(values) / total), values)
+
+    return loss
 
 
 def _takes_class_numbers(component: Any, spec: Spec) -> bool:

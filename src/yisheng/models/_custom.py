@@ -62,6 +62,11 @@ def make_entry(component: Any, name: str) -> CustomEntry:
 
 def _copy(network: nn.Module) -> nn.Module:
     """Return a copy of a network, so that the training does not change the original while it runs."""
+    if isinstance(network, torch.jit.ScriptModule):
+        raise UsageError(
+            Message("the network is compiled by torch.jit, and its weights cannot be trained in a copy"),
+            Message("give the module that it was made of; export it after the training: format=torchscript"),
+        )
     try:
         duplicate = copy.deepcopy(network)
     except Exception as error:

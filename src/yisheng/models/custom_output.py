@@ -25,6 +25,9 @@ from yisheng.models._custom import describe_parameters, has_lazy_parameters
 OUTPUT_NAMES: Final = ("logits", "output", "out", "pred", "prediction", "predictions", "y", "y_hat", "scores")
 """Names under which networks return what the loss gets, the first that is there."""
 
+IMAGE_AXES: Final = 4
+"""Axes of a batch of images: rows, channels, height, width."""
+
 
 @dataclass(frozen=True)
 class OutputRule:
@@ -137,8 +140,19 @@ def _forward(network: nn.Module, x: Any) -> Any:
                 type_name=type(error).__name__,
                 reason=" ".join(str(error).split())[:300],
             ),
-            Message("call it on a tensor of that shape to see where; the first axis is the batch"),
+            _suggest_fix(network, x),
         ) from error
+
+
+def _suggest_fix(network: nn.Module, x: Any) -> Message:
+    """Return the remedy for a network that cannot take some inputs."""
+    dtypes = {parameter.dtype for parameter in network.parameters() if parameter.is_floating_point()}
+    if dtypes - {torch.float32}:
+        return Message("its weights are not float32: call net.float() first, and use precision= for the training")
+    convolves = any(isinstance(module, nn.Conv2d) for module in network.modules())
+    if convolves and isinstance(x, torch.Tensor) and x.ndim == IMAGE_AXES - 1:
+        return Message("images have an axis for their channels, gray ones too: give x[:, None]")
+    return Message("call it on a tensor of that shape to see where; the first axis is the batch")
 
 
 def _find_path(result: Any, output: str | None) -> tuple[str | int, ...]:
@@ -164,6 +178,10 @@ def _find_path(result: Any, output: str | None) -> tuple[str | int, ...]:
         return ()
     if isinstance(result, tuple | list) and result and not hasattr(result, "_fields"):
         return (0, *_find_path(result[0], None))
+    if result is None:
+        raise UsageError(
+            Message("the network returns None"), Message("end forward with a return: return self.output(x)")
+        )
     for name in OUTPUT_NAMES:
         value = result.get(name) if isinstance(result, Mapping) else getattr(result, name, None)
         if isinstance(value, torch.Tensor):
@@ -185,7 +203,8 @@ def _list_outputs(result: Any) -> list[str]:
         return [str(key) for key in result]
     if isinstance(result, tuple | list):
         return [str(index) for index in range(len(result))]
-    return [name for name, value in vars(result).items() if isinstance(value, torch.Tensor)] if result else []
+    attributes = getattr(result, "__dict__", {})
+    return [name for name, value in attributes.items() if isinstance(value, torch.Tensor)]
 
 
 def _fit_axes(tensor: torch.Tensor, rows: int, path: tuple[str | int, ...]) -> OutputRule:

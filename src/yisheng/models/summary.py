@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -53,7 +53,7 @@ class Summary:
     multiply_adds: int
 
 
-def summarize(model: nn.Module, spec: Spec) -> Summary:
+def summarize(model: nn.Module, spec: Spec, x: Any = None) -> Summary:
     """Summarize the layers of a network on one sample.
 
     Layers are the modules without children, and those that have parameters themselves. A layer that is called
@@ -63,6 +63,8 @@ def summarize(model: nn.Module, spec: Spec) -> Summary:
     Args:
         model: the network, with weights or on the device ``meta``, where only shapes are computed.
         spec: the contract it was built for.
+        x: inputs of one sample; zeros by default, which not every network of a user's own can take (an attention mask
+            of zeros hides every token).
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
     >>> summary = summarize(net, Spec("regression", (1, 2, 3)))
@@ -80,7 +82,9 @@ def summarize(model: nn.Module, spec: Spec) -> Summary:
             handles.append(module.register_forward_hook(partial(_fill_row, rows, open_calls, counted, name)))
     try:
         with evaluation_mode(model), torch.no_grad():
-            nested.call(model, nested.make_zeros(spec, 1, device=reference.device, dtype=reference.dtype))
+            if x is None:
+                x = nested.make_zeros(spec, 1, device=reference.device, dtype=reference.dtype)
+            nested.call(model, nested.map_tensors(lambda tensor: tensor.to(reference.device), x))
     finally:
         for handle in handles:
             handle.remove()
@@ -127,14 +131,19 @@ def _fill_row(
 ) -> None:
     parameters = [p for p in module.parameters(recurse=False) if id(p) not in counted]
     counted.update(map(id, parameters))
-    shape = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
+    shape = tuple(output.shape[1:]) if _is_dense(output) else ()
     rows[open_calls.pop()] = LayerSummary(
         name, type(module).__name__, shape, sum(p.numel() for p in parameters), _count_multiply_adds(module, output)
     )
 
 
+def _is_dense(output: Any) -> TypeGuard[torch.Tensor]:
+    """Return whether an output has one shape: in eval mode, the layers of a transformer encoder get nested tensors."""
+    return isinstance(output, torch.Tensor) and not output.is_nested
+
+
 def _count_multiply_adds(module: nn.Module, output: Any) -> int:
     """Return the number of products for one sample: the numbers in a row of the weight for each value of the output."""
-    if not isinstance(module, COUNTED_LAYERS) or not isinstance(output, torch.Tensor):
+    if not isinstance(module, COUNTED_LAYERS) or not _is_dense(output):
         return 0
     return math.prod(output.shape[1:]) * math.prod(module.weight.shape[1:])

@@ -122,7 +122,8 @@ def _can_be_long(assembly: Assembly) -> bool:
     """Return whether the training can take `MIN_TRAINING_SECONDS`, without any timing."""
     updates = _count_updates(assembly)
     inputs = transforms.transform_spec(assembly.transforms["input"], assembly.spec)
-    products = summarize(assembly.state.model, inputs).multiply_adds if updates else 0
+    sample = next(iter(replace(assembly.train, size=1, augment=(), prefetcher=None))).x if updates else None
+    products = summarize(assembly.state.model, inputs, sample).multiply_adds if updates else 0
     multiplications = 3 * products * assembly.train.size * updates
     slow = multiplications / SLOW_MULTIPLICATIONS_PER_SECOND + updates * SLOW_SECONDS_PER_UPDATE
     return slow >= MIN_TRAINING_SECONDS

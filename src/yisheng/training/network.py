@@ -26,7 +26,7 @@ from yisheng.core.seeds import derive, isolated_generators, seed_everything
 from yisheng.core.spec import Spec
 from yisheng.data.batches import Batches
 from yisheng.init.initialize import initialize
-from yisheng.losses._custom import expects_probabilities
+from yisheng.losses._custom import expects_logits, expects_probabilities
 from yisheng.models.custom_output import fit_output
 from yisheng.training.loop import Loss
 from yisheng.training.update import mean_loss
@@ -35,6 +35,11 @@ MAX_LOSS_ROWS = 8
 """Rows that a user's own loss is tried on before the training."""
 MIN_PROBE_ROWS = 3
 """Rows that a user's own network is tried on before the training; see `read_probe`."""
+
+MIN_CLASSES = 2
+"""Outputs of a network from which a softmax is recognized."""
+MAX_SUM_ERROR = 1e-4
+"""Rounding error of the sum of a row's probabilities."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,12 @@ def build_network(config: Config, resolved: ResolvedConfig, data: Spec, inputs: 
         else:
             _require_loss_outputs(resolved, expected, spec)
     _initialize(resolved, model)
-    if expects_probabilities(resolved.loss.component):
+    if is_custom(resolved.model) and resolved.epochs:
+        _require_trainable(model)
+    may_take_probabilities = is_custom(resolved.loss) and not expects_logits(resolved.loss.component)
+    if expects_probabilities(resolved.loss.component) or (
+        may_take_probabilities and is_custom(resolved.model) and _returns_probabilities(model, x(), spec)
+    ):
         spec = replace(spec, link="probabilities")
     return Network(model, resolved, spec)
 
@@ -167,6 +177,18 @@ def _choose_loss(loss: Choice, spec: Spec) -> Choice:
         return loss
     options = registry.find("losses", name).options
     defaults = {key: option.default for key, option in options.items() if option.default is not registry.REQUIRED}
+    chosen = registry.find("losses", loss.name).options
+    dropped = [key for key, value in loss.options.items() if key not in options and value != chosen[key].default]
+    if dropped:
+        raise UsageError(
+            Message(
+                "{option} is an option of loss={name}, the network has {outputs} outputs for two classes",
+                option=dropped[0],
+                name=loss.name,
+                outputs=spec.outputs,
+            ),
+            Message("use pos_weight= with one output, class_weight= with two: the second weight over the first"),
+        )
     return Choice(name=name, options=defaults | {key: loss.options[key] for key in loss.options if key in options})
 
 
@@ -183,6 +205,31 @@ def _require_loss_outputs(config: ResolvedConfig, expected: Spec, fitted: Spec) 
         ),
         Message("leave loss out to have it chosen, or change the network's last layer"),
     )
+
+
+def _require_trainable(model: nn.Module) -> None:
+    """Refuse a user's own network without a weight that can be trained."""
+    if any(parameter.requires_grad for parameter in model.parameters()):
+        return
+    frozen = sum(1 for _ in model.parameters())
+    if frozen:
+        raise UsageError(
+            Message("all {frozen} weights of the network are frozen (requires_grad=False)", frozen=frozen),
+            Message("unfreeze some: net.requires_grad_(True); or use epochs=0 to score it without training"),
+        )
+    raise UsageError(
+        Message("the network has no weights: there is nothing to train"),
+        Message("add layers in __init__, as attributes of the module; use epochs=0 to score it without training"),
+    )
+
+
+def _returns_probabilities(model: nn.Module, x: Any, spec: Spec) -> bool:
+    """Return whether a network of several classes ends in a softmax: its outputs are positive, and a row's sum is 1."""
+    if spec.task != "classification" or spec.outputs < MIN_CLASSES:
+        return False
+    with evaluation_mode(model), torch.no_grad(), isolated_generators():
+        output = nested.call(model, x)
+    return bool((output >= 0).all()) and bool((output.sum(1) - 1).abs().max() <= MAX_SUM_ERROR)
 
 
 def _initialize(config: ResolvedConfig, model: nn.Module) -> None:

@@ -24,6 +24,7 @@ from yisheng.core import cache_folder, machine
 from yisheng.core.config import Config
 from yisheng.core.errors import StorageError, UsageError
 from yisheng.core.events import Batch
+from yisheng.core.input_spec import Inputs
 from yisheng.core.messages import Message
 from yisheng.core.spec import Spec
 from yisheng.data.batches import Batches
@@ -102,7 +103,7 @@ def search_precision(
     default = candidates[0]
     if len(candidates) == 1 or not _has_fine_clock(train.device):
         return ComputeFormat(*default, {})
-    multiplications = max(1, summarize(model, spec).multiply_adds)
+    multiplications = max(1, summarize(model, spec, _take_row(train)).multiply_adds)
     if multiplications * train.size * updates < MIN_TRAINING_MULTIPLICATIONS:
         return ComputeFormat(*default, {})
     rows = min(train.size, len(train.rows), max(2, round(PASS_MULTIPLICATIONS / multiplications)))
@@ -121,6 +122,11 @@ def search_precision(
     if seconds[_label(fastest)] > MAX_TIME_RATIO * seconds[_label(default)]:
         fastest = default
     return ComputeFormat(*fastest, seconds)
+
+
+def _take_row(train: Batches) -> Inputs:
+    """Return the inputs of one training row."""
+    return next(iter(replace(train, size=1, augment=(), prefetcher=None))).x
 
 
 def _has_fine_clock(device: torch.device) -> bool:

@@ -24,6 +24,7 @@ from yisheng.core.resolved_config import ResolvedConfig, resolve_config
 from yisheng.core.seeds import derive
 from yisheng.core.spec import Spec
 from yisheng.data.batches import Batches, make_batches
+from yisheng.losses._custom import explain_targets
 from yisheng.models import weights as trained
 from yisheng.training import finetune, from_scratch
 from yisheng.training.compiled import require_compilable
@@ -186,6 +187,7 @@ def assemble(
     loss = build_loss(resolved.loss, spec, dataset.y[split.train])
     if is_custom(resolved.loss):
         notes += check_loss(loss, model, train)
+        notes += explain_targets(resolved.loss.component, spec)
 
     searched = choose_searched(config, resolved)
     with finetune.frozen_for_good(model, resolved.finetune):
