@@ -520,3 +520,18 @@ def test_wrong_rows_are_refused():
         Classifier().fit(X, y, sample_weight=y - 1.0)
     with pytest.raises(RowsError, match="targets must be finite numbers"):
         Regressor().fit(X, np.where(y == 0, 1e39, y))
+
+
+def test_options_of_a_network_of_ones_own_are_parameters():
+    import torch
+    from sklearn.model_selection import GridSearchCV
+
+    def net(in_features, num_classes, width=4):
+        return torch.nn.Sequential(torch.nn.Linear(in_features, width), torch.nn.Linear(width, num_classes))
+
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    search = GridSearchCV(Classifier(net, epochs=1), {"model__width": [2, 5], "optimizer__lr": [0.1]}, cv=2)
+    search.set_params(estimator__optimizer="sgd").fit(x, x[:, 0] > 0)
+    best = search.best_estimator_
+    assert best.network_[0].out_features == best.get_params()["model__width"] == search.best_params_["model__width"]
+    assert best.get_params()["optimizer"] == {"name": "sgd", "lr": 0.1}

@@ -56,6 +56,9 @@ UNUSED_KEYS = {
 }
 """Keys of the config that are not allowed in ``settings``, and what to do instead."""
 
+CHOICES = ("model", "loss", "optimizer", "schedule", "scale")
+"""Parameters that name a component, whose options may be set as ``model__width``."""
+
 
 class NetworkEstimator(BaseEstimator):
     """A network with scikit-learn's parameters: their names are those of the config."""
@@ -100,6 +103,39 @@ class NetworkEstimator(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
         self.settings = settings
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name; with ``deep`` also the options of choices that are mappings.
+
+        Args:
+            deep: whether to list ``model={"name": Net, "width": 8}`` as ``model__name`` and ``model__width``, too.
+
+        >>> NetworkEstimator({"name": "mlp", "hidden": [8]}).get_params()["model__hidden"]
+        [8]
+        """
+        parameters: dict[str, Any] = super().get_params(deep=deep)
+        choices = {key: parameters[key] for key in CHOICES if deep and isinstance(parameters[key], Mapping)}
+        return parameters | {
+            f"{key}__{name}": value for key, choice in choices.items() for name, value in choice.items()
+        }
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters; ``model__width=64`` sets an option of ``model``, and likewise of the other choices.
+
+        Raises:
+            ValueError: there is no such parameter.
+
+        >>> NetworkEstimator("mlp").set_params(model__hidden=[8]).model
+        {'name': 'mlp', 'hidden': [8]}
+        """
+        options = {key: value for key, value in parameters.items() if key.partition("__")[0] in CHOICES and "__" in key}
+        super().set_params(**{key: value for key, value in parameters.items() if key not in options})
+        for key, value in options.items():
+            choice, _, option = key.partition("__")
+            current = getattr(self, choice)
+            mapping = current if isinstance(current, Mapping) else {"name": current}
+            setattr(self, choice, {**mapping, option: value})
+        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

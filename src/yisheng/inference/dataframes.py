@@ -12,6 +12,7 @@ from yisheng.core.messages import Message
 from yisheng.core.spec import Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.encode import encode_columns
+from yisheng.data.tables.frame_columns import flatten_columns
 from yisheng.data.tables.reading_options import ReadingOptions
 from yisheng.inference.rows import Rows, describe_unusable_values
 
@@ -56,6 +57,7 @@ def read_dataframe(frame: pd.DataFrame, spec: Spec, name: str = "the DataFrame")
         )
     if not len(frame):
         raise DataError(Message("{name} has no rows", name=name), Message("give at least one"))
+    frame = flatten_columns(frame)
     if any(column.source for column in spec.columns):
         table = files.table_from_frame(frame, ReadingOptions(is_later=True))
         x, unusable = encode_columns(dict(table.columns), spec.columns, name)

@@ -113,7 +113,7 @@ def _parse_tensor(values: Any, item: InputSpec, name: str) -> np.ndarray:
             Message("{name}: its lists have different lengths", name=name),
             Message("give {item}", item=_describe_form(item)),
         ) from None
-    if not isinstance(values, list) or array.shape != item.shape:
+    if isinstance(values, list) != bool(item.shape) or array.shape != item.shape:
         is_list = isinstance(values, list)
         shape = Message("lists of the shape {shape}", shape=array.shape) if is_list else Message("no list")
         raise DataError(
@@ -144,7 +144,11 @@ def _describe_form(item: InputSpec) -> str:
 
     >>> _describe_form(InputSpec((6, 5)))
     'a list of 6 lists of 5 numbers'
+    >>> _describe_form(InputSpec((), "int64"))
+    'a whole number'
     """
+    if not item.shape:
+        return "a number" if item.dtype == "float32" else "a whole number"
     kind = "numbers" if item.dtype == "float32" else "whole numbers"
     first, *remaining = item.shape
     return f"a list of {first} " + "".join(f"lists of {size} " for size in remaining) + kind

@@ -69,14 +69,21 @@ def find_reader(value: Any) -> Entry:
     Raises:
         UsageError: none does.
     """
+    import inspect
+
     from yisheng.core import registry
     from yisheng.core.errors import UsageError
 
     readers = list(registry.entries(KIND, "takes"))
     readers.sort(key=lambda entry: "makes" not in entry.meta)  # a table of Hugging Face is one before it is rows
-    for entry in readers:
+    for entry in readers if not inspect.isclass(value) else ():
         if entry.meta["takes"](value):
             return entry
+    if inspect.isclass(value):
+        raise UsageError(
+            Message("data is the class {name}, not an object of it", name=value.__name__),
+            Message("create one: data={name}(...)", name=value.__name__),
+        )
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         raise UsageError(
             Message("data is one {type_name}: the targets are missing", type_name=type(value).__name__),

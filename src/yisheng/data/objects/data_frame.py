@@ -22,6 +22,7 @@ from yisheng.data.objects import _arrays, hugging_face
 from yisheng.data.objects._parts import read_parts
 from yisheng.data.objects._values import Options
 from yisheng.data.tables import files
+from yisheng.data.tables.frame_columns import flatten_columns, name_target
 from yisheng.data.tables.raw_column import RawColumn, column_from_series
 
 ROW = "row-number-of-yisheng"
@@ -54,7 +55,9 @@ def data_frame(frame: Any, validation: Any, test: Any, options: Options) -> Data
         DataError: the target cannot be learned, or no column is left to learn it from.
         UsageError: an option names a column that does not exist, or does not fit a table.
     """
-    frame = _select_columns(to_pandas(frame), options)
+    frame = to_pandas(frame)
+    options = replace(options, target=name_target(options.target, frame.columns))
+    frame = _select_columns(flatten_columns(frame), options)
     arguments = _list_arguments(options)
     held_out_parts = [(n, _read_part(part, name)) for n, part, name in _named(validation, test) if part is not None]
     frame, held_out_parts = _split_frame(frame, options, held_out_parts)
@@ -172,7 +175,7 @@ def _read_part(value: Any, name: str) -> Any:
             ),
             Message("give {name}=DataFrame, or {name}=FILE.csv", name=name),
         )
-    return to_pandas(value)
+    return flatten_columns(to_pandas(value))
 
 
 def _to_frame(columns: dict[str, RawColumn]) -> Any:

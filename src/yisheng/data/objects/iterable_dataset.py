@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,8 +26,11 @@ MAX_ITEMS = 1_000_000
 
 
 def _takes(value: Any) -> bool:
-    if isinstance(value, str | bytes | Mapping | list | tuple):
+    if isinstance(value, str | bytes | Mapping | list | tuple) or inspect.isclass(value):
         return False
+    data = sys.modules.get("torch.utils.data")
+    if data is not None and isinstance(value, data.IterableDataset):  # it may have a length, too
+        return True
     return hasattr(value, "__iter__") and not (hasattr(value, "__getitem__") and hasattr(value, "__len__"))
 
 

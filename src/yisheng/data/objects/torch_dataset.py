@@ -39,11 +39,22 @@ def torch_dataset(dataset: Any, options: Options) -> Values:
 
 def describe_dataset(dataset: Any) -> tuple[str, tuple[str, ...]]:
     """Return the name of a data set's class, and the names of its classes if it knows them."""
-    while hasattr(dataset, "dataset") or hasattr(dataset, "datasets"):
-        dataset = dataset.dataset if hasattr(dataset, "dataset") else dataset.datasets[0]
+    while (inner := _find_inner(dataset)) is not None:
+        dataset = inner
     classes = getattr(dataset, "classes", None)
     is_known = isinstance(classes, list | tuple) and len(classes) > 1 and all(isinstance(c, str) for c in classes)
     return type(dataset).__name__, tuple(classes) if is_known and classes is not None else ()
+
+
+def _find_inner(dataset: Any) -> Any:
+    """Return the data set whose items another one gives, or the first of several; None if it makes its items itself."""
+    from torch.utils.data import Dataset
+
+    inner = getattr(dataset, "dataset", None)
+    several = getattr(dataset, "datasets", None)
+    if inner is None and isinstance(several, list | tuple) and several:
+        inner = several[0]
+    return inner if isinstance(inner, Dataset) else None
 
 
 def _find_tensors(dataset: Any) -> tuple[np.ndarray, ...] | None:
