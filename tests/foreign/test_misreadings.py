@@ -383,5 +383,5 @@ def test_the_order_of_years_of_two_digits_is_a_warning(tmp_path):
     assert {column.format for column in german.spec.columns if column.source == "d"} == {"%d.%m.%y"}
     assert "ambiguous dates" in warnings_of(german)
     daily = [datetime.date(2023, 1, 1) + datetime.timedelta(days=3 * n) for n in range(COUNT)]
-    spread = learn(tmp_path, {"d": [f"{day:%d.%m.%y}" for day in daily], "w": ["1", "2"]})
-    assert "ambiguous dates" not in warnings_of(spread)
+    irregular = learn(tmp_path, {"d": [f"{day:%d.%m.%y}" for day in daily], "w": ["1", "2"]})
+    assert "ambiguous dates" not in warnings_of(irregular)
