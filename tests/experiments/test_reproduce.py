@@ -45,6 +45,17 @@ def test_an_unchanged_run_is_reproduced(run, capsys, tmp_path):
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == contents
 
 
+def test_a_network_of_ones_own_is_named_again(tmp_path, capsys):
+    code = "from torch import nn\n\ndef net():\n    return nn.Linear(4, 3)\n"
+    (tmp_path / "net.py").write_text(code, encoding="utf-8")
+    reference = f"model={tmp_path / 'net.py'}:net"
+    assert main(["train", "data=iris", reference, "epochs=1", f"out={tmp_path}", "--quiet"]) == 0
+    folder = str(tmp_path / "0001-iris-net")
+    assert main(["reproduce", folder, "--quiet"]) == 2
+    assert main(["reproduce", folder, reference, "--quiet"]) == 0
+    assert "the same" in capsys.readouterr().out
+
+
 def test_seconds_are_not_compared(run):
     lines = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     text = "".join(json.dumps({**line, "seconds": 99.0}) + "\n" for line in lines)

@@ -135,7 +135,7 @@ def _resolve_score(config: Config, spec: Spec, loss: Choice) -> str:
 
 
 def _default_component(key: str, spec: Spec, options: Mapping[str, Any]) -> str:
-    """Return the name that ``auto`` means for a contract; options that only another fitting default has choose it."""
+    """Return the name that ``auto`` means for a contract; options that only another fitting loss has choose it."""
     if key == "scale":
         return "standard" if spec.dtype == "float32" else RAW
     if key == "model" and not spec.is_numeric:
@@ -144,7 +144,8 @@ def _default_component(key: str, spec: Spec, options: Mapping[str, Any]) -> str:
             Message("name one of your own with model=, as in model=net.py:Net; see docs/custom.md"),
         )
     entry = registry.default(KINDS[key], spec)
-    if missing := set(options) - set(entry.options):
+    missing = set(options) - set(entry.options)
+    if key == "loss" and missing:
         candidates = [
             candidate
             for candidate in registry.entries(KINDS[key], "default_for")
