@@ -287,3 +287,9 @@ def test_aliases_of_keys_and_options():
     config = merge_words("optimiser=adamw", "wd=0.1", "learning-rate=0.2", "batch_size=8").config
     assert config.optimizer.options == {"weight_decay": 0.1, "lr": 0.2}
     assert config.batch == 8
+
+
+def test_a_file_alone_is_no_network():
+    with pytest.raises(UsageError, match=r"model=nets/net.py names a file") as caught:
+        merge_words("model=nets/net.py")
+    assert "model=nets/net.py:NAME" in str(caught.value)

@@ -118,6 +118,16 @@ def test_a_model_without_a_header_takes_a_table_without_one(tmp_path):
     np.testing.assert_array_equal(read_rows(tmp_path / "b.npz", from_arrays.spec).x, data.x[:, :2])
 
 
+def test_the_numbers_that_pandas_gives_columns_without_names_are_a_header(tmp_path):
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(6.0))
+    spec = tables.from_file(tmp_path / "a.npz").spec
+    text = pd.DataFrame(x).to_csv(index=False)
+    assert text.startswith("0,1,2,3\n")
+    np.testing.assert_allclose(read_rows(write(tmp_path, text), spec).x, x)
+    np.testing.assert_allclose(read_rows(write(tmp_path, text.partition("\n")[2]), spec).x, x)
+
+
 def test_words_that_were_missing_in_training_are_missing_in_prediction(tmp_path):
     frame = pd.DataFrame(
         {"a": [*map(str, range(60)), "broken"], "b": ["x", "y", "z"] * 20 + ["x"], "y": np.arange(61) / 2}

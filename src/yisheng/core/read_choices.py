@@ -38,6 +38,11 @@ def choose(key: str, value: Any, current: Choice | None, import_code: bool) -> C
         return None
     if key == "data" and name == IN_MEMORY:
         return Choice(name=IN_MEMORY)
+    if key != "data" and value.strip().endswith(".py"):
+        raise UsageError(
+            Message("{key}={file} names a file, not a class or function in it", key=key, file=value.strip()),
+            Message("write {key}={file}:NAME, as in model=net.py:Net", key=key, file=value.strip()),
+        )
     entry = registry.find(KINDS[key], name)
     return current if current and current.name == entry.name else Choice(name=entry.name)
 

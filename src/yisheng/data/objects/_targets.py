@@ -211,7 +211,10 @@ def _squeeze(y: np.ndarray, name: str) -> np.ndarray:
                 name=name,
                 shape=y.shape,
             ),
-            Message("flatten it, as in y.reshape(len(y), -1)"),
+            Message(
+                "flatten numbers and labels, as in y.reshape(len(y), -1); for maps of classes write a loop of your "
+                "own, with yisheng.doctor around it"
+            ),
         )
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 

@@ -27,8 +27,9 @@ def has_header(
     """
     if options.header != AUTO:
         return bool(options.header)
-    if options.names:  # they replace a header: one that repeats them, or has a word above numbers
-        return len(set(options.names) & set(first)) * 2 > len(first) or _compare_with_numbers(first, below)[0]
+    if options.names:  # they replace a header: one that repeats them, numbers the columns, or has a word above numbers
+        repeats = len(set(options.names) & set(first)) * 2 > len(first)
+        return repeats or numbers_columns(first) or _compare_with_numbers(first, below)[0]
     return _is_header(first, below, known_names)
 
 
@@ -66,9 +67,8 @@ def _is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names
     """
     if set(known_names) & set(first):
         return True
-    unnamed = first[1:] if first[0] == "" else first if len(first) > 2 else ()
-    if unnamed and list(unnamed) == [str(i) for i in range(len(unnamed))]:
-        return True  # 0, 1, 2, ...: what pandas writes for columns without names
+    if numbers_columns(first):
+        return True
     word_above_numbers, number_above_numbers = _compare_with_numbers(first, below)
     if word_above_numbers:
         return True
@@ -77,6 +77,19 @@ def _is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names
     cells_below = {(i, value.strip()) for row in below for i, value in enumerate(row)}
     distinct = len(set(first)) == len(first) and all(first)
     return distinct and not any((i, cell) in cells_below for i, cell in enumerate(first))
+
+
+def numbers_columns(first: Sequence[str]) -> bool:
+    """Return whether the first record is 0, 1, 2, ..., which pandas writes for columns without names.
+
+    Args:
+        first: its cells.
+
+    >>> numbers_columns(["0", "1", "2"]), numbers_columns(["", "0", "1"]), numbers_columns(["1", "2", "3"])
+    (True, True, False)
+    """
+    unnamed = first[1:] if first[0] == "" else first if len(first) > 2 else ()
+    return bool(unnamed) and list(unnamed) == [str(i) for i in range(len(unnamed))]
 
 
 def _names_years(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:

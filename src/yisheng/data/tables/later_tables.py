@@ -16,6 +16,7 @@ from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.spec import Spec
 from yisheng.data.tables.clock_times import CLOCK_FORMATS
+from yisheng.data.tables.headers import numbers_columns
 from yisheng.data.tables.literals import MISSING_WORDS
 from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.reading_options import ReadingOptions
@@ -125,7 +126,8 @@ def match_header(path: Path, spec: Spec, options: ReadingOptions, targets: Colle
     if options.names or (layout.has_header and (matching or not is_numbered)):
         return options
     if is_numbered and not spec.reading.names:
-        return replace(options, header=False)
+        names_nothing = layout.has_header and len(layout.names) == len(sources) and numbers_columns(layout.names)
+        return replace(options, header=True, names=tuple(sources)) if names_nothing else replace(options, header=False)
     if is_numbered and len(spec.reading.names) == len(layout.names):
         return replace(options, names=spec.reading.names)  # of rows without names, which may have a header
     for names in (spec.reading.names, (*sources, *targets), sources):
