@@ -153,3 +153,15 @@ def test_what_does_not_fit_is_said(options, message):
 def test_a_frame_is_no_other_part_of_arrays():
     with pytest.raises(UsageError, match="test= is a DataFrame, the data is not"):
         to_dataset((np.zeros((4, 2)), [0, 1, 0, 1]), test=FRAME)
+
+
+def test_an_index_that_says_more_than_row_numbers_is_noted():
+    def notes(frame, **options):
+        data = to_dataset(frame, target="kind", **options)
+        return [finding.evidence["index"] for finding in data.findings if finding.check == "unused index"]
+
+    frame = make_frame()
+    assert notes(frame) == notes(frame.sample(frac=0.9, random_state=0)) == []
+    assert notes(frame.set_index("sold")) == [["sold"]]
+    assert notes(frame.set_index(pd.date_range("2020-01-01", periods=COUNT))) == [["index"]]
+    assert notes(frame.set_index(["sold", "rooms"]), sample_weight=np.ones(COUNT)) == [["sold", "rooms"]]

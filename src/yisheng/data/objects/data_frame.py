@@ -56,6 +56,7 @@ def data_frame(frame: Any, validation: Any, test: Any, options: Options) -> Data
         UsageError: an option names a column that does not exist, or does not fit a table.
     """
     frame = to_pandas(frame)
+    findings = _report_unused_index(frame.index)
     options = replace(options, target=name_target(options.target, frame.columns))
     frame = _select_columns(flatten_columns(frame), options)
     arguments = _list_arguments(options)
@@ -63,7 +64,8 @@ def data_frame(frame: Any, validation: Any, test: Any, options: Options) -> Data
     frame, held_out_parts = _split_frame(frame, options, held_out_parts)
     frame, weights = _pop_weights(frame, options)
     if not held_out_parts and weights is None:
-        return tables.from_frame(frame, **arguments, id=options.id)
+        data = tables.from_frame(frame, **arguments, id=options.id)
+        return replace(data, findings=(*data.findings, *findings))
     held_out = _concatenate([part for _, part in held_out_parts]) if held_out_parts else None
     numbers = np.concatenate([np.zeros(len(frame)), *(np.full(len(part), n) for n, part in held_out_parts)]).astype(
         np.int8
@@ -77,7 +79,7 @@ def data_frame(frame: Any, validation: Any, test: Any, options: Options) -> Data
         part=numbers[rows] if held_out_parts else None,
         weight=weight,
         rows=_name_rows(frame, held_out, options, rows),
-        findings=tuple(map(_without_row_column, data.findings)),
+        findings=(*map(_without_row_column, data.findings), *findings),
     )
 
 
@@ -98,6 +100,18 @@ def to_pandas(frame: Any) -> Any:
             ) from None
     interchange: Any = importlib.import_module("pandas.api.interchange")
     return interchange.from_dataframe(frame)
+
+
+def _report_unused_index(index: Any) -> tuple[Finding, ...]:
+    """Return a note about an index that says more than the numbers of the rows: its values are no column."""
+    is_numbering = index.nlevels == 1 and index.name is None and index.dtype.kind in "iu"
+    if is_numbering or not len(index):
+        return ()
+    names = [f"index {level}" if name is None else str(name) for level, name in enumerate(index.names)]
+    names = ["index"] if names == ["index 0"] else names
+    cause = Message("the index of the DataFrame is not used: {names}", names=", ".join(names))
+    remedy = Message("to learn from it, or to split by it (time=, group=), make it a column: data.reset_index()")
+    return (Finding("unused index", "note", {"index": names}, cause, remedy),)
 
 
 def _named(validation: Any, test: Any) -> tuple[tuple[int, Any, str], ...]:
