@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from yisheng.api.evaluation import diagnose, evaluate, report
+    from yisheng.api.evaluation import compare, diagnose, evaluate, report
     from yisheng.api.inference import export, predict, push
     from yisheng.api.preparation import config, env, explain, lr_find
     from yisheng.api.runs import load, reproduce, resume, runs
@@ -44,7 +44,7 @@ _NAMES_OF_MODULE = {
     "yisheng.diagnosis.doctor": ("doctor",),
     "yisheng.diagnosis.row_checks": ("check_data",),
     "yisheng.results": ("SearchResult", "TrainedRun"),
-    "yisheng.api.evaluation": ("diagnose", "evaluate", "report"),
+    "yisheng.api.evaluation": ("compare", "diagnose", "evaluate", "report"),
     "yisheng.api.inference": ("export", "predict", "push"),
     "yisheng.api.preparation": ("config", "env", "explain", "lr_find"),
     "yisheng.api.runs": ("load", "reproduce", "resume", "runs"),
@@ -64,6 +64,7 @@ __all__ = [  # noqa: RUF022  # functions in the order of a model's life, then cl
     "export",
     "push",
     "report",
+    "compare",
     "resume",
     "reproduce",
     "runs",

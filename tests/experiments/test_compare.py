@@ -13,6 +13,7 @@ from scipy import stats
 
 import yisheng
 from tests.experiments.conftest import skip_reports
+from yisheng.cli import main
 from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.spec import Spec
@@ -51,6 +52,33 @@ def fold_scores(folder, score):
 
 def read_score(run, score="accuracy", part="test"):
     return json.loads((run / "scores.json").read_text())[part][score]["value"]
+
+
+def test_the_function_prints_what_the_command_prints(trained, tmp_path, capsys):
+    assert main(["compare", str(trained["a cv"]), str(trained["b cv"]), "score=log-loss"]) == 0
+    printed = capsys.readouterr().out
+    out = tmp_path / "curves.svg"
+    comparison = yisheng.compare(yisheng.load(trained["a cv"]), trained["b cv"], score="log-loss", out=out)
+    assert f"{comparison}\n" == printed
+    assert out.is_file()
+    seeds = yisheng.compare([trained["a0"], trained["a1"]], [str(trained["b0"]), str(trained["b1"])])
+    assert [len(group.runs) for group in seeds.groups] == [2, 2]
+    for runs in ((trained["a0"],), ([], [trained["a0"]])):
+        with pytest.raises(UsageError, match="two runs or more"):
+            yisheng.compare(*runs)
+    with pytest.raises(UsageError, match="must end in"):
+        yisheng.compare(trained["a0"], trained["b0"], out=tmp_path / "a.pdf")
+
+
+def test_runs_on_objects_bring_their_data(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(int)
+    settings = {"data": (x, y), "epochs": 1, "quiet": True, "out": tmp_path}
+    groups = [[yisheng.train(model=model, seed=seed, **settings) for seed in (0, 1)] for model in ("linear", "mlp")]
+    assert yisheng.compare(*groups).tests[0].difference is not None
+    folders = [[run.path for run in group] for group in groups]
+    assert yisheng.compare(*folders).tests[0].difference is None  # whether the seeds drew the same rows is unknown
+    assert yisheng.compare(*folders, data=(x, y)).tests == yisheng.compare(*groups).tests
 
 
 def test_cross_validations_are_compared_fold_by_fold(trained):

@@ -2,7 +2,7 @@
 
 - ``preparation``: config, lr_find, explain, env.
 - ``training``: train, fit, tune.
-- ``evaluation``: evaluate, report, diagnose.
+- ``evaluation``: evaluate, compare, report, diagnose.
 - ``runs``: runs, load, resume, reproduce.
 - ``inference``: predict, export, push.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from yisheng.api.training import train
 from yisheng.core.components import supply_components
 from yisheng.core.errors import UsageError
-from yisheng.core.paths import parse_run_path
+from yisheng.core.paths import parse_out_path, parse_path, parse_run_path
 from yisheng.core.remote.sessions import publish_at_end
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from yisheng.diagnosis.ranking import Diagnosis
+    from yisheng.experiments.comparison import Comparison
     from yisheng.experiments.other_data.result import Evaluation
 
 
@@ -91,6 +92,50 @@ def report(path: str | Path) -> Path:
     """
     folder = parse_run_path(path, "path", writes=True)
     return SearchResult(folder).report() if RunFolder(folder).is_search else TrainedRun(folder).report()
+
+
+@isolated_generators()
+def compare(*runs: Any, score: str | None = None, out: str | Path | None = None, data: Any = None) -> Comparison:
+    """Compare runs: their scores, what differs in their configs, and whether the difference is real; prints as text.
+
+    Each is compared with the first. Cross-validations with the same folds are compared fold by fold; two single runs
+    cannot show which one is really better.
+
+    Args:
+        *runs: two or more runs, cross-validations, or their folders; a list for runs that differ only in their seed.
+        score: the score to compare; by default the one that chose the weights of the first.
+        out: file for the curves over the epochs: .html with the whole comparison, .svg or .png.
+        data: the object that the runs were trained on, if their configs cannot name it; a run that `train` returned
+            has it.
+
+    Raises:
+        UsageError: fewer than two are given, a group differs in more than its seed, or there is no such score.
+        DataError: a folder is not a finished run, or damaged.
+        StorageError: the file cannot be written.
+
+    >>> import tempfile
+    >>> settings = {"data": "iris", "folds": 3, "epochs": 2, "out": tempfile.mkdtemp(), "quiet": True}
+    >>> comparison = compare(train(model="linear", **settings), train(model="mlp", **settings))
+    >>> comparison.differing["model"], comparison.tests[0].outcome in ("better", "worse", "unclear")
+    (('linear', 'mlp'), True)
+    """
+    from yisheng.experiments.compare import compare as compare_runs
+    from yisheng.experiments.compare import draw_comparison, require_drawable
+    from yisheng.experiments.memory_data import load_again
+
+    file = None if out is None else parse_out_path(out)
+    if file is not None:
+        require_drawable(file)
+    groups = [list(group) if isinstance(group, list | tuple) else [group] for group in runs]
+    folders = [[parse_path(run, "run") for run in group] for group in groups]
+    members = [run for group in groups for run in group]
+    dataset = next((run.dataset for run in members if isinstance(run, TrainedRun) and run.dataset is not None), None)
+    if data is not None and members:
+        dataset = load_again(parse_path(members[0], "run"), data)
+    comparison = compare_runs(folders, score=score, data=dataset)
+    if file is not None:
+        draw_comparison(comparison, file)
+    return comparison
 
 
 @isolated_generators()

@@ -19,12 +19,9 @@ from typing import TYPE_CHECKING, Any
 from yisheng.cli._arguments import Arguments
 from yisheng.core.messages import Message, translate
 from yisheng.core.paths import parse_path
-from yisheng.core.score_keys import display_score_key
-from yisheng.core.text_tables import format_interval, format_number, format_table, shorten
 
 if TYPE_CHECKING:
-    from yisheng.core.score import Score
-    from yisheng.experiments.compare import Comparison
+    from yisheng.experiments.comparison import Comparison
 
 
 def run(arguments: Arguments) -> int:
@@ -43,7 +40,7 @@ def run(arguments: Arguments) -> int:
     if arguments.json:
         print(json.dumps(_to_json(comparison), ensure_ascii=False))
     else:
-        print(_format(comparison))
+        print(comparison)
         if out is not None:
             print("", translate(Message("curves: {path}", path=out)), sep="\n")
     return 0
@@ -53,49 +50,6 @@ def _parse_group(word: str) -> list[Path]:
     """Return one folder, or several that are separated by commas."""
     words = [word] if os.path.lexists(word) or "," not in word else [part for part in word.split(",") if part]
     return [parse_path(part, "the run folder") for part in words]
-
-
-def _format(comparison: Comparison) -> str:
-    from yisheng.experiments.compare import describe_test
-
-    name = display_score_key(comparison.score)
-    rows = [[Message("run"), Message("test"), "", Message("validation"), "", Message("baseline")]]
-    for group in comparison.groups:
-        row = [shorten(group.name, keep_end=True)]
-        for part in ("test", "validation", "baseline"):
-            score = group.value(part, comparison.score)
-            row += ["-", ""] if score is None else [format_number(score[0].value), _format_spread(*score)]
-        rows.append(row[:-1])
-    head = Message("{score} (smaller is better; intervals of 95%)", score=name)
-    if comparison.higher_is_better:
-        head = Message("{score} (larger is better; intervals of 95%)", score=name)
-    lines = [translate(head), "", format_table(rows)]
-    if comparison.differing:
-        columns = ["", *(shorten(group.name, 24, keep_end=True) for group in comparison.groups)]
-        settings = [[key, *(shorten(value, 40) for value in values)] for key, values in comparison.differing.items()]
-        lines += ["", translate(Message("what differs in the configs:")), format_table([columns, *settings])]
-    else:
-        lines += ["", translate(Message("the configs do not differ"))]
-    for test in comparison.tests:
-        second, first = shorten(test.second, keep_end=True), shorten(test.first, keep_end=True)
-        heading = Message("{second} against {first}:", second=second, first=first)
-        lines += ["", translate(heading)]
-        lines += [f"  {translate(line)}" for line in describe_test(test, name, format_number)]
-    count = len(comparison.tests)
-    if count > 1:
-        note = Message(
-            "{count} comparisons: the intervals are widened so that all of them hold together with 95%", count=count
-        )
-        lines += ["", translate(note)]
-    return "\n".join(lines)
-
-
-def _format_spread(score: Score, deviation: float | None) -> str:
-    return (
-        format_interval(score)
-        if deviation is None
-        else translate(Message("sd {value}", value=format_number(deviation)))
-    )
 
 
 def _to_json(comparison: Comparison) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +16,9 @@ from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_keys import parse_score_key
 from yisheng.core.validation_texts import describe_invalid
 from yisheng.evaluation.corrected_intervals import LEVEL
+from yisheng.experiments.comparison import Comparison, describe_test
 from yisheng.experiments.other_data.result import Evaluation
-from yisheng.experiments.significance import ComparedRun, RunGroup, SignificanceTest, compare_groups
+from yisheng.experiments.significance import ComparedRun, RunGroup, compare_groups
 from yisheng.reporting import comparison_page
 from yisheng.reporting.comparison_figures import Curves
 from yisheng.reporting.config_diff import IGNORED_KEYS, LABEL_KEYS, flatten
@@ -30,25 +30,6 @@ from yisheng.reporting.search_facts import format_value
 DRAWABLE_SUFFIXES: Final = (".html", ".svg", ".png")
 DATA_KEY: Final = "data (SHA-256)"
 MAX_LABEL_KEYS: Final = 3
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The result of comparing groups of runs.
-
-    Args:
-        score: the score that is compared.
-        higher_is_better: whether larger scores are better.
-        groups: what was compared.
-        differing: keys of the configs with different values -> the value of each group.
-        tests: of each later group against the first.
-    """
-
-    score: str
-    higher_is_better: bool
-    groups: tuple[RunGroup, ...]
-    differing: Mapping[str, tuple[str, ...]]
-    tests: tuple[SignificanceTest, ...]
 
 
 def compare(groups: Sequence[Sequence[Path]], *, score: str | None = None, data: Dataset | None = None) -> Comparison:
@@ -68,7 +49,7 @@ def compare(groups: Sequence[Sequence[Path]], *, score: str | None = None, data:
         UsageError: fewer than two are given, a group differs in more than its seed, or there is no such score.
         DataError: a folder is not a finished run, or damaged.
     """
-    if len(groups) < 2:
+    if len(groups) < 2 or not all(groups):
         raise UsageError(Message("a comparison needs two runs or more"), Message("use yisheng compare RUN RUN"))
     read_groups = tuple(map(_read_group, groups))
     name = _choose_score([run for group in read_groups for run in group.runs], score)
@@ -79,44 +60,6 @@ def compare(groups: Sequence[Sequence[Path]], *, score: str | None = None, data:
         for group in read_groups[1:]
     ]
     return Comparison(name, higher_is_better, read_groups, _find_differing(read_groups), tuple(tests))
-
-
-def describe_test(test: SignificanceTest, score: str, number: Callable[[float], str]) -> list[str]:
-    """Return the result of a significance test and how to make it more precise, in one line each.
-
-    Args:
-        test: of two groups.
-        score: the score's name for people.
-        number: formats a number.
-    """
-    difference = test.difference
-    if difference is None or difference.low is None or difference.high is None:
-        return [Message("it is unknown whether they differ: {reason}", reason=test.message), *test.remedy]
-    signed = ["+" * (value > 0) + number(value) for value in (difference.value, difference.low, difference.high)]
-    unclear = Message("no significant difference: the interval includes zero")
-    outcome = {
-        ("better", True): Message("it is better: the whole interval is above zero"),
-        ("better", False): Message("it is better: the whole interval is below zero"),
-        ("worse", True): Message("it is worse: the whole interval is above zero"),
-        ("worse", False): Message("it is worse: the whole interval is below zero"),
-    }.get((test.outcome, difference.low > 0), unclear)
-    if difference.low >= difference.high and test.outcome == "unclear":
-        outcome = Message("there is no difference")
-    measured = Message(
-        "{score} {difference} (95% interval {low} to {high}), {how}",
-        score=_name_score(test.part, score),
-        difference=signed[0],
-        low=signed[1],
-        high=signed[2],
-        how=test.message,
-    )
-    return [measured, outcome, *test.remedy]
-
-
-def _name_score(part: str, score: str) -> Message:
-    if part == "test":
-        return Message("test {score}", score=score)
-    return Message("validation {score}", score=score)
 
 
 def draw_comparison(comparison: Comparison, out: Path) -> None:

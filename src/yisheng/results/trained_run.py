@@ -86,6 +86,11 @@ class TrainedRun:
         self._data = data
         self._model = model
 
+    @property
+    def dataset(self) -> Dataset | None:
+        """Return the data set that the run was trained on in this process, if it was given as an object; else None."""
+        return self._data
+
     @functools.cached_property
     def run(self) -> Run:
         """Return the contents of the folder; they are read once.
