@@ -17,6 +17,7 @@ RETURNED = {
     "yisheng.evaluation.conformal": ("IntervalBounds",),
     "yisheng.evaluation.importance": ("ImportanceTable",),
     "yisheng.experiments.event_loop": ("Fit",),
+    "yisheng.experiments.comparison": ("Comparison",),
     "yisheng.experiments.explain": ("Explanation",),
     "yisheng.experiments.export": ("Exported",),
     "yisheng.experiments.other_data.result": ("Evaluation",),

@@ -22,6 +22,12 @@ class Comparison:
         groups: what was compared.
         differing: keys of the configs with different values -> the value of each group.
         tests: of each later group against the first.
+
+    >>> import tempfile, yisheng
+    >>> settings = {"data": "iris", "epochs": 1, "out": tempfile.mkdtemp(), "quiet": True}
+    >>> comparison = yisheng.compare(*(yisheng.train(model=model, **settings) for model in ("linear", "mlp")))
+    >>> str(comparison).splitlines()[0], comparison.score, comparison.tests[0].difference
+    ('accuracy (larger is better; intervals of 95%)', 'accuracy', None)
     """
 
     score: str

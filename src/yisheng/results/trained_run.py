@@ -61,8 +61,8 @@ class TrainedRun:
     >>> import tempfile, numpy as np, yisheng
     >>> folder = tempfile.mkdtemp()
     >>> run = TrainedRun(yisheng.train(data="digits", model="linear", epochs=1, out=folder, quiet=True).path)
-    >>> run.path.name, run.config["model"], len(run.history), sorted(run.scores)
-    ('0001-digits-linear', 'linear', 1, ['baseline', 'test', 'validation'])
+    >>> run.path.name, run.config["model"], len(run.history), sorted(run.scores), run.dataset
+    ('0001-digits-linear', 'linear', 1, ['baseline', 'test', 'validation'], None)
     >>> images = np.eye(8)[None] * np.full((2, 1, 1), 255)
     >>> run.predict(images)[0].prediction in run.predictor.spec.classes, run.outputs(images).shape
     (True, (2, 10))
