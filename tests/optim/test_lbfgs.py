@@ -17,6 +17,7 @@ from torch.nn import functional as F
 import yisheng
 from tests.own_components.small_data import classes
 from yisheng import Dataset, Spec, UsageError
+from yisheng.core import registry
 from yisheng.core.events import Batch, Event
 from yisheng.training.state import State
 from yisheng.training.update import make_update
@@ -130,3 +131,23 @@ def test_no_alarm_about_the_rate(tmp_path: Path) -> None:
     text = (run.path / "findings.json").read_text()
     assert '"check": "high-learning-rate"' not in text
     assert '"check": "low-learning-rate"' not in text
+
+
+def test_hooks_run_once_although_another_optimizer_of_torch_exists():
+    torch.optim.LBFGS([torch.zeros(1, requires_grad=True)])  # torch wraps the step of its class now
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = registry.build("optim", "lbfgs", [{"params": [weight]}])
+    calls: list[str] = []
+    optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
+    optimizer.register_step_post_hook(lambda *_: calls.append("after"))
+
+    def closure():
+        with torch.enable_grad():
+            optimizer.zero_grad()
+            loss = weight.square().sum()
+            loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert calls == ["before", "after"]
+    assert float(weight.detach().abs().max()) < 1e-3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -80,4 +81,7 @@ class _DecayingLBFGS(LBFGS):
                     loss += decay / 2 * float(parameter.detach().square().sum())
             return loss
 
-        return super().step(penalized)
+        # Once another L-BFGS exists, torch has wrapped its step to run the hooks, as it does with this one: they would
+        # run twice.
+        with torch.no_grad():
+            return inspect.unwrap(torch.optim.LBFGS.step)(self, penalized)
