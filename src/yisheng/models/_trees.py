@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import apply_to_chunks
 from yisheng.models._tree_walk import Nodes, TreeWalk
 
@@ -16,6 +17,15 @@ MAX_CATEGORIES = 1023
 """Categories of a column that a split can divide into two sets."""
 MAX_PAIRS = 1 << 21
 """Pairs of a row and a tree that are walked at once; bounds the memory to some 100 MB."""
+
+
+def count_trees_of_round(spec: Spec) -> int:
+    """Return the trees of a round of boosting: one for each output, and a single one for two classes.
+
+    >>> count_trees_of_round(Spec("classification", (1,), classes=("no", "yes")))
+    1
+    """
+    return 1 if spec.task == "classification" and len(spec.classes) == 2 else spec.outputs
 
 
 @dataclass(frozen=True)

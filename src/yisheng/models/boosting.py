@@ -12,7 +12,7 @@ from yisheng.core.registry import register
 from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import CERTAIN_LOGIT, FitRows, FittedModel, make_certain_logits
 from yisheng.models._monotone import parse_monotone
-from yisheng.models._trees import Tree, Trees
+from yisheng.models._trees import Tree, Trees, count_trees_of_round
 
 ROWS_PER_LEAF = 150
 """By default a tree has a leaf for about so many rows, within these limits."""
@@ -72,8 +72,7 @@ def boosting(
     tensor([[0.],
             [1.]])
     """
-    groups = 1 if spec.task == "classification" and len(spec.classes) == 2 else spec.outputs
-    rounds = rounds or int(np.clip(MAX_TREES // groups, 20, 600))
+    rounds = rounds or int(np.clip(MAX_TREES // count_trees_of_round(spec), 20, 600))
     options = {
         "learning_rate": learning_rate or min(0.2, max(0.02, 30 / rounds)),
         "max_leaf_nodes": leaves,

@@ -16,7 +16,7 @@ from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedModel, make_certain_logits
 from yisheng.models._lightgbm_text import parse_trees
 from yisheng.models._monotone import parse_monotone
-from yisheng.models._trees import MAX_CATEGORIES, Tree, Trees
+from yisheng.models._trees import MAX_CATEGORIES, Tree, Trees, count_trees_of_round
 
 MAX_TREES = 2000
 """Trees at most by default, over all outputs."""
@@ -79,8 +79,7 @@ def lightgbm(
     >>> lightgbm(Spec("regression", (1,)), rounds=30).stages, lightgbm(Spec("regression", (1,)), rounds=4000).stages
     (12, 30)
     """
-    groups = 1 if spec.task == "classification" and len(spec.classes) == 2 else spec.outputs
-    rounds = rounds or int(np.clip(MAX_TREES // groups, 20, 1000))
+    rounds = rounds or int(np.clip(MAX_TREES // count_trees_of_round(spec), 20, 1000))
     options = {
         "learning_rate": learning_rate or min(0.2, max(0.05, 30 / rounds)),
         "num_leaves": leaves,

@@ -10,6 +10,7 @@ from yisheng.core.choice import Choice
 from yisheng.core.config import Config
 from yisheng.core.seeds import derive
 from yisheng.core.spec import Spec
+from yisheng.models._trees import count_trees_of_round
 from yisheng.models.tabicl import MAX_ROWS
 from yisheng.training.portfolio.places import find_places
 
@@ -257,8 +258,7 @@ def _make_boosting(name: str) -> Candidate:
 
 def _make_lightgbm(name: str, spec: Spec, rows: int) -> Candidate:
     """Return LightGBM's boosted trees."""
-    is_single = spec.task == "classification" and len(spec.classes) == 2
-    long_rounds = min(LONG_ROUNDS, max(MIN_LONG_ROUNDS, LONG_TREES // (1 if is_single else spec.outputs)))
+    long_rounds = min(LONG_ROUNDS, max(MIN_LONG_ROUNDS, LONG_TREES // count_trees_of_round(spec)))
     options = {
         "boosting": {},
         "boosting-small": {
