@@ -11,6 +11,7 @@ import numpy as np
 from yisheng.core.findings import Finding
 from yisheng.core.messages import Message, join_messages
 from yisheng.data.tables import dates
+from yisheng.data.tables.number_findings import describe_missing_code
 from yisheng.data.tables.raw_column import RawColumn
 
 PLACEHOLDER_DATES: Final = (
@@ -95,20 +96,9 @@ def _check_placeholders(name: str, days: np.ndarray) -> list[Finding]:
 
 def _report_placeholder(name: str, placeholder: str, count: int, remaining: np.ndarray) -> Finding:
     low, high = (str(np.datetime64(int(day), "D")) for day in (np.floor(remaining.min()), np.floor(remaining.max())))
-    return Finding(
-        "missing codes",
-        "warning",
-        {"column": name, "code": placeholder, "rows": count},
-        Message(
-            "column {name} is {code} in {count} rows, and {low} to {high} in all others: is it a missing value?",
-            name=name,
-            code=placeholder,
-            count=f"{count:,}",
-            low=low,
-            high=high,
-        ),
-        Message("if it means a missing value, empty these cells, or name the text with missing="),
-    )
+    cause = describe_missing_code(name, placeholder, count, low, high)
+    remedy = Message("if it means a missing value, empty these cells, or name the text with missing=")
+    return Finding("missing codes", "warning", {"column": name, "code": placeholder, "rows": count}, cause, remedy)
 
 
 def _texts_of_format(texts: Sequence[str], formats: Sequence[str], form: str) -> list[str]:

@@ -98,23 +98,34 @@ def _are_various(values: np.ndarray) -> bool:
 
 def _report_missing_code(name: str, values: np.ndarray, code: float) -> Finding:
     remaining = values[values != code]
-    count = len(values) - len(remaining)
-    return Finding(
-        "missing codes",
-        "warning",
-        {"column": name, "code": code, "rows": count},
-        Message(
-            "column {name} is {code} in {count} rows, and {low} to {high} in all others: is it a missing value?",
-            name=name,
-            code=f"{code:g}" if abs(code) >= 1e15 else f"{code:.15g}",
-            count=f"{count:,}",
-            low=f"{remaining.min():.6g}",
-            high=f"{remaining.max():.6g}",
-        ),
-        Message(
-            "use missing={code} if it means a missing value in every column, else empty these cells",
-            code=f"{code:.15g}",
-        ),
+    text = f"{code:g}" if abs(code) >= 1e15 else f"{code:.15g}"
+    cause = describe_missing_code(
+        name, text, len(values) - len(remaining), f"{remaining.min():.6g}", f"{remaining.max():.6g}"
+    )
+    remedy = Message(
+        "use missing={code} if it means a missing value in every column, else empty these cells", code=f"{code:.15g}"
+    )
+    evidence = {"column": name, "code": code, "rows": len(values) - len(remaining)}
+    return Finding("missing codes", "warning", evidence, cause, remedy)
+
+
+def describe_missing_code(name: str, code: str, count: int, low: str, high: str) -> Message:
+    """Return the question whether a value that is far from all others means a missing one.
+
+    Args:
+        name: name of the column.
+        code: the value, as text.
+        count: rows that have it.
+        low: the smallest of the other values, as text.
+        high: the largest one.
+    """
+    return Message(
+        "column {name} is {code} in {count} rows, and {low} to {high} in all others: is it a missing value?",
+        name=name,
+        code=code,
+        count=f"{count:,}",
+        low=low,
+        high=high,
     )
 
 
