@@ -34,7 +34,6 @@ def test_python_page_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     assert "f1-macro" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_every_public_attribute_of_a_run_is_on_the_page():
     import yisheng
 
