@@ -73,24 +73,23 @@ def _parse_tree(block: str, output: int, categorical: set[int]) -> Tree:
         left_child=left_child,
         right_child=right_child,
         missing_left=extend(missing_left & ~by_category),
-        left_categories=_read_sets(fields, threshold, by_category, leaves) if by_category.any() else None,
-        by_category=extend(by_category),
+        category_set=np.concatenate([np.where(by_category, by_category.cumsum() - 1, -1), np.full(leaves, -1)]),
+        left_categories=_read_sets(fields, threshold[by_category]) if by_category.any() else None,
         value=np.concatenate([np.zeros(inner), value])[:, None],
         output=output,
         depth=_measure_depth(left_child, right_child, inner),
     )
 
 
-def _read_sets(fields: dict[str, str], threshold: np.ndarray, by_category: np.ndarray, leaves: int) -> np.ndarray:
-    """Return the codes that go left at each node, bool ``(n, W)``, from sets of bits."""
+def _read_sets(fields: dict[str, str], numbers: np.ndarray) -> np.ndarray:
+    """Return the codes that go left at each node that splits by category, bool ``(S, W)``, from sets of bits."""
     bounds, words = _read_numbers(fields["cat_boundaries"], int), _read_numbers(fields["cat_threshold"], int)
     width = BITS * int(np.diff(bounds).max())
-    sets = np.zeros((len(threshold) + leaves, width), bool)
-    for node in np.flatnonzero(by_category):
-        number = int(threshold[node])
-        own_words = words[bounds[number] : bounds[number + 1]]
-        codes = np.arange(BITS * len(own_words))
-        sets[node, codes] = (own_words[codes // BITS] >> (codes % BITS)) & 1
+    sets = np.zeros((len(numbers), width), bool)
+    for row, number in zip(sets, numbers.astype(int), strict=True):
+        node_words = words[bounds[number] : bounds[number + 1]]
+        codes = np.arange(BITS * len(node_words))
+        row[codes] = (node_words[codes // BITS] >> (codes % BITS)) & 1
     return sets
 
 

@@ -38,9 +38,9 @@ class Tree:
         left_child: number of the left child ``(n,)``; a leaf is its own child.
         right_child: number of the right child.
         missing_left: whether a missing value goes left, bool ``(n,)``.
-        left_categories: the codes that go left, bool ``(n, W)``, or None without splits by category. A code of W or
-            more goes where missing values go.
-        by_category: whether a node splits by category, bool ``(n,)``.
+        category_set: row of ``left_categories`` of a node that splits by category, else -1, int64 ``(n,)``.
+        left_categories: sets of codes that go left, bool ``(S, W)``, or None without splits by category. A code of W or
+            more goes where missing values go, which is the same side at all nodes with this set.
         value: what is predicted in each leaf, float64 ``(n, V)``.
         output: the output that a value of V = 1 is added to.
         depth: number of splits on the longest way to a leaf.
@@ -51,8 +51,8 @@ class Tree:
     left_child: np.ndarray
     right_child: np.ndarray
     missing_left: np.ndarray
+    category_set: np.ndarray
     left_categories: np.ndarray | None
-    by_category: np.ndarray
     value: np.ndarray
     output: int
     depth: int
@@ -120,9 +120,9 @@ class Trees(nn.Module):
         self.right_child = join("right_child", torch.int64).add(torch.from_numpy(starts)).to(torch.int32)
         self.missing_left = join("missing_left", torch.bool)
         self.value = join("value", torch.float32)
-        by_category = torch.from_numpy(np.concatenate([np.zeros(0, bool), *(tree.by_category for tree in trees)]))
-        self.category_set = torch.where(by_category, by_category.cumsum(0) - 1, -1).to(torch.int32)
-        self.left_categories = torch.from_numpy(_join_sets(trees))
+        numbers, sets = _join_sets(trees)
+        self.category_set = torch.from_numpy(numbers).to(torch.int32)
+        self.left_categories = torch.from_numpy(sets)
         self.root = torch.from_numpy(roots).to(torch.int32)
         self.output = torch.tensor([tree.output for tree in trees], dtype=torch.int32)
         self._steps = max((tree.depth for tree in trees), default=0)
@@ -224,18 +224,24 @@ class Trees(nn.Module):
         return (splits_categories & by_category) | (~splits_categories & goes_left)
 
 
-def _join_sets(trees: Sequence[Tree]) -> np.ndarray:
-    """Return the sets of codes that go left at the nodes that split by category, bool ``(n, W)``.
+def _join_sets(trees: Sequence[Tree]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of each node's set of codes, or -1 ``(n,)``, and the sets of all trees, bool ``(S, W)``.
 
-    All are as wide as the widest ones: what is added are codes that go where missing values go.
+    All sets are as wide as the widest ones: what is added are codes that go where missing values go.
     """
-    parts = [(t.left_categories, t.missing_left, t.by_category) for t in trees]
-    sets = [(codes[nodes], missing_left[nodes]) for codes, missing_left, nodes in parts if codes is not None]
-    width = max((codes.shape[1] for codes, _ in sets), default=1)
-    widened = [
-        np.c_[codes, np.repeat(missing_left[:, None], width - codes.shape[1], axis=1)] for codes, missing_left in sets
-    ]
-    return np.concatenate([np.zeros((0, width), bool), *widened])
+    width = max((tree.left_categories.shape[1] for tree in trees if tree.left_categories is not None), default=1)
+    numbers, sets, count = [np.zeros(0, np.int64)], [np.zeros((0, width), bool)], 0
+    for tree in trees:
+        numbers.append(np.where(tree.category_set >= 0, tree.category_set + count, -1))
+        if tree.left_categories is None:
+            continue
+        missing_left = np.zeros(len(tree.left_categories), bool)
+        nodes = np.flatnonzero(tree.category_set >= 0)
+        missing_left[tree.category_set[nodes]] = tree.missing_left[nodes]
+        added = width - tree.left_categories.shape[1]
+        sets.append(np.c_[tree.left_categories, np.repeat(missing_left[:, None], added, axis=1)])
+        count += len(missing_left)
+    return np.concatenate(numbers), np.concatenate(sets)
 
 
 def _round_down(threshold: torch.Tensor) -> torch.Tensor:

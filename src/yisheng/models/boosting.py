@@ -231,23 +231,21 @@ class Boosting(FittedModel):
         by_category = nodes["is_categorical"].astype(bool) & ~is_leaf
         feature = np.where(is_leaf, 0, nodes["feature_idx"]).astype(np.int64)
         missing_left = nodes["missing_go_to_left"].astype(bool)
-        sets = None
-        if by_category.any():
-            sets = np.zeros((len(nodes), MAX_CATEGORIES + 1), bool)
-            for node in np.flatnonzero(by_category):
-                present = codes[feature[node]].astype(np.int64)
-                words = predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]]
-                dense = np.arange(len(present))
-                sets[node] = missing_left[node]
-                sets[node, present] = (words[dense // 32] >> (dense % 32).astype(words.dtype)) & 1
+        splits = np.flatnonzero(by_category)
+        sets = np.repeat(missing_left[splits, None], MAX_CATEGORIES + 1, axis=1)
+        for number, node in enumerate(splits):
+            present = codes[feature[node]].astype(np.int64)
+            words = predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]]
+            dense = np.arange(len(present))
+            sets[number, present] = (words[dense // 32] >> (dense % 32).astype(words.dtype)) & 1
         return Tree(
             feature=np.array(self._order)[feature],
             threshold=np.where(is_leaf | by_category, 0.0, nodes["num_threshold"]),
             left_child=np.where(is_leaf, own_number, nodes["left"]),
             right_child=np.where(is_leaf, own_number, nodes["right"]),
             missing_left=missing_left,
-            left_categories=sets,
-            by_category=by_category,
+            category_set=np.where(by_category, by_category.cumsum() - 1, -1),
+            left_categories=sets if len(sets) else None,
             value=np.where(is_leaf, nodes["value"], 0.0)[:, None],
             output=output,
             depth=int(nodes["depth"].max()),
