@@ -25,7 +25,8 @@ from torch import nn
 from yisheng.core import registry
 from yisheng.core.events import Batch
 from yisheng.core.spec import Spec
-from yisheng.training.distributed import Contribution, Peers
+from yisheng.training.contribution import Contribution
+from yisheng.training.distributed import Peers
 from yisheng.training.pieces import add_tensors, take_piece
 from yisheng.training.shards import Sharding
 from yisheng.training.state import State

@@ -19,9 +19,7 @@ import functools
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -30,29 +28,13 @@ import torch.distributed as dist
 
 from yisheng.core.errors import ProcessError, UsageError
 from yisheng.core.messages import Message
-from yisheng.training.pieces import Tensors, add_tensors
+from yisheng.training.contribution import Contribution, ContributionMessage
+from yisheng.training.pieces import add_tensors
 
 TIMEOUT = timedelta(minutes=30)
 """Time to wait for a process that is alive: the first one may plan, score or download for a while."""
 CPU = torch.device("cpu")
 DIGEST_BYTES = 32
-ALIGNMENT = 16
-"""Bytes at whose multiples every tensor of a message begins; no dtype requires more."""
-
-
-@dataclass(frozen=True)
-class Contribution:
-    """What some shards contribute to an update.
-
-    Args:
-        sums: values that are added up over the shards.
-        firsts: values that count of the first shard only; None if these shards are empty.
-        failed: the first shard that failed, or None.
-    """
-
-    sums: Tensors
-    firsts: list[torch.Tensor] | None
-    failed: int | None = None
 
 
 class Peers:
@@ -79,7 +61,7 @@ class Peers:
         self.sent_bytes = 0
         self.batches_transfers = device.type == "cuda"
         self._group = group
-        self._messages: tuple[_Message, _Message] | None = None
+        self._messages: tuple[ContributionMessage, ContributionMessage] | None = None
 
     @property
     def is_first(self) -> bool:
@@ -130,7 +112,7 @@ class Peers:
         Raises:
             ProcessError: another process ended.
         """
-        self.sent_bytes += 2 * (self.size - 1) * _count_bytes(tensor) // self.size
+        self.sent_bytes += 2 * (self.size - 1) * tensor.nbytes // self.size
         with self._explain_lost_processes():
             return dist.all_reduce(tensor, group=self._group, async_op=True)
 
@@ -241,10 +223,12 @@ class Peers:
 
     def _make_messages(
         self, sums_like: Sequence[torch.Tensor], firsts_like: Sequence[torch.Tensor]
-    ) -> tuple[_Message, _Message]:
+    ) -> tuple[ContributionMessage, ContributionMessage]:
         """Return a message to send and one to receive; they are kept for the next update."""
         if self._messages is None or not self._messages[0].fits(sums_like, firsts_like):
-            make = functools.partial(_Message, sums_like, firsts_like, separate_numbers=self.batches_transfers)
+            make = functools.partial(
+                ContributionMessage, sums_like, firsts_like, separate_numbers=self.batches_transfers
+            )
             self._messages = make(), make()
         return self._messages
 
@@ -252,7 +236,7 @@ class Peers:
         self, outgoing: Sequence[tuple[torch.Tensor, int]], incoming: Sequence[tuple[torch.Tensor, int]]
     ) -> None:
         """Send tensors to ranks and receive tensors from ranks, all at the same time."""
-        self.sent_bytes += sum(_count_bytes(tensor) for tensor, _ in outgoing)
+        self.sent_bytes += sum(tensor.nbytes for tensor, _ in outgoing)
         with self._explain_lost_processes():
             on_gpu = any(tensor.is_cuda for tensor, _ in (*outgoing, *incoming))
             works: list[dist.Work | None] = []
@@ -307,71 +291,6 @@ def _begin_batched_transfers(
     operations = [dist.P2POp(dist.isend, tensor, rank, group) for tensor, rank in outgoing]
     operations += [dist.P2POp(dist.irecv, tensor, rank, group) for tensor, rank in incoming]
     return dist.batch_isend_irecv(operations)
-
-
-class _Message:
-    """The bytes of a contribution: whole numbers about it, then every tensor in a place of its own.
-
-    Args:
-        sums_like: tensors with the shapes, dtypes and device of the sums.
-        firsts_like: likewise of the firsts.
-        separate_numbers: keep the numbers apart from the tensors, on the CPU.
-
-    Attributes:
-        parts: what is sent, in this order.
-    """
-
-    def __init__(
-        self,
-        sums_like: Sequence[torch.Tensor],
-        firsts_like: Sequence[torch.Tensor],
-        *,
-        separate_numbers: bool = False,
-    ) -> None:
-        self._layout = self._describe(sums_like, firsts_like)
-        numbers = torch.zeros(3 + len(sums_like), dtype=torch.int64)  # failed + 1, signal, has firsts, which sums
-        tensors = [*([] if separate_numbers else [numbers]), *sums_like, *firsts_like]
-        offsets = [0]
-        for tensor in tensors:
-            offsets.append(offsets[-1] + -(-_count_bytes(tensor) // ALIGNMENT) * ALIGNMENT)
-        content = torch.zeros(offsets[-1], dtype=torch.uint8, device=sums_like[0].device)
-        places = [
-            content[start : start + _count_bytes(tensor)].view(tensor.dtype).view(tensor.shape)
-            for start, tensor in zip(offsets, tensors, strict=False)
-        ]
-        self._numbers = numbers if separate_numbers else places.pop(0)
-        self._sums, self._firsts = places[: len(sums_like)], places[len(sums_like) :]
-        self.parts = (numbers, content) if separate_numbers else (content,)
-
-    def fits(self, sums_like: Sequence[torch.Tensor], firsts_like: Sequence[torch.Tensor]) -> bool:
-        """Return whether tensors have the shapes and dtypes of this message."""
-        return self._layout == self._describe(sums_like, firsts_like)
-
-    @staticmethod
-    def _describe(*groups: Sequence[torch.Tensor]) -> list[list[tuple[torch.Size, torch.dtype]]]:
-        return [[(tensor.shape, tensor.dtype) for tensor in group] for group in groups]
-
-    @torch.no_grad()
-    def write(self, contribution: Contribution, signal: int) -> None:
-        """Write a contribution into the message."""
-        failed = 0 if contribution.failed is None else contribution.failed + 1
-        has_values = [value is not None for value in contribution.sums]
-        self._numbers.copy_(torch.tensor([failed, signal, contribution.firsts is not None, *has_values]))
-        for place, value in zip(self._sums, contribution.sums, strict=True):
-            if value is not None:
-                place.copy_(value)
-        for place, value in zip(self._firsts, contribution.firsts or (), strict=False):
-            place.copy_(value)
-
-    def read(self) -> tuple[Contribution, int]:
-        """Return the contribution in the message, in the message's memory, and the signal."""
-        failed, signal, has_firsts, *has_values = self._numbers.tolist()
-        sums = [place if has else None for place, has in zip(self._sums, has_values, strict=True)]
-        return Contribution(sums, self._firsts if has_firsts else None, failed - 1 if failed else None), signal
-
-
-def _count_bytes(tensor: torch.Tensor) -> int:
-    return math.prod(tensor.shape) * tensor.element_size()
 
 
 def describe_sharing(shards: int, processes: int) -> str:

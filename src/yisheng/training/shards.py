@@ -19,7 +19,8 @@ from yisheng.core.events import Batch
 from yisheng.core.generator_states import preserve_generators, seed_generators
 from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
-from yisheng.training.distributed import Contribution, Peers
+from yisheng.training.contribution import Contribution
+from yisheng.training.distributed import Peers
 from yisheng.training.pieces import (
     Piece,
     Tensors,
