@@ -71,6 +71,11 @@ MODULE_NAMES = (
     "projects.faulty_training",
     "projects.healthy_preparation",
     "projects.healthy_training",
+    "workshop.faulty_loops",
+    "workshop.faulty_rows",
+    "workshop.faulty_networks",
+    "workshop.faulty_sequences",
+    "workshop.healthy_families",
 )
 MODULES = tuple(importlib.import_module(f"benchmarks.doctor.{name}") for name in MODULE_NAMES)
 __all__ = ["FAULTY", "HEALTHY", "MODULES"]

@@ -8,11 +8,11 @@ after how many backward passes, and how often it finds something in healthy trai
 development part only; the held-out part has the same kinds of faults, the later programs were written after that, the
 latest ones with checks that came after them, and the unseen, the newest, the fresh, the recent and the further ones in
 other kinds, before their diagnosis was known; the everyday ones are mistakes that people ask about, the classroom ones
-those of course projects, and the ones of the projects part those that forums and reviews of code show most often. With
-`--at-end` trainings are diagnosed at their end only: it is faster.
+those of course projects, and the ones of the projects and the workshop part those that forums and reviews of code show
+most often. With `--at-end` trainings are diagnosed at their end only: it is faster.
 
 The newest part has no healthy programs of its own: those without their fault take their place. The fresh, the
-recent, the further, the everyday, the classroom and the projects part have both.
+recent, the further, the everyday, the classroom, the projects and the workshop part have both.
 `verify` trains each faulty program with and without its fault, with 5 seeds, and tests whether the fault does harm
 (Welch's t test); and it compares the healthy programs of these parts with the score that each must reach.
 """
@@ -48,8 +48,9 @@ PARTS = (
     "everyday",
     "classroom",
     "projects",
+    "workshop",
 )
-PARTS_RUN_FIXED = ("newest", "fresh", "recent", "further", "everyday", "classroom", "projects")
+PARTS_RUN_FIXED = ("newest", "fresh", "recent", "further", "everyday", "classroom", "projects", "workshop")
 """Parts whose faulty programs are also run without their fault, as healthy ones."""
 
 
