@@ -18,7 +18,7 @@ from yisheng.core.errors import ProcessError, UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.spec import Spec
 from yisheng.data.fingerprint import fingerprint
-from yisheng.experiments import portfolio_tasks
+from yisheng.experiments import cluster_choice, portfolio_tasks, resume_run
 from yisheng.experiments import run as run_module
 from yisheng.search.executors import sent_data
 from yisheng.search.executors.sent_data import SentData
@@ -75,11 +75,12 @@ class ClusterInThisProcess:
 def use_cluster(monkeypatch):
     """Return a function that makes ``cluster=`` mean a given object."""
     skip_reports(monkeypatch)
-    monkeypatch.setattr(run_module, "require_cluster", lambda place: None)
+    monkeypatch.setattr(cluster_choice, "require_cluster", lambda place: None)
 
     def use(cluster):
         opened = lambda place: contextlib.nullcontext(None if place is None else cluster)  # noqa: E731
-        monkeypatch.setattr(run_module, "open_if_given", opened)
+        for module in (run_module, resume_run):
+            monkeypatch.setattr(module, "open_if_given", opened)
         return cluster
 
     return use

@@ -18,7 +18,7 @@ from tests.inference.conftest import train
 from yisheng.cli import main
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.run_folder import RunFolder
-from yisheng.experiments.run import resume
+from yisheng.experiments.resume_run import resume
 from yisheng.inference import model_files
 
 TABLE = "size,town,built,price\n" + "".join(

@@ -8,7 +8,7 @@ from pathlib import Path
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset
 from yisheng.core.run_folder import RunFolder
-from yisheng.experiments import run
+from yisheng.experiments import resume_run, run
 from yisheng.experiments.run_callbacks import CALLBACKS
 from yisheng.experiments.run_training import EventCallback
 from yisheng.experiments.scratch_comparison import compare_with_library
@@ -80,7 +80,7 @@ def resume(
         epochs: a larger number of epochs than the run began with.
         force: continue although the data or the versions of the code changed.
         data: the data set, if the config cannot name it.
-        event_callbacks: see `yisheng.experiments.run.resume`.
+        event_callbacks: see `yisheng.experiments.resume_run.resume`.
         peers: see there.
         cluster: see there.
 
@@ -90,7 +90,7 @@ def resume(
             training in it.
     """
     scratch = RunFolder(folder).config.scratch
-    result = run.resume(
+    result = resume_run.resume(
         folder,
         epochs=epochs,
         force=force,

@@ -17,8 +17,9 @@ from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.spec import Spec
-from yisheng.experiments import complete_run, run
+from yisheng.experiments import complete_run, resume_run, run
 from yisheng.experiments import fix as fixing
+from yisheng.experiments.cluster_choice import require_many_trainings
 from yisheng.experiments.cross_validation import cross_validate
 from yisheng.experiments.evaluate import evaluate_run
 from yisheng.experiments.other_data.evaluate_other import evaluate_other
@@ -117,7 +118,7 @@ def _require_many_trainings(config: Config, cluster: str, processes: int, *, fix
             Message("leave one of them out"),
         )
     if config.folds is None and config.budget is None:
-        run.require_many_trainings(config)
+        require_many_trainings(config)
 
 
 def _choose_for_processes(
@@ -160,7 +161,7 @@ def _follow_resumed(
 ) -> None:
     """Continue a run in a process that the first one has started."""
     with supply_components(**components):
-        run.resume(folder, data=data, peers=peers)
+        resume_run.resume(folder, data=data, peers=peers)
 
 
 def resume(

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -92,8 +92,8 @@ class RunTraining:
     assembly: Assembly
     data: Dataset
     split: Split
-    event_callbacks: tuple[EventCallback, ...]
-    callbacks: tuple[RunCallback, ...]
+    event_callbacks: Sequence[EventCallback]
+    callbacks: Sequence[RunCallback]
     finish: bool
     peers: Peers | None = None
     pool: FoldPool | None = None

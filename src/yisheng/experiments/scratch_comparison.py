@@ -16,7 +16,7 @@ from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import defer_signals
-from yisheng.experiments import run
+from yisheng.experiments import resume_run, run
 from yisheng.experiments.run_callbacks import CALLBACKS
 from yisheng.experiments.run_training import RunResult
 from yisheng.reporting import run_page
@@ -80,7 +80,7 @@ def _train_library_form(scratch_run: RunResult, *, force: bool) -> None:
             callbacks=CALLBACKS,
         )
     elif not library.is_finished or library.config.epochs != config.epochs:
-        run.resume(library.path, epochs=config.epochs, data=data, force=force, callbacks=CALLBACKS)
+        resume_run.resume(library.path, epochs=config.epochs, data=data, force=force, callbacks=CALLBACKS)
 
 
 def compare_runs(scratch: RunFolder, library: RunFolder) -> ScratchComparison:

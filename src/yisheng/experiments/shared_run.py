@@ -30,7 +30,8 @@ from yisheng.evaluation.scorer import make_scorer
 from yisheng.training import checkpoint
 from yisheng.training.distributed import Peers, describe_sharing
 from yisheng.training.fit_assembly import fit_assembly
-from yisheng.training.setup import Assembly, Pretrained, assemble
+from yisheng.training.pretrained import Pretrained
+from yisheng.training.setup import Assembly, assemble
 from yisheng.training.state import State
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ def share_config(config: AnyConfig, peers: Peers) -> AnyConfig:
         if [choice.name for choice in values] == [choice.name for choice in getattr(shared, key)]
     }
     return shared.model_copy(update={**objects, **equal_lists})
+
+
+def select_device(config: Config, peers: Peers | None) -> torch.device:
+    """Return where this process trains: the device that it was started for, or that of the config."""
+    return machine.select_device(config.device) if peers is None else peers.device
 
 
 def assemble_together(
@@ -157,20 +163,28 @@ def _move_batches(part: Batches) -> Batches:
     return replace(part, x=x, y=y, rows=rows, weight=weight, device=torch.device("cpu"))
 
 
-def follow(assembly: Assembly, peers: Peers, folder: Path, threads: int) -> None:
+def lead(folder: Path, threads: int, peers: Peers) -> None:
+    """Tell the other processes, which `follow`, where the run is and with how many threads each computes."""
+    peers.broadcast_json([str(folder.absolute()), threads])
+
+
+def follow(assembly: Assembly, peers: Peers) -> Path:
     """Train as a process that is not the first: compute the own shards, write nothing but a log.
 
     Args:
         assembly: the training, in the state of the first process.
         peers: the processes.
-        folder: the run folder; if it is on this machine, ``rank-N.log`` is written there.
-        threads: number of compute threads.
+
+    Returns:
+        The run folder that the first process named; if it is on this machine, ``rank-N.log`` is written there.
 
     Raises:
         StoppedError: any process received a signal.
         NonFiniteError: a loss or gradient became NaN or infinite, in any process.
         ProcessError: another process ended.
     """
+    path, threads = peers.broadcast_json()
+    folder = Path(path)
     config, state = assembly.config, assembly.state
     with _log_to(folder / f"rank-{peers.rank}.log"), machine.use_threads(threads), collect_signals() as caught:
         peers.caught = caught
@@ -199,6 +213,7 @@ def follow(assembly: Assembly, peers: Peers, folder: Path, threads: int) -> None
         else:
             weights.finish()
         logger.info(Message("the training ended after step {step}", step=state.step))
+    return folder
 
 
 @contextlib.contextmanager
