@@ -16,7 +16,7 @@ import yisheng
 from yisheng.core.errors import DataError, NonFiniteError, StoppedError, UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.experiments import complete_run
-from yisheng.experiments.cross_validation import cross_validate
+from yisheng.experiments.cross_validation import training as cross_validation_training
 from yisheng.experiments.dispatch import resume
 
 pytestmark = pytest.mark.usefixtures("without_reports")
@@ -197,26 +197,26 @@ def test_a_damaged_config_is_named(copy):
 def test_a_signal_between_two_folds_or_at_the_end_loses_nothing(copy, uninterrupted, monkeypatch):
     make_unfinished(copy, "fold-02", "fold-03")
 
-    write_results = cross_validate.write_results
+    write_results = cross_validation_training.write_results
 
     def interrupt_after_writing(*arguments):
         write_results(*arguments)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(cross_validate, "write_results", interrupt_after_writing)
+    monkeypatch.setattr(cross_validation_training, "write_results", interrupt_after_writing)
     with pytest.raises(StoppedError, match="stopped by SIGTERM after fold 2 of 3") as caught:
         resume(copy)
     assert caught.value.code == 143
     assert json.loads((copy / "cv.json").read_text())["models"][1]["scores"]
     monkeypatch.undo()
 
-    score_cross_validation = cross_validate.score_cross_validation
+    score_cross_validation = cross_validation_training.score_cross_validation
 
     def interrupt_before_scoring(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
         return score_cross_validation(*arguments)
 
-    monkeypatch.setattr(cross_validate, "score_cross_validation", interrupt_before_scoring)
+    monkeypatch.setattr(cross_validation_training, "score_cross_validation", interrupt_before_scoring)
     with pytest.raises(StoppedError, match="after all folds were trained; the cross-validation is finished"):
         resume(copy)
     assert outcome(copy) == outcome(uninterrupted)
