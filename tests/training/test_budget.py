@@ -13,7 +13,8 @@ from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
 from yisheng.core.spec import Spec
 from yisheng.training import budget
-from yisheng.training.setup import Pretrained, assemble
+from yisheng.training.pretrained import Pretrained
+from yisheng.training.setup import assemble
 
 CPU = torch.device("cpu")
 

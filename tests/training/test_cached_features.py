@@ -25,7 +25,8 @@ from yisheng.training.feature_store import FeatureStore
 from yisheng.training.finetune import plan_finetuning
 from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training.frozen_split import SplitError, split_frozen
-from yisheng.training.setup import Pretrained, assemble
+from yisheng.training.pretrained import Pretrained
+from yisheng.training.setup import assemble
 from yisheng.transforms.none import none
 
 CPU = torch.device("cpu")

@@ -24,7 +24,9 @@ from yisheng.core.messages import Message
 from yisheng.training.fitted import is_fitted
 from yisheng.training.image_preset import DEFAULT_WIDTHS, apply_preset, fits_preset, set_learning_rate
 from yisheng.training.loop import set_lr
-from yisheng.training.setup import Assembly, FittedTransforms, Pretrained, assemble
+from yisheng.training.part_batches import FittedTransforms
+from yisheng.training.pretrained import Pretrained
+from yisheng.training.setup import Assembly, assemble
 from yisheng.training.threads import count_free_threads
 
 

@@ -15,7 +15,7 @@ from yisheng.data.prefetch import make_prefetcher
 from yisheng.transforms.log import is_skewed
 
 if TYPE_CHECKING:
-    from yisheng.training.setup import Pretrained
+    from yisheng.training.pretrained import Pretrained
 
 FINETUNING_LR = 0.001
 """Default learning rate for pretrained weights: small, so that the updates change the features and do not destroy

@@ -1,11 +1,16 @@
-"""Trained weights of a config: from a file, from the hub by name, or from a run."""
+"""Pretrained weights: read from a file, from the hub by name or from a run, and loaded into a network."""
 
 from __future__ import annotations
 
 import re
 import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import nn
 
 from yisheng import transforms
 from yisheng.core import files, registry
@@ -15,16 +20,29 @@ from yisheng.core.config import Config
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
+from yisheng.core.resolved_config import ResolvedConfig
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.spec import Spec
 from yisheng.data import hub
 from yisheng.data.hub import catalog
 from yisheng.models import weights as published
-from yisheng.training.finetune import compute_pixel_scale
-from yisheng.training.setup import Pretrained
+from yisheng.training.finetune import compute_pixel_scale, explain_scale_mismatch
 
 HUB_SET = "weights"
 """The hub's set of published weights."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Pretrained weights to start from.
+
+    Args:
+        tensors: by the names of the network's parameters.
+        scale: the scaling of the inputs that they were trained with, or None if it is unknown.
+    """
+
+    tensors: Mapping[str, torch.Tensor]
+    scale: Choice | None = None
 
 
 def load_pretrained(config: Config) -> tuple[Config, Pretrained | None]:
@@ -61,6 +79,46 @@ def load_pretrained(config: Config) -> tuple[Config, Pretrained | None]:
     mean, std = published.get_normalization(model.name)
     scale = Choice(name="imagenet", options={"mean": mean, "std": std})
     return config.model_copy(update={"model": model}), Pretrained(tensors, scale)
+
+
+def load_into_network(
+    model: nn.Module,
+    pretrained: Pretrained | None,
+    config: ResolvedConfig,
+    requested_head_lr: float | None,
+    scale: Any,
+) -> tuple[float | None, tuple[str, ...]]:
+    """Load the pretrained weights; return the learning-rate factor of the head, and notes for the user.
+
+    Args:
+        model: the network.
+        pretrained: the weights, or None to leave the network as it is.
+        config: the resolved config.
+        requested_head_lr: the user's ``head_lr``, or None.
+        scale: the fitted transform of the inputs.
+
+    Raises:
+        UsageError: the weights have no last layer for this data, and ``epochs=0`` would not train it.
+        DataError: the weights do not fit the network.
+    """
+    if pretrained is None:
+        return config.head_lr, ()
+    result = published.load_weights(model, pretrained.tensors, name=config.model.name)
+    notes = result.notes
+    if config.epochs == 0 and result.new_head:
+        raise UsageError(
+            Message(
+                "the weights have no last layer for this data, and epochs=0 would score a random one: {notes}",
+                notes="; ".join(notes),
+            ),
+            Message("use epochs=10 to train it, or give data with the classes of the weights"),
+        )
+    if pretrained.scale is not None and pretrained.scale.name == "imagenet":
+        mismatch = explain_scale_mismatch(scale, **pretrained.scale.options)
+        notes += () if mismatch is None else (mismatch,)
+    if not result.new_head and requested_head_lr is None:  # a pretrained head learns at the rate of the other layers
+        return 1.0, notes
+    return config.head_lr, notes
 
 
 def _choose_model(model: Choice, name: str, tensors: Any) -> Choice:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from yisheng import transforms
-from yisheng.core import registry
-from yisheng.core.choice import AUTO, Choice
+from yisheng.core.choice import AUTO
 from yisheng.core.components import build_component, is_custom
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset, Split
@@ -23,9 +20,8 @@ from yisheng.core.messages import Message
 from yisheng.core.resolved_config import ResolvedConfig, resolve_config
 from yisheng.core.seeds import derive
 from yisheng.core.spec import Spec
-from yisheng.data.batches import Batches, make_batches
+from yisheng.data.batches import Batches
 from yisheng.losses._custom import explain_targets
-from yisheng.models import weights as trained
 from yisheng.training import finetune, from_scratch
 from yisheng.training.compiled import require_compilable
 from yisheng.training.data_choices import choose_from_data, choose_full_batches, choose_searched, choose_shuffle
@@ -34,7 +30,10 @@ from yisheng.training.fitted import choose_for_fitting
 from yisheng.training.image_preset import choose_for_small_images
 from yisheng.training.loop import Loss, Schedule, Step
 from yisheng.training.network import build_network, check_loss, read_probe, require_channels_last
+from yisheng.training.part_batches import FittedTransforms, fit_transforms, make_part_batches
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
+from yisheng.training.pretrained import Pretrained, load_into_network
+from yisheng.training.setup_notes import describe_moved_targets, describe_random_weights, describe_updates
 from yisheng.training.shardable import (
     choose_exact,
     require_rows_for_sync_bn,
@@ -44,43 +43,7 @@ from yisheng.training.shardable import (
 from yisheng.training.state import State
 from yisheng.training.step_setup import build_forward, build_optimizer, build_schedule, build_step
 from yisheng.training.table_preset import choose_for_tables
-from yisheng.training.update import needs_closure
 from yisheng.training.wide_tables import choose_for_wide_tables
-from yisheng.training.word_relevance import choose_unused_words
-from yisheng.transforms._row_chunks import RowSubset, require_finite, split_inputs
-
-MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES = 256, 1 << 20
-"""Samples per evaluation pass, and input values of them, at most. Measured on LeNet: 64 and 1,000 samples take more
-time per sample."""
-
-MIN_UPDATES_WITHOUT_NOTE = 100
-"""A training with fewer updates gets a note: it rarely learns."""
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """Pretrained weights to start from.
-
-    Args:
-        tensors: by the names of the network's parameters.
-        scale: the scaling of the inputs that they were trained with, or None if it is unknown.
-    """
-
-    tensors: Mapping[str, torch.Tensor]
-    scale: Choice | None = None
-
-
-@dataclass(frozen=True)
-class FittedTransforms:
-    """The fitted transforms of a training part; configs with the same scaling can share them.
-
-    Args:
-        scale: transform of the inputs.
-        target_scale: transform of the targets, or None.
-    """
-
-    scale: Any
-    target_scale: Any
 
 
 @dataclass(frozen=True)
@@ -159,14 +122,8 @@ def assemble(
         DataError: a part contains values that are not finite, or the weights do not fit the network.
     """
     _require_assemblable(config, device)
-    config = choose_for_fitting(config, dataset.spec, len(split.train))
-    config, preset_notes = choose_for_wide_tables(config, dataset.spec)
-    if pretrained is None:
-        config, image_notes = choose_for_small_images(config, dataset, len(split.train))
-        config, table_notes = choose_for_tables(config, dataset.spec, len(split.train))
-        preset_notes += image_notes + table_notes
-    config = choose_full_batches(config, dataset, split, pretrained)
-    config = choose_exact(choose_shuffle(config, dataset), device)
+    config, preset_notes = _choose_for_data(config, dataset, split, pretrained)
+    config = choose_exact(config, device)
     choices = choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
     resolved = resolve_config(config, dataset.spec, len(split.train), auto=choices)
     fitted = fitted or fit_transforms(resolved, dataset, split)
@@ -176,13 +133,13 @@ def assemble(
     network = build_network(config, resolved, dataset.spec, input_spec, lambda: read_probe(dataset, split, scale))
     model, resolved, spec = network.model, network.config, network.spec
     input_spec = input_spec.with_outputs(spec.outputs)
-    head_lr, notes = _load_pretrained(model, pretrained, resolved, config.head_lr, fitted)
+    head_lr, notes = load_into_network(model, pretrained, resolved, config.head_lr, fitted.scale)
     notes += preset_notes
     is_divided = resolved.shard_weights and peers is not None  # a device may not hold all weights
     model.to("cpu" if is_divided else device, torch.float64 if resolved.precision == "fp64" else None)
     _require_rows_for_batch_norm(model, resolved.batch, len(split.train))
 
-    train, validation, test = _make_part_batches(resolved, dataset, split, spec, fitted, device)
+    train, validation, test = make_part_batches(resolved, dataset, split, spec, fitted, device)
     build_loss = from_scratch.build_loss if resolved.scratch else functools.partial(build_component, "losses")
     loss = build_loss(resolved.loss, spec, dataset.y[split.train])
     if is_custom(resolved.loss):
@@ -194,12 +151,8 @@ def assemble(
         compute = search_precision(searched, model, input_spec, train, loss, resolved.epochs * len(train))
     if (compute.precision, compute.memory_format) != DEFAULT_FORMAT and compute.seconds:
         notes += (compute.describe(),)
-    if resolved.epochs == 0 and pretrained is None and not is_custom(resolved.model):
-        notes += (
-            Message(
-                "the weights are random: with epochs=0 nothing is trained, and neither weights= nor a network is given"
-            ),
-        )
+    if pretrained is None:
+        notes += describe_random_weights(resolved)
     if compute.memory_format != "contiguous":
         model.to(memory_format=MEMORY_FORMATS[compute.memory_format])  # type: ignore[call-overload]  # not in the stub
         if is_custom(resolved.model):
@@ -217,8 +170,8 @@ def assemble(
         require_rows_for_sync_bn(resolved, last.stop - last.start)
         model = synchronize_batch_norm(model)  # the optimizer has its parameters: they are the same tensors
     require_compilable(resolved, device)
-    notes += _describe_updates(config, resolved, len(train), len(split.train), optimizer)
-    notes += _describe_moved_targets(resolved, spec)
+    notes += describe_updates(config, resolved, len(train), len(split.train), optimizer)
+    notes += describe_moved_targets(resolved, spec)
     torch.manual_seed(derive(resolved.seed, "train"))  # what the loop itself draws: dropout masks above all
     return Assembly(
         config=resolved,
@@ -238,32 +191,18 @@ def assemble(
     )
 
 
-def fit_transforms(config: ResolvedConfig, dataset: Dataset, split: Split) -> FittedTransforms:
-    """Fit the transforms of a config on the training part.
-
-    Raises:
-        DataError: a part contains values that are not finite.
-    """
-    columns, inputs = dataset.spec.columns, dataset.spec.inputs
-    scale = transforms.fit(
-        config.scale.name,
-        dataset.x,
-        config.scale.options,
-        rows=split.train,
-        columns=columns,
-        inputs=inputs,
-        unused=choose_unused_words(config.model, dataset, split.train),
-    )
-    if not transforms.takes_columns(config.scale.name):
-        for part in ("validation", "test"):
-            rows = getattr(split, part)
-            if len(rows):
-                for values in split_inputs(RowSubset(dataset.x, rows), inputs):
-                    require_finite(values, [column.name for column in columns], part)
-    if config.target_scale.name == "none":
-        return FittedTransforms(scale, None)
-    options = config.target_scale.options
-    return FittedTransforms(scale, transforms.fit(config.target_scale.name, dataset.y, options, rows=split.train))
+def _choose_for_data(
+    config: Config, dataset: Dataset, split: Split, pretrained: Pretrained | None
+) -> tuple[Config, tuple[str, ...]]:
+    """Return the config with what suits data of this kind and size where it is ``auto``, and notes for the user."""
+    config = choose_for_fitting(config, dataset.spec, len(split.train))
+    config, notes = choose_for_wide_tables(config, dataset.spec)
+    if pretrained is None:
+        config, image_notes = choose_for_small_images(config, dataset, len(split.train))
+        config, table_notes = choose_for_tables(config, dataset.spec, len(split.train))
+        notes += image_notes + table_notes
+    config = choose_full_batches(config, dataset, split, pretrained)
+    return choose_shuffle(config, dataset), notes
 
 
 def _require_assemblable(config: Config, device: torch.device) -> None:
@@ -282,34 +221,6 @@ def _require_assemblable(config: Config, device: torch.device) -> None:
         )
 
 
-def _load_pretrained(
-    model: nn.Module,
-    pretrained: Pretrained | None,
-    config: ResolvedConfig,
-    requested_head_lr: float | None,
-    fitted: FittedTransforms,
-) -> tuple[float | None, tuple[str, ...]]:
-    """Load the pretrained weights; return the learning-rate factor of the head, and notes for the user."""
-    if pretrained is None:
-        return config.head_lr, ()
-    result = trained.load_weights(model, pretrained.tensors, name=config.model.name)
-    notes = result.notes
-    if config.epochs == 0 and result.new_head:
-        raise UsageError(
-            Message(
-                "the weights have no last layer for this data, and epochs=0 would score a random one: {notes}",
-                notes="; ".join(notes),
-            ),
-            Message("use epochs=10 to train it, or give data with the classes of the weights"),
-        )
-    if pretrained.scale is not None and pretrained.scale.name == "imagenet":
-        mismatch = finetune.explain_scale_mismatch(fitted.scale, **pretrained.scale.options)
-        notes += () if mismatch is None else (mismatch,)
-    if not result.new_head and requested_head_lr is None:  # a pretrained head learns at the rate of the other layers
-        return 1.0, notes
-    return config.head_lr, notes
-
-
 def _require_rows_for_batch_norm(model: nn.Module, batch: int, rows: int) -> None:
     """Check that every batch has two rows or more if the model normalizes over rows."""
     if min(batch, rows) == 1 and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
@@ -321,73 +232,3 @@ def _require_rows_for_batch_norm(model: nn.Module, batch: int, rows: int) -> Non
             ),
             Message("use a larger batch=, or remove batch_norm"),
         )
-
-
-def _make_part_batches(
-    config: ResolvedConfig,
-    dataset: Dataset,
-    split: Split,
-    spec: Spec,
-    fitted: FittedTransforms,
-    device: torch.device,
-) -> tuple[Batches, Batches, Batches]:
-    """Return the batches of the training, validation and test part."""
-    augment = tuple(build_component("transforms.augment", choice, spec) for choice in config.augment)
-
-    def make(rows: np.ndarray, size: int, augment: tuple[Any, ...] = (), *, training: bool = False) -> Batches:
-        return make_batches(
-            dataset,
-            rows,
-            size=size,
-            scale=fitted.scale,
-            target_scale=fitted.target_scale,
-            device=device,
-            seed=config.seed,
-            augment=augment,
-            double=config.precision == "fp64",
-            training=training,
-            order=config.shuffle if training else "rows",
-        )
-
-    evaluated = max(config.batch, min(MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES // math.prod(spec.shape)))
-    train = make(split.train, config.batch * config.accumulate, augment, training=True)
-    return train, make(split.validation, evaluated), make(split.test, evaluated)
-
-
-def _describe_updates(
-    config: Config, resolved: ResolvedConfig, batches: int, rows: int, optimizer: torch.optim.Optimizer
-) -> tuple[str, ...]:
-    """Return notes on a batch larger than the training part, and on a training of few updates."""
-    notes: tuple[str, ...] = ()
-    if isinstance(config.batch, int) and config.batch > rows:
-        values = {"batch": f"{config.batch:,}", "rows": f"{rows:,}"}
-        notes = (Message("batch={batch} is more than the {rows} training rows: each batch has all of them", **values),)
-    updates = batches * resolved.epochs
-    takes_steps = config.optimizer.name != "none" and not needs_closure(optimizer)
-    if 0 < updates < MIN_UPDATES_WITHOUT_NOTE and takes_steps:
-        notes += (
-            Message(
-                "warning: the weights are updated {updates} times in all, which is rarely enough to learn: "
-                "use a smaller batch= (now {batch}) or more epochs= (now {epochs})",
-                updates=updates,
-                batch=f"{resolved.batch:,}",
-                epochs=f"{resolved.epochs:,}",
-            ),
-        )
-    return notes
-
-
-def _describe_moved_targets(config: ResolvedConfig, spec: Spec) -> tuple[str, ...]:
-    """Return a note on augmentations that move what an image shows while its numbers stay the same."""
-    names = [choice.name for choice in config.augment if not is_custom(choice)]
-    moving = [name for name in names if registry.find("transforms.augment", name).meta.get("moves")]
-    if spec.task != "regression" or not moving:
-        return ()
-    return (
-        Message(
-            "warning: augment={names} moves what the images show, and leaves {targets} as they are: that is right for "
-            "an age or a price, and wrong for a position or an angle",
-            names=",".join(moving),
-            targets=", ".join(spec.target_names),
-        ),
-    )

@@ -23,7 +23,8 @@ from yisheng.core.references import IN_MEMORY
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.search.jobs import Job, Outcome
 from yisheng.training.fit_assembly import fit_assembly
-from yisheng.training.setup import Assembly, FittedTransforms, assemble
+from yisheng.training.part_batches import FittedTransforms
+from yisheng.training.setup import Assembly, assemble
 from yisheng.training.threads import count_useful_threads
 
 
