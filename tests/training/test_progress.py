@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 
 from tests.training.small_training import epoch_end, fit_small, make_training, step_end
 from yisheng.core.events import EpochEnd
-from yisheng.training import callbacks, progress
+from yisheng.training import callbacks, live_curves, progress
 
 
 @pytest.mark.parametrize("display", ["log", "terminal"])
@@ -17,9 +17,8 @@ def test_progress_passes_every_event_and_shows_the_last_epoch(display):
     state, train, valid = make_training()
     stream = io.StringIO()
     events = callbacks.keep_best(fit_small(state, train, valid, 3), state, score="accuracy", higher_is_better=True)
-    events = progress.show_progress(
-        events, state, epochs=3, steps_per_epoch=len(train), score="accuracy", stream=stream, display=display
-    )
+    shown = progress.ShownTraining(state, epochs=3, steps_per_epoch=len(train), score="accuracy")
+    events = progress.show_progress(events, shown, stream, display)
     assert sum(1 for _ in events) == 3 * len(train) + 3
     text = stream.getvalue()
     assert ("epoch 3/3" if display == "log" else "%") in text
@@ -37,10 +36,8 @@ def test_bar_fits_on_80_columns():
 def test_run_that_ends_early_shows_its_last_epoch():
     state, _, _ = make_training()
     stream = io.StringIO()
-    events = progress.show_progress(
-        iter([epoch_end(1, 0.5)]), state, epochs=9, steps_per_epoch=1, score="accuracy", stream=stream, display="log"
-    )
-    list(events)
+    shown = progress.ShownTraining(state, epochs=9, steps_per_epoch=1, score="accuracy")
+    list(progress.show_progress(iter([epoch_end(1, 0.5)]), shown, stream, "log"))
     assert "epoch 1/9" in stream.getvalue()
 
 
@@ -57,9 +54,9 @@ def test_notebook_shows_curves_that_are_updated_in_place(tmp_path):
 
 
 def test_curves_show_steps_before_the_first_epoch_and_a_single_epoch():
-    steps_only = progress._draw_curves({}, [(0.1, 2.0), (0.2, 1.0)], 0, 4)
+    steps_only = live_curves._draw_curves({}, [(0.1, 2.0), (0.2, 1.0)], 0, 4)
     assert "loss of a step" in steps_only
-    one_epoch = progress._draw_curves({"training loss": [1.0], "validation accuracy": [0.5]}, [], 1, 4)
+    one_epoch = live_curves._draw_curves({"training loss": [1.0], "validation accuracy": [0.5]}, [], 1, 4)
     assert "validation accuracy" in one_epoch
     assert "loss of a step" not in one_epoch
 
@@ -78,18 +75,8 @@ def log_lines(monkeypatch, seconds_per_step, *, epochs=4, steps=50, total_epochs
             yield replace(epoch_end(epoch + 1, 0.5), step=(epoch + 1) * steps)
 
     stream = io.StringIO()
-    list(
-        progress.show_progress(
-            events(),
-            state,
-            epochs=total_epochs or epochs,
-            steps_per_epoch=steps,
-            score="accuracy",
-            stream=stream,
-            display="log",
-            **options,
-        )
-    )
+    shown = progress.ShownTraining(state, total_epochs or epochs, steps, score="accuracy", **options)
+    list(progress.show_progress(events(), shown, stream, "log"))
     return stream.getvalue().splitlines()
 
 
@@ -106,17 +93,8 @@ def test_log_of_a_training_within_a_time_shows_what_is_left_of_it(monkeypatch):
 def test_bar_of_a_training_within_a_time_shows_the_time():
     state, _, _ = make_training()
     stream = io.StringIO()
-    events = progress.show_progress(
-        iter([replace(step_end(1), epoch=0)]),
-        state,
-        epochs=9,
-        steps_per_epoch=1,
-        score="accuracy",
-        stream=stream,
-        display="terminal",
-        time_limit=60.0,
-    )
-    list(events)
+    shown = progress.ShownTraining(state, epochs=9, steps_per_epoch=1, score="accuracy", time_limit=60.0)
+    list(progress.show_progress(iter([replace(step_end(1), epoch=0)]), shown, stream, "terminal"))
     assert "00:00/01:00" in stream.getvalue()
 
 

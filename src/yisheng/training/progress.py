@@ -6,24 +6,51 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from yisheng.core.durations import format_remaining
 from yisheng.core.events import EpochEnd, Event, StepEnd
 from yisheng.core.logging import progress_stream
 from yisheng.core.messages import Message, translate
+from yisheng.training.live_curves import show_curves
 from yisheng.training.state import State
 
 if TYPE_CHECKING:
     from yisheng.training.setup import Assembly
 
 Display = Literal["terminal", "log", "notebook"]
-MAX_PLOTTED_STEPS = 2_000
-"""Points of a curve of steps in a notebook; beyond this every second point is dropped."""
 SECONDS_BETWEEN_EPOCH_LINES = 2.0
 SECONDS_BETWEEN_STEP_LINES = 10.0
 LINE_INTERVAL_FRACTION = 0.02
 """Lines of a log are at least this fraction of the time so far apart: a day of training has about 400 of them."""
+
+
+@dataclass(frozen=True)
+class ShownTraining:
+    """The training whose progress is shown.
+
+    Args:
+        state: its best epoch is shown.
+        epochs: total number of epochs.
+        steps_per_epoch: number of steps per epoch.
+        score: the validation score to show.
+        time_limit: seconds that the training takes at most, as an ensemble does, whose steps differ too much for an
+            estimate: what is left of them is shown.
+        may_stop: whether it may end many epochs earlier.
+    """
+
+    state: State
+    epochs: int
+    steps_per_epoch: int
+    score: str
+    time_limit: float = math.inf
+    may_stop: bool = False
+
+    @property
+    def steps(self) -> int:
+        """Return the total number of steps."""
+        return self.epochs * self.steps_per_epoch
 
 
 def detect_display(stream: TextIO) -> Display:
@@ -49,50 +76,31 @@ def show_assembly_progress(
     stream = stream or progress_stream()
     if stream is None:
         return events
-    return show_progress(
-        events,
+    shown = ShownTraining(
         assembly.state,
         epochs=assembly.config.epochs,
         steps_per_epoch=len(assembly.train),
         score=assembly.score_key,
-        stream=stream,
-        display=detect_display(stream),
         time_limit=getattr(assembly.state.model, "seconds", None) or math.inf,
         may_stop=assembly.config.patience > 0,
     )
+    return show_progress(events, shown, stream, detect_display(stream))
 
 
-def show_progress(
-    events: Iterator[Event],
-    state: State,
-    *,
-    epochs: int,
-    steps_per_epoch: int,
-    score: str,
-    stream: TextIO,
-    display: Display,
-    time_limit: float = math.inf,
-    may_stop: bool = False,
-) -> Iterator[Event]:
+def show_progress(events: Iterator[Event], shown: ShownTraining, stream: TextIO, display: Display) -> Iterator[Event]:
     """Show the progress of a training, at most a few times a second.
 
     Args:
         events: the events of a training.
-        state: its best epoch is shown.
-        epochs: total number of epochs.
-        steps_per_epoch: number of steps per epoch.
-        score: the validation score to show.
+        shown: what is known of the training in advance.
         stream: where a bar or lines are written.
         display: the kind of display.
-        time_limit: seconds that the training takes at most, as an ensemble does, whose steps differ too much for an
-            estimate: what is left of them is shown.
-        may_stop: whether it may end many epochs earlier.
     """
     if display == "terminal":
-        return _show_bar(events, state, epochs, steps_per_epoch, score, stream, time_limit)
+        return _show_bar(events, shown, stream)
     if display == "notebook":
-        return _show_plot(events, epochs, steps_per_epoch, score)
-    return _print_lines(events, state, epochs, steps_per_epoch, score, stream, time_limit, may_stop=may_stop)
+        return show_curves(events, shown.epochs, shown.steps_per_epoch, shown.score)
+    return _print_lines(events, shown, stream)
 
 
 def describe_epoch(event: EpochEnd, state: State, epochs: int, score: str) -> str:
@@ -112,32 +120,25 @@ def describe_epoch(event: EpochEnd, state: State, epochs: int, score: str) -> st
     return "  ".join(map(translate, parts))
 
 
-def _show_bar(
-    events: Iterator[Event],
-    state: State,
-    epochs: int,
-    steps_per_epoch: int,
-    score: str,
-    stream: TextIO,
-    time_limit: float,
-) -> Iterator[Event]:
+def _show_bar(events: Iterator[Event], shown: ShownTraining, stream: TextIO) -> Iterator[Event]:
     from tqdm import tqdm
 
-    end = f"/{tqdm.format_interval(time_limit - state.seconds)}" if math.isfinite(time_limit) else "<{remaining}"
+    seconds = shown.time_limit - shown.state.seconds
+    end = f"/{tqdm.format_interval(seconds)}" if math.isfinite(seconds) else "<{remaining}"
     with tqdm(
-        total=epochs * steps_per_epoch,
-        initial=state.step,
+        total=shown.steps,
+        initial=shown.state.step,
         file=stream,
         bar_format=f"{{desc}} |{{bar}}| {{percentage:3.0f}}% {{elapsed}}{end}",  # the bar gets the space that is left
         dynamic_ncols=True,
         leave=False,
     ) as bar:
-        bar.set_description_str(f"1/{epochs}", refresh=False)
+        bar.set_description_str(f"1/{shown.epochs}", refresh=False)
         for event in events:
             if isinstance(event, StepEnd):
                 bar.update()
             else:
-                bar.set_description_str(_describe_briefly(event, epochs, score), refresh=False)
+                bar.set_description_str(_describe_briefly(event, shown.epochs, shown.score), refresh=False)
             yield event
 
 
@@ -151,20 +152,11 @@ def _describe_briefly(event: EpochEnd, epochs: int, score: str) -> str:
     return text
 
 
-def _print_lines(
-    events: Iterator[Event],
-    state: State,
-    epochs: int,
-    steps_per_epoch: int,
-    score: str,
-    stream: TextIO,
-    time_limit: float,
-    *,
-    may_stop: bool,
-) -> Iterator[Event]:
+def _print_lines(events: Iterator[Event], shown: ShownTraining, stream: TextIO) -> Iterator[Event]:
     """Print a line every few seconds at most, later less often: short epochs do not fill a log with lines."""
-    start, first_step, total = time.monotonic(), state.step, epochs * steps_per_epoch
-    end = start + time_limit - state.seconds
+    state, epochs, total = shown.state, shown.epochs, shown.steps
+    start, first_step = time.monotonic(), state.step
+    end = start + shown.time_limit - state.seconds
     printed_at, line, pending = start, "", False
 
     def describe_position(step: int) -> str:
@@ -174,7 +166,7 @@ def _print_lines(
         is_limited = math.isfinite(end)
         estimate = elapsed * (total - step) / max(1, step - first_step)
         seconds = max(0.0, end - start - elapsed) if is_limited else estimate
-        remaining = translate(format_remaining(seconds, is_limit=may_stop or is_limited))
+        remaining = translate(format_remaining(seconds, is_limit=shown.may_stop or is_limited))
         return f"{steps}  {remaining}" if step < total else steps
 
     for event in events:
@@ -183,7 +175,7 @@ def _print_lines(
         is_due = time_now - printed_at > max(interval, LINE_INTERVAL_FRACTION * (time_now - start))
         if isinstance(event, EpochEnd):
             is_due, pending = is_due or event.epoch == epochs, True
-            line = f"{describe_epoch(event, state, epochs, score)}  {describe_position(event.step)}"
+            line = f"{describe_epoch(event, state, epochs, shown.score)}  {describe_position(event.step)}"
         elif is_due:  # reading the loss waits for the device
             epoch = Message("epoch {epoch}/{epochs}", epoch=event.epoch + 1, epochs=epochs)
             loss = Message("loss {loss}", loss=f"{float(event.loss):.4g}")
@@ -194,74 +186,3 @@ def _print_lines(
         yield event
     if pending:
         print(line, file=stream, flush=True)
-
-
-def _show_plot(events: Iterator[Event], epochs: int, steps_per_epoch: int, score: str) -> Iterator[Event]:
-    """Redraw the curves in place, once a second at most; a long first epoch shows the losses of its steps.
-
-    Drawing takes about a twentieth of the time at most, on slow machines too.
-    """
-    from IPython.display import SVG, display
-
-    handle = None
-    curves: dict[str, list[float]] = {}
-    steps: list[tuple[float, float]] = []
-    epoch, drawn_at, pause = 0, time.monotonic(), 1.0
-    for event in events:
-        due = time.monotonic() - drawn_at > pause
-        if isinstance(event, EpochEnd):
-            epoch = event.epoch
-            values = {"training loss": event.loss}
-            values |= {f"validation {name}": event.scores[name] for name in ("loss", score) if name in event.scores}
-            for name, value in values.items():
-                curves.setdefault(name, []).append(value)
-        elif due:  # reading every loss would make a GPU wait
-            steps.append((event.step / steps_per_epoch, float(event.loss)))
-            steps = steps if len(steps) < MAX_PLOTTED_STEPS else steps[::2]
-        if due or (isinstance(event, EpochEnd) and (handle is None or epoch == epochs)):
-            start = time.monotonic()
-            plot = SVG(_draw_curves(curves, steps, epoch, epochs))
-            if handle is None:
-                handle = display(plot, display_id=True)
-            else:
-                handle.update(plot)
-            drawn_at = time.monotonic()
-            pause = max(1.0, 20 * (drawn_at - start))
-        yield event
-    if handle is not None:
-        handle.update(SVG(_draw_curves(curves, steps, epoch, epochs)))
-
-
-def _draw_curves(curves: dict[str, list[float]], steps: list[tuple[float, float]], epoch: int, epochs: int) -> str:
-    """Draw the losses on the left axis and the score on the right one, as SVG."""
-    import io
-
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(6, 3), layout="constrained")
-    loss_axes = figure.subplots()
-    score_axes = loss_axes.twinx() if any(not name.endswith("loss") for name in curves) else loss_axes
-    if steps:
-        loss_axes.plot(*zip(*steps, strict=True), color="C0", alpha=0.35, linewidth=0.8, label="loss of a step")
-    for number, (name, values) in enumerate(curves.items()):
-        axes = loss_axes if name.endswith("loss") else score_axes
-        start = epoch - len(values) + 1
-        axes.plot(
-            range(start, epoch + 1),
-            values,
-            ["-", "--", "-."][number % 3],
-            color=f"C{number}",
-            marker="o" if len(values) == 1 else None,  # a line of a single point is invisible
-            label=name,
-        )
-        if axes is score_axes:
-            axes.set_ylabel(name.removeprefix("validation "))
-    loss_axes.set_ylabel("loss")
-    loss_axes.set_xlim(0, epochs)
-    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    loss_axes.set_xlabel("epoch")
-    figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    content = io.StringIO()
-    figure.savefig(content, format="svg")
-    return content.getvalue()
