@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from yisheng.core.entry import Entry
 from yisheng.core.process import prepare
 
 prepare()
@@ -60,12 +61,12 @@ def main(words: list[str]) -> None:
             export_for_images(entry)
 
 
-def fits(entry: registry.Entry, spec: Spec) -> bool:
+def fits(entry: Entry, spec: Spec) -> bool:
     """Return whether a network declares that it takes such data."""
     return bool(entry.meta.get("fits", lambda _: True)(spec))
 
 
-def export_for_images(entry: registry.Entry) -> None:
+def export_for_images(entry: Entry) -> None:
     """Export a network for Fashion-MNIST at the smallest size that it takes."""
     options = {key: value for key, value in FEWER_CHANNELS.items() if key in entry.options}
     data = yisheng.data.load("fashion-mnist")
@@ -84,7 +85,7 @@ def export_for_images(entry: registry.Entry) -> None:
     )
 
 
-def can_build(entry: registry.Entry, side: int, options: dict[str, Any]) -> bool:
+def can_build(entry: Entry, side: int, options: dict[str, Any]) -> bool:
     """Return whether a network can be built for square images of this size."""
     try:
         with torch.device("meta"):
@@ -94,7 +95,7 @@ def can_build(entry: registry.Entry, side: int, options: dict[str, Any]) -> bool
     return True
 
 
-def export_for_table(entry: registry.Entry, name: str, test: float) -> None:
+def export_for_table(entry: Entry, name: str, test: float) -> None:
     """Export a network for a table."""
     data: Dataset = yisheng.data.load(name)
     split = hold_out(data, validation=0.1, test=test, seed=0)
@@ -104,7 +105,7 @@ def export_for_table(entry: registry.Entry, name: str, test: float) -> None:
 
 
 def compare_export(
-    entry: registry.Entry,
+    entry: Entry,
     options: dict[str, Any],
     data: str,
     spec: Spec,

@@ -30,6 +30,7 @@ from benchmarks.doctor import check_texts
 from yisheng.cli import OVERVIEW, list_commands
 from yisheng.core import registry
 from yisheng.core.config import Config
+from yisheng.core.entry import Entry
 from yisheng.core.help_texts import map_help
 from yisheng.core.messages import ENGLISH, LANGUAGES, as_message
 from yisheng.experiments.explain import explain
@@ -193,7 +194,7 @@ def _collect(text: str, file: str) -> Iterator[Text]:
     return (Text(part, file) for part in texts)
 
 
-def _file_of(entry: registry.Entry) -> str:
+def _file_of(entry: Entry) -> str:
     module = sys.modules[entry.component.__module__]
     return Path(module.__file__ or "").resolve().relative_to(SOURCES).as_posix()
 

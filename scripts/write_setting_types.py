@@ -19,6 +19,7 @@ from pydantic import BeforeValidator
 from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, AUTO, KINDS, METRICS, Choice
 from yisheng.core.config import Config
+from yisheng.core.kinds import KIND_LABELS
 from yisheng.core.settings import ALIASES
 from yisheng.core.values import takes_lists_of_numbers
 from yisheng.search.build_space import NOT_SEARCHABLE
@@ -253,7 +254,7 @@ def render_alias(kind: str) -> str:
     words = sorted({*registry.names(kind), *([AUTO] if decided else []), *EXTRA_NAMES.get(kind, ())})
     literal = f"{alias}Name: TypeAlias = Literal[{', '.join(map(quote, words))}]"
     text = " | ".join(filter(None, (f"{alias}Name", "str", own, "Mapping[str, Any]")))
-    label = registry.KIND_LABELS[kind]
+    label = KIND_LABELS[kind]
     note = "an object of your own, " if own else ""
     return (
         f'\n{literal}\n{alias}: TypeAlias = "{text}"\n'

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yisheng.core import registry
+from yisheng.core.entry import Entry
 
 CHECK_KINDS = ("diagnosis.training_checks", "diagnosis.history_checks", "diagnosis.data_checks")
 
@@ -48,7 +49,7 @@ class CheckText:
     source: str
 
 
-def read_check(entry: registry.Entry) -> CheckText:
+def read_check(entry: Entry) -> CheckText:
     """Return what the source says of a check.
 
     >>> read_check(registry.find("diagnosis.training_checks", "missing-update")).description
@@ -61,7 +62,7 @@ def read_check(entry: registry.Entry) -> CheckText:
     return CheckText(" ".join(text), find_thresholds(entry), source)
 
 
-def list_texts() -> Iterator[tuple[registry.Entry, str]]:
+def list_texts() -> Iterator[tuple[Entry, str]]:
     """Yield each text that is translated, with the check that it is of."""
     for kind in CHECK_KINDS:
         for entry in registry.entries(kind):
@@ -70,7 +71,7 @@ def list_texts() -> Iterator[tuple[registry.Entry, str]]:
             yield from ((entry, threshold.meaning) for threshold in check.thresholds if threshold.meaning)
 
 
-def find_thresholds(entry: registry.Entry) -> list[Threshold]:
+def find_thresholds(entry: Entry) -> list[Threshold]:
     """Return the thresholds of a check: constants of its file, those that it or a function of it imports, and options.
 
     >>> entry = registry.find("diagnosis.training_checks", "oscillation")

@@ -29,6 +29,7 @@ from benchmarks.doctor.run import run_program
 from benchmarks.doctor.trust_texts import TEXTS
 
 from yisheng.core import registry
+from yisheng.core.entry import Entry
 from yisheng.core.messages import as_message, translate
 from yisheng.diagnosis.course_findings import CHECKS as COURSE_CHECKS
 from yisheng.diagnosis.ranking import PARTS
@@ -189,7 +190,7 @@ def _list_alarms(runs: list[Run], texts: dict[str, str]) -> list[str]:
     ]
 
 
-def _render_rates(entry: registry.Entry, runs: list[Run], texts: dict[str, str]) -> str:
+def _render_rates(entry: Entry, runs: list[Run], texts: dict[str, str]) -> str:
     """Return the line of a check in the table of its kind."""
     name, examined = entry.name, [run for run in runs if _could_run(entry, run)]
     alarms, notes = sum(name in run.alarms for run in examined), sum(name in run.notes for run in examined)
@@ -198,7 +199,7 @@ def _render_rates(entry: registry.Entry, runs: list[Run], texts: dict[str, str])
     return f"| [`{name}`](#{name}) | {len(examined)} | {alarms}{limit} | {notes} |"
 
 
-def _could_run(entry: registry.Entry, run: Run) -> bool:
+def _could_run(entry: Entry, run: Run) -> bool:
     """Return whether a check could run in a loop that was given its rows or not, and existed then."""
     if entry.kind == "diagnosis.history_checks" and entry.name not in COURSE_CHECKS:
         return False  # it needs the files of a run
@@ -212,7 +213,7 @@ def _could_run(entry: registry.Entry, run: Run) -> bool:
     return part in run.examined and entry.name not in run.unchecked
 
 
-def _render_check(entry: registry.Entry, language: str) -> list[str]:
+def _render_check(entry: Entry, language: str) -> list[str]:
     """Return what a check compares, its thresholds and its source."""
     texts, check = TEXTS[language], read_check(entry)
     lines = [f"### {entry.name}", "", translate(as_message(check.description), language)]

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from tests.scratch.cases import CASES
 from yisheng.core import registry
+from yisheng.core.entry import Entry
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = list(registry.entries("scratch"))
@@ -29,7 +30,7 @@ all_concepts = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry
 
 
 @all_concepts
-def test_metadata_is_complete(entry: registry.Entry) -> None:
+def test_metadata_is_complete(entry: Entry) -> None:
     assert {"equation", "usual", "when"} <= set(entry.meta) <= {"equation", "usual", "when", "plot", "state_tensors"}
     for key in ("equation", "usual", "when"):
         text = entry.meta[key].strip()
@@ -39,12 +40,12 @@ def test_metadata_is_complete(entry: registry.Entry) -> None:
 
 
 @all_concepts
-def test_its_library_call_runs(entry: registry.Entry) -> None:
+def test_its_library_call_runs(entry: Entry) -> None:
     exec(compile(entry.meta["usual"].strip(), f"usual form of {entry.name}", "exec"), {})
 
 
 @all_concepts
-def test_its_docstring_is_complete(entry: registry.Entry) -> None:
+def test_its_docstring_is_complete(entry: Entry) -> None:
     doc = inspect.getdoc(entry.build) or ""
     assert entry.about.endswith((".", ":")) or ":" in entry.about
     for part in ("\nArgs:\n", "\nSource: ", "\n>>> "):
@@ -55,12 +56,12 @@ def test_its_docstring_is_complete(entry: registry.Entry) -> None:
 
 
 @all_concepts
-def test_its_file_has_its_name(entry: registry.Entry) -> None:
+def test_its_file_has_its_name(entry: Entry) -> None:
     assert entry.build.__module__ == f"yisheng.scratch.{entry.key}"
 
 
 @all_concepts
-def test_its_image_is_not_empty(entry: registry.Entry) -> None:
+def test_its_image_is_not_empty(entry: Entry) -> None:
     if "plot" not in entry.meta:
         return
     figure = Figure(figsize=(4, 3), dpi=50)

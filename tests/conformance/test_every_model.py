@@ -25,6 +25,7 @@ from torch.func import functional_call, stack_module_state
 from torch.nn import functional as F
 
 from yisheng.core import registry
+from yisheng.core.entry import Entry
 from yisheng.core.errors import UsageError
 from yisheng.core.spec import Spec
 
@@ -61,7 +62,7 @@ def list_values(kind: Any) -> tuple[Any, ...]:
 UNIONS = (typing.Union, types.UnionType)
 
 
-def list_options(entry: registry.Entry) -> Iterator[Mapping[str, Any]]:
+def list_options(entry: Entry) -> Iterator[Mapping[str, Any]]:
     """Yield no options, then each value of each bool or Literal option, and a dropout."""
     yield {}
     for option in entry.options.values():
@@ -69,7 +70,7 @@ def list_options(entry: registry.Entry) -> Iterator[Mapping[str, Any]]:
         yield from ({option.name: value} for value in option_values if value != option.default)
 
 
-def fits(entry: registry.Entry, spec: Spec) -> bool:
+def fits(entry: Entry, spec: Spec) -> bool:
     return entry.meta.get("fits", lambda _: True)(spec)
 
 
@@ -94,14 +95,14 @@ def describe(spec: Spec) -> str:
     return f"{spec.task}-{spec.outputs}-{'x'.join(map(str, spec.shape))}"
 
 
-def make_case(entry: registry.Entry, options: Mapping[str, Any], spec: Spec) -> Any:
+def make_case(entry: Entry, options: Mapping[str, Any], spec: Spec) -> Any:
     option_text = "-".join(f"{k}={v}" for k, v in options.items()) or "default"
     if is_large(entry):
         options = {**{k: v for k, v in NARROW.items() if k in entry.options}, **options}
     return pytest.param(entry, options, spec, id=f"{entry.name}-{option_text}-{describe(spec)}")
 
 
-def is_large(entry: registry.Entry) -> bool:
+def is_large(entry: Entry) -> bool:
     return find_smallest(entry.name) is not None
 
 
@@ -132,7 +133,7 @@ default_cases = pytest.mark.parametrize(("entry", "options", "spec"), DEFAULT_CA
 all_cases = pytest.mark.parametrize(("entry", "options", "spec"), [*DEFAULT_CASES, *OPTION_CASES])
 
 
-def build(entry: registry.Entry, options: Mapping[str, Any], spec: Spec, seed: int = 0) -> nn.Module:
+def build(entry: Entry, options: Mapping[str, Any], spec: Spec, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     return entry.build(spec, **options)
 
@@ -158,7 +159,7 @@ def compute_loss(spec: Spec, output: torch.Tensor, y: torch.Tensor) -> torch.Ten
     return F.binary_cross_entropy_with_logits(output, y) if spec.task == "multilabel" else F.mse_loss(output, y)
 
 
-def build_evaluated(entry: registry.Entry, options: Mapping[str, Any], spec: Spec, seed: int = 0) -> nn.Module:
+def build_evaluated(entry: Entry, options: Mapping[str, Any], spec: Spec, seed: int = 0) -> nn.Module:
     """Build a model in evaluation mode whose buffers (running means) are not those of a new model."""
     model = build(entry, options, spec, seed)
     model(draw_inputs(spec, seed=seed + 10))
@@ -166,7 +167,7 @@ def build_evaluated(entry: registry.Entry, options: Mapping[str, Any], spec: Spe
 
 
 @pytest.mark.parametrize("entry", list(registry.entries("models")), ids=lambda entry: entry.name)
-def test_metadata_is_complete(entry: registry.Entry) -> None:
+def test_metadata_is_complete(entry: Entry) -> None:
     assert set(entry.meta) <= META
     assert ("fits" in entry.meta) == ("requires" in entry.meta)
     assert any(fits(entry, spec) for spec in SPECS)
@@ -181,7 +182,7 @@ def test_every_kind_of_data_has_one_default(spec: Spec) -> None:
 
 
 @all_cases
-def test_shape_and_gradients(entry: registry.Entry, options: Mapping[str, Any], spec: Spec) -> None:
+def test_shape_and_gradients(entry: Entry, options: Mapping[str, Any], spec: Spec) -> None:
     model = build(entry, options, spec)
     x = draw_inputs(spec)
     original = x.clone()
@@ -199,14 +200,14 @@ def test_shape_and_gradients(entry: registry.Entry, options: Mapping[str, Any], 
 
 @pytest.mark.parametrize("entry", list(filter(is_large, NETWORKS)), ids=lambda entry: entry.name)
 @pytest.mark.parametrize("spec", [s for s in SPECS if s.is_image and s.task != "classification"], ids=describe)
-def test_large_networks_fit_every_task(entry: registry.Entry, spec: Spec) -> None:
+def test_large_networks_fit_every_task(entry: Entry, spec: Spec) -> None:
     with torch.device("meta"):
         model = entry.build(spec)
         assert model(torch.zeros(2, *spec.shape)).shape == (2, spec.outputs)
 
 
 @default_cases
-def test_the_same_seed_gives_the_same_model(entry: registry.Entry, options: Mapping[str, Any], spec: Spec) -> None:
+def test_the_same_seed_gives_the_same_model(entry: Entry, options: Mapping[str, Any], spec: Spec) -> None:
     model, same_seed, other_seed = (build(entry, options, spec, seed) for seed in (3, 3, 4))
     for (name, a), b, c in zip(model.named_parameters(), same_seed.parameters(), other_seed.parameters(), strict=True):
         assert torch.equal(a, b), name
@@ -219,7 +220,7 @@ def test_the_same_seed_gives_the_same_model(entry: registry.Entry, options: Mapp
 
 
 @default_cases
-def test_a_loaded_model_has_the_same_outputs(entry: registry.Entry, options: Mapping[str, Any], spec: Spec) -> None:
+def test_a_loaded_model_has_the_same_outputs(entry: Entry, options: Mapping[str, Any], spec: Spec) -> None:
     model, loaded = build_evaluated(entry, options, spec), build(entry, options, spec, seed=7)
     loaded.load_state_dict(safetensors.torch.load(safetensors.torch.save(model.state_dict())))
     with torch.no_grad():
@@ -228,7 +229,7 @@ def test_a_loaded_model_has_the_same_outputs(entry: registry.Entry, options: Map
 
 @all_cases
 def test_prediction_is_deterministic_and_independent_of_other_rows(
-    entry: registry.Entry, options: Mapping[str, Any], spec: Spec
+    entry: Entry, options: Mapping[str, Any], spec: Spec
 ) -> None:
     model = build_evaluated(entry, options, spec)
     x = draw_inputs(spec)
@@ -239,7 +240,7 @@ def test_prediction_is_deterministic_and_independent_of_other_rows(
 
 
 @default_cases
-def test_it_runs_in_double_precision(entry: registry.Entry, options: Mapping[str, Any], spec: Spec) -> None:
+def test_it_runs_in_double_precision(entry: Entry, options: Mapping[str, Any], spec: Spec) -> None:
     model = build_evaluated(entry, options, spec)
     with torch.no_grad():
         single = model(draw_inputs(spec))
@@ -248,7 +249,7 @@ def test_it_runs_in_double_precision(entry: registry.Entry, options: Mapping[str
 
 
 @default_cases
-def test_vmap_over_models_equals_single_models(entry: registry.Entry, options: Mapping[str, Any], spec: Spec) -> None:
+def test_vmap_over_models_equals_single_models(entry: Entry, options: Mapping[str, Any], spec: Spec) -> None:
     if not entry.meta.get("stackable", True):
         pytest.skip(f"{entry.name} is declared not stackable")
     # In double precision, since rounding would switch some relus, and change their gradients.
@@ -272,7 +273,7 @@ def test_vmap_over_models_equals_single_models(entry: registry.Entry, options: M
     assert torch.vmap(value, randomness="different")(parameters, buffers).isfinite().all()
 
 
-def memorize(entry: registry.Entry, options: Mapping[str, Any], spec: Spec, *, bf16: bool) -> None:
+def memorize(entry: Entry, options: Mapping[str, Any], spec: Spec, *, bf16: bool) -> None:
     """Train on a few random rows until their loss is a twentieth of the initial loss."""
     model = build(entry, options, spec)
     for module in model.modules():
@@ -296,7 +297,7 @@ def memorize(entry: registry.Entry, options: Mapping[str, Any], spec: Spec, *, b
 
 
 @pytest.mark.parametrize(("entry", "options", "spec"), [c for c in DEFAULT_CASES if c.values[2].shape != (1,)])
-def test_it_can_memorize_a_small_batch(entry: registry.Entry, options: Mapping[str, Any], spec: Spec) -> None:
+def test_it_can_memorize_a_small_batch(entry: Entry, options: Mapping[str, Any], spec: Spec) -> None:
     """A single feature is left out, since it distinguishes few rows."""
     memorize(entry, options, spec, bf16=False)
 
@@ -304,7 +305,7 @@ def test_it_can_memorize_a_small_batch(entry: registry.Entry, options: Mapping[s
 @pytest.mark.slow
 @pytest.mark.parametrize(("entry", "options", "spec"), OPTION_CASES)
 def test_networks_with_other_options_can_memorize_a_small_batch(
-    entry: registry.Entry, options: Mapping[str, Any], spec: Spec
+    entry: Entry, options: Mapping[str, Any], spec: Spec
 ) -> None:
     memorize(entry, options, spec, bf16=False)
 
@@ -313,5 +314,5 @@ def test_networks_with_other_options_can_memorize_a_small_batch(
     ("entry", "options", "spec"),
     [c for c in DEFAULT_CASES if "-default-classification-10-" in c.id and c.values[2].shape in ((1, 8, 8), (13,))],
 )
-def test_it_can_learn_in_bfloat16(entry: registry.Entry, options: Mapping[str, Any], spec: Spec) -> None:
+def test_it_can_learn_in_bfloat16(entry: Entry, options: Mapping[str, Any], spec: Spec) -> None:
     memorize(entry, options, spec, bf16=True)

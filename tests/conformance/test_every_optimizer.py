@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from yisheng.core import registry
+from yisheng.core.entry import Entry
 from yisheng.core.spec import Spec, Task
 from yisheng.training.update import needs_closure
 
@@ -44,7 +45,7 @@ def make_step(optimizer: torch.optim.Optimizer, backward: Callable[[], float]) -
 
 
 @all_optimizers
-def test_it_has_the_options_that_every_run_may_set(entry: registry.Entry) -> None:
+def test_it_has_the_options_that_every_run_may_set(entry: Entry) -> None:
     assert set(entry.meta) <= {"default_for", "line_search"}
     assert {"lr", "weight_decay"} <= set(entry.options)
     optimizer = entry.build([{"params": [torch.zeros(2, requires_grad=True)]}], lr=0.25, weight_decay=0.125)
@@ -61,7 +62,7 @@ def test_every_kind_of_data_has_one_default(shape: tuple[int, ...], task: Task) 
 
 @all_optimizers
 @dtypes
-def test_the_loss_falls(entry: registry.Entry, dtype: torch.dtype) -> None:
+def test_the_loss_falls(entry: Entry, dtype: torch.dtype) -> None:
     model, backward = make_task(dtype)
     optimizer = entry.build([{"params": list(model.parameters())}])
     losses = [make_step(optimizer, backward) for _ in range(150)]
@@ -69,7 +70,7 @@ def test_the_loss_falls(entry: registry.Entry, dtype: torch.dtype) -> None:
 
 
 @all_optimizers
-def test_a_group_keeps_its_weight_decay(entry: registry.Entry) -> None:
+def test_a_group_keeps_its_weight_decay(entry: Entry) -> None:
     decayed, constant = (torch.ones(3, requires_grad=True) for _ in range(2))
     optimizer = entry.build([{"params": [decayed]}, {"params": [constant], "weight_decay": 0.0}], weight_decay=0.1)
 
@@ -85,7 +86,7 @@ def test_a_group_keeps_its_weight_decay(entry: registry.Entry) -> None:
 
 @all_optimizers
 @dtypes
-def test_a_loaded_state_continues_to_the_same_weights(entry: registry.Entry, dtype: torch.dtype) -> None:
+def test_a_loaded_state_continues_to_the_same_weights(entry: Entry, dtype: torch.dtype) -> None:
     model, backward = make_task(dtype)
     optimizer = entry.build([{"params": list(model.parameters())}])
     for _ in range(3):
@@ -104,7 +105,7 @@ def test_a_loaded_state_continues_to_the_same_weights(entry: registry.Entry, dty
 
 
 @all_optimizers
-def test_parameters_without_gradient_do_not_change(entry: registry.Entry) -> None:
+def test_parameters_without_gradient_do_not_change(entry: Entry) -> None:
     parameter, frozen = (torch.ones(2, requires_grad=True) for _ in range(2))
     optimizer = entry.build([{"params": [parameter, frozen]}], weight_decay=0.1)
 
@@ -118,7 +119,7 @@ def test_parameters_without_gradient_do_not_change(entry: registry.Entry) -> Non
 
 
 @all_optimizers
-def test_a_learning_rate_near_zero_changes_almost_nothing(entry: registry.Entry) -> None:
+def test_a_learning_rate_near_zero_changes_almost_nothing(entry: Entry) -> None:
     """The schedule sets the learning rate of a group before each step."""
     if entry.meta.get("line_search"):
         pytest.skip("a line search chooses its own steps")

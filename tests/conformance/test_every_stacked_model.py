@@ -16,6 +16,7 @@ from yisheng.core import registry
 from yisheng.core.choice import IN_MEMORY
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset, Split
+from yisheng.core.entry import Entry
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
 from yisheng.core.spec import Spec
@@ -83,11 +84,11 @@ def make_cases() -> Iterator[Any]:
             yield pytest.param(entry.name, {option.name: value}, id=f"{entry.name}-{option.name}={value}", marks=marks)
 
 
-def fits(entry: registry.Entry, shape: tuple[int, ...]) -> bool:
+def fits(entry: Entry, shape: tuple[int, ...]) -> bool:
     return entry.meta.get("fits", lambda _: True)(Spec("classification", shape, ("a", "b", "c")))
 
 
-def is_large(entry: registry.Entry) -> bool:
+def is_large(entry: Entry) -> bool:
     """Return whether a network has many weights; networks for rows have few."""
     for shape in () if fits(entry, SHAPES[0]) else SHAPES[1:]:
         spec = Spec("classification", shape, ("a", "b", "c"))

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from yisheng.core import discovery, registry
+from yisheng.core.entry import REQUIRED
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.kinds import KIND_LABELS
 from yisheng.core.registry import register
 
 KINDS = ("data.datasets", "models", "init", "losses", "metrics", "optim", "optim.schedules", "transforms")
@@ -104,7 +106,7 @@ def test_every_listed_name_is_found_and_documented(kind):
     for entry in entries:
         assert entry.about.endswith("."), f"{kind} {entry.name} needs a sentence"
         assert all(option.help for option in entry.options.values()), f"{kind} {entry.name}: an option without help"
-        required = {option.name for option in entry.options.values() if option.default is registry.REQUIRED}
+        required = {option.name for option in entry.options.values() if option.default is REQUIRED}
         assert required <= ({"path"} if "opens" in entry.meta else set())
 
 
@@ -247,7 +249,7 @@ def test_a_run_whose_component_is_not_known_here_says_so(tmp_path):
         assert "damaged" not in raised.value.problem
 
 
-@pytest.mark.parametrize("kind", registry.KIND_LABELS)
+@pytest.mark.parametrize("kind", KIND_LABELS)
 def test_files_are_listed_as_their_syntax_trees_say(kind: str) -> None:
     for folder in discovery._folders(f"yisheng.{kind}"):
         for path in folder.glob("[!_]*.py"):

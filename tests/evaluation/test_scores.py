@@ -14,6 +14,7 @@ from sklearn import metrics as reference
 from torch import nn
 
 from yisheng.core import registry
+from yisheng.core.entry import Entry
 from yisheng.core.errors import NonFiniteError, UsageError
 from yisheng.core.events import Batch
 from yisheng.core.score import Score
@@ -153,7 +154,7 @@ def median_error(y: np.ndarray, prediction: np.ndarray) -> float:
 
 def test_metric_without_an_interval_uses_the_bootstrap() -> None:
     """The interval of the median error contains the true value in 87% or more of 60 samples."""
-    metric = registry.Entry("metrics", "median-error", median_error, {})
+    metric = Entry("metrics", "median-error", median_error, {})
     generator = np.random.default_rng(0)
     covered = 0
     for _ in range(60):
@@ -167,7 +168,7 @@ def test_interval_always_contains_the_value() -> None:
     def narrow_interval(y: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
         return 0.2, 0.3
 
-    metric = registry.Entry("metrics", "odd", median_error, {"interval": narrow_interval})
+    metric = Entry("metrics", "odd", median_error, {"interval": narrow_interval})
     assert compute_interval(metric, np.zeros((5, 1)), np.zeros((5, 1)), 0.1) == (0.1, 0.3)
 
 

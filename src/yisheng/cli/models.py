@@ -19,7 +19,7 @@ from yisheng.core.messages import Message, plural_message, translate
 from yisheng.core.text_tables import format_table
 
 if TYPE_CHECKING:
-    from yisheng.core.registry import Entry
+    from yisheng.core.entry import Entry
 
 
 def run(arguments: Arguments) -> int:

@@ -17,7 +17,9 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from yisheng.core import registry
+from yisheng.core.entry import REQUIRED, Entry, Option
 from yisheng.core.errors import UsageError, show_value, suggest
+from yisheng.core.kinds import KIND_LABELS
 from yisheng.core.messages import Message, as_message
 from yisheng.core.references import (
     IN_MEMORY,
@@ -28,7 +30,6 @@ from yisheng.core.references import (
     make_reference,
     short_name,
 )
-from yisheng.core.registry import REQUIRED, Entry, Option
 from yisheng.core.values import validate_value
 
 
@@ -102,7 +103,7 @@ def find_component(kind: str, choice: NamedComponent) -> Entry:
     if not is_custom(choice):
         return registry.find(kind, choice.name)
     if choice.component is None:
-        label = registry.KIND_LABELS.get(kind, kind)
+        label = KIND_LABELS.get(kind, kind)
         value = choice.name if not choice.name.startswith(f"{IN_MEMORY}:") else "the same object, from Python"
         raise UsageError(
             Message(
@@ -147,7 +148,7 @@ def read_component(kind: str, value: Any) -> tuple[str, Any]:
     Raises:
         UsageError: the kind takes names only, the code cannot be imported, or the object cannot be of this kind.
     """
-    label = registry.KIND_LABELS.get(kind, kind)
+    label = KIND_LABELS.get(kind, kind)
     if kind not in KEY_OF_KIND:
         raise UsageError(
             Message("a {label} must be a name, got {value}", label=label, value=show_value(value)),

@@ -24,6 +24,8 @@ from yisheng.core.choice import (
     restore_choice,
 )
 from yisheng.core.config_values import Auto, Count, Epochs, Positive, Seconds, Shards, Size
+from yisheng.core.discovery import hyphenate
+from yisheng.core.entry import Entry
 from yisheng.core.references import short_name
 from yisheng.core.run_names import check_notes, check_run_name
 
@@ -249,25 +251,25 @@ class Config(BaseModel):
         lists = {key: [restore(choice) for choice in getattr(self, key)] for key in (METRICS, AUGMENT)}
         return self.model_copy(update={**choices, **lists})
 
-    def find_metric(self, name: str) -> registry.Entry:
+    def find_metric(self, name: str) -> Entry:
         """Return a metric by name: one of ``metrics``, or a registered one.
 
         Raises:
             UsageError: there is none of that name, or the code of a user's own metric was not given.
         """
         for choice in self.metrics:
-            if registry.hyphenate(name) in (choice.name, registry.hyphenate(short_name(choice.name))):
+            if hyphenate(name) in (choice.name, hyphenate(short_name(choice.name))):
                 return components.find_component("metrics", choice)
         return registry.find("metrics", name)
 
-    def extra_metrics(self) -> list[registry.Entry]:
+    def extra_metrics(self) -> list[Entry]:
         """Return the entries of ``metrics``, and of ``score`` if it is a registered one.
 
         A user's own metric is among them only if its code was given again to the present command.
         """
         available = [c for c in self.metrics if c.component is not None or not components.is_custom(c)]
         entries = [components.find_component(METRICS, choice) for choice in available]
-        score = registry.hyphenate(self.score)
+        score = hyphenate(self.score)
         is_new = score not in {entry.name for entry in entries}
         return [*entries, registry.find(METRICS, score)] if is_new and score in registry.names(METRICS) else entries
 

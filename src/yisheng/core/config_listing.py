@@ -7,6 +7,7 @@ from typing import Any
 from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, AUTO, Choice, kind_of
 from yisheng.core.config import Config
+from yisheng.core.entry import REQUIRED
 from yisheng.core.messages import Message
 from yisheng.core.settings import MergedSettings
 
@@ -33,7 +34,7 @@ def list_values(merged: MergedSettings) -> dict[str, tuple[Any, str]]:
             defaults = {}
             if choice.name != AUTO:
                 entry = registry.find(kind_of(dotted), choice.name)
-                defaults = {o.name: o.default for o in entry.options.values() if o.default is not registry.REQUIRED}
+                defaults = {o.name: o.default for o in entry.options.values() if o.default is not REQUIRED}
             values |= {f"{dotted}.{name}": option for name, option in {**defaults, **choice.options}.items()}
     origins = {
         key: Message("chosen for the data") if value == AUTO and key != "device" else merged.origins.get(key, "default")

@@ -14,6 +14,7 @@ from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice
 from yisheng.core.components import KEY_OF_KIND
 from yisheng.core.config import Config
+from yisheng.core.entry import Entry
 from yisheng.core.settings import ALIASES
 
 Schema = dict[str, Any]
@@ -126,7 +127,7 @@ def _make_list_schema(key: str) -> Schema:
     return {"anyOf": [{"enum": words}, text, {"type": "array", "items": {"anyOf": items}}]}
 
 
-def _make_component_table(entry: registry.Entry) -> Schema:
+def _make_component_table(entry: Entry) -> Schema:
     """Return the schema of a table that names one component and gives its options."""
     return _make_table({"name": _make_name_schema([entry.name], []), **_make_options([entry])}, required=["name"])
 
@@ -153,7 +154,7 @@ def _match_letter(letter: str) -> str:
     return f"[{letter}{letter.upper()}]" if letter.isalpha() else re.escape(letter)
 
 
-def _make_options(entries: Iterable[registry.Entry]) -> dict[str, Schema]:
+def _make_options(entries: Iterable[Entry]) -> dict[str, Schema]:
     """Return the schema of every option of some components: any of the types that they give it."""
     types: dict[str, list[Schema]] = {}
     help_of: dict[str, str] = {}

@@ -56,3 +56,24 @@ def _map_last_column(line: str, change: Change, min_gap: int) -> str:
 def translate_help(text: str) -> str:
     """Return a help text in the current language."""
     return map_help(text, lambda part: translate(as_message(part)))
+
+
+def argument_help(doc: str, section: str = "Args") -> dict[str, str]:
+    """Return the lines of a docstring's section, by argument.
+
+    Args:
+        doc: the docstring, without its indentation.
+        section: the heading, without its colon.
+    """
+    match = re.search(rf"^{section}:\n((?:[ ]+.*\n?|\n)+)", doc, re.MULTILINE)
+    if not match:
+        return {}
+    lines: dict[str, str] = {}
+    argument = ""
+    for line in match[1].splitlines():
+        start = re.match(r"    ([\w-]+): (.*)", line)
+        if start:
+            argument, lines[start[1]] = start[1], start[2]
+        elif argument and line.strip():
+            lines[argument] += " " + line.strip()
+    return lines

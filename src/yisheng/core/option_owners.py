@@ -9,6 +9,7 @@ from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, kind_of
 from yisheng.core.components import CustomEntry, find_component, is_custom
 from yisheng.core.config import Config
+from yisheng.core.entry import Entry
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
 
@@ -16,7 +17,7 @@ AUTO_SCALES = ("standard", "columns")
 """What ``scale=auto`` may become if no pretrained weights decide: their options can be set in advance."""
 
 
-def has_option(entry: registry.Entry, option: str) -> bool:
+def has_option(entry: Entry, option: str) -> bool:
     """Return whether a component takes an option; a user's own with ``**kwargs`` takes any."""
     return option in entry.options or getattr(entry, "open_ended", False)
 
@@ -34,7 +35,7 @@ def is_test_file(key: str, value: Any, data: Choice | None) -> bool:
     return False
 
 
-def find_candidates(key: str, choice: Choice | None) -> list[registry.Entry]:
+def find_candidates(key: str, choice: Choice | None) -> list[Entry]:
     """Return the components that a choice may become: all possible defaults for ``auto``."""
     if choice is None or key == f"{AUGMENT}.{AUTO}":
         return []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core import registry
+from yisheng.core.discovery import hyphenate
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.launch import find_launch
 from yisheng.core.local_paths import parse_local_path
@@ -140,7 +141,7 @@ def find_data_reader(value: str) -> tuple[str, str]:
     readers = list(registry.entries("data.datasets", "opens")) if may_be_read else []
     fitting = [e for e in readers if e.meta["opens"](path)]
     if not fitting and not exists:
-        candidates = suggest(registry.hyphenate(value), registry.names("data.datasets"))
+        candidates = suggest(hyphenate(value), registry.names("data.datasets"))
         raise DataError(
             Message("{value} does not exist", value=value),
             Message("check the path; or name a data set: {candidates}", candidates=candidates),

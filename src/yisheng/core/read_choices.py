@@ -9,6 +9,7 @@ from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice
 from yisheng.core.components import KEY_OF_KIND, find_component, find_supplied, is_custom, read_component
 from yisheng.core.config import Config
+from yisheng.core.discovery import hyphenate
 from yisheng.core.errors import UsageError, show_value, suggest
 from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, is_path
@@ -26,11 +27,11 @@ def choose(key: str, value: Any, current: Choice | None, import_code: bool) -> C
         )
     if not isinstance(value, str) or (key != "data" and is_reference(value)):
         return _read_own_choice(KINDS[key], value, import_code)
-    if key == "data" and registry.hyphenate(value) not in registry.names("data.datasets") and is_path(value):
+    if key == "data" and hyphenate(value) not in registry.names("data.datasets") and is_path(value):
         reader, path = find_data_reader(value)
         options = current.options if current and current.name == reader else {}
         return Choice(name=reader, options={**options, "path": path})
-    name = registry.hyphenate(value)
+    name = hyphenate(value)
     optional = Config.model_fields[key].default is None
     if name == AUTO and Config.model_fields[key].default == Choice(name=AUTO):
         return Choice(name=AUTO)
@@ -137,9 +138,9 @@ def parse_augmentations(value: Any, import_code: bool = True) -> dict[str, Choic
                 Message("an augmentation must have a name, got {item}", item=show_value(item)),
                 Message("use augment=flip,crop"),
             )
-        if registry.hyphenate(name) in ("none", "") and len(items) == 1:
+        if hyphenate(name) in ("none", "") and len(items) == 1:
             return {}
-        if registry.hyphenate(name) == AUTO and len(items) == 1:
+        if hyphenate(name) == AUTO and len(items) == 1:
             return {f"{AUGMENT}.{AUTO}": Choice(name=AUTO)}
         entry = registry.find("transforms.augment", name)
         key = f"{AUGMENT}.{entry.name}"

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from yisheng.core.discovery import kind_of_module
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.kinds import KIND_LABELS
 from yisheng.core.messages import Message
 
 ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -24,21 +25,20 @@ ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
 TRANSFORM_METHODS: Final = ("fit", "apply", "invert")
 
 
-def check_registration(component: Any, kind: str | None, facts: Collection[str], labels: Mapping[str, str]) -> str:
+def check_registration(component: Any, kind: str | None, facts: Collection[str]) -> str:
     """Return the kind of a component, if it can be registered.
 
     Args:
         component: what `yisheng.core.registry.register` got.
         kind: the kind that was given; None for that of the component's file.
         facts: names of what else `register` was given.
-        labels: the kinds, and what a component of each is called.
 
     Raises:
         UsageError: it is not a function or class, has no name, there is no such kind, or it cannot be called as its
             kind is.
 
     >>> def narrow(spec, *, width=4): ...
-    >>> check_registration(narrow, "models", {}, {"models": "model"})
+    >>> check_registration(narrow, "models", {})
     'models'
     """
     if not callable(component) or not hasattr(component, "__name__"):
@@ -61,14 +61,14 @@ def check_registration(component: Any, kind: str | None, facts: Collection[str],
         remedy: str = Message("move it, or use register(kind=...)")
     else:
         problem = Message("register(kind={kind}): there is no such kind", kind=f"{kind!r}")
-        remedy = suggest(kind, labels)
-    if kind not in labels:
+        remedy = suggest(kind, KIND_LABELS)
+    if kind not in KIND_LABELS:
         raise UsageError(problem, remedy)
     if kind in ARGUMENTS and ("fits" in facts) != ("requires" in facts):
         raise UsageError(
             Message(
                 "the {label} {name} is registered with {fact} alone",
-                label=labels[kind],
+                label=KIND_LABELS[kind],
                 name=name,
                 fact="fits" if "fits" in facts else "requires",
             ),
@@ -77,7 +77,7 @@ def check_registration(component: Any, kind: str | None, facts: Collection[str],
     if kind == "transforms":
         _check_transform(component)
     elif kind in ARGUMENTS:
-        _check_signature(component, f"{labels[kind]} {name}", ARGUMENTS[kind])
+        _check_signature(component, f"{KIND_LABELS[kind]} {name}", ARGUMENTS[kind])
     return kind
 
 

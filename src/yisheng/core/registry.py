@@ -19,167 +19,34 @@ nothing is imported before it is used. Another package adds to the kinds with th
 from __future__ import annotations
 
 import functools
-import inspect
-import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from yisheng.core.discovery import hyphenate, import_component, list_definitions, list_modules
+from yisheng.core.entry import Entry, Variant
 from yisheng.core.errors import UsageError, YishengError, suggest
-from yisheng.core.messages import Message, as_message
+from yisheng.core.kinds import KIND_LABELS
+from yisheng.core.messages import Message
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.registration import check_registration
-from yisheng.core.values import validate_value
 
 __all__ = [
-    "KIND_LABELS",
-    "REQUIRED",
     "DuplicateNameError",
-    "Entry",
-    "Option",
     "UnknownNameError",
     "Variant",
-    "argument_help",
     "build",
     "default",
     "entries",
     "find",
-    "hyphenate",
     "names",
     "register",
 ]
 
-KIND_LABELS = {
-    "data.datasets": Message("data set"),
-    "data.objects": Message("data in memory"),
-    "models": Message("model"),
-    "init": Message("initialization"),
-    "losses": Message("loss"),
-    "metrics": Message("metric"),
-    "optim": Message("optimizer"),
-    "optim.schedules": Message("schedule"),
-    "transforms": Message("scaling"),
-    "transforms.augment": Message("augmentation"),
-    "scratch": Message("concept"),
-    "search.samplers": Message("search"),
-    "diagnosis.training_checks": Message("training check"),
-    "diagnosis.data_checks": Message("data check"),
-    "diagnosis.history_checks": Message("history check"),
-}
-"""The kinds, and what a component of each is called in messages."""
-REQUIRED = inspect.Parameter.empty
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of a component: keyword, type, default (or `REQUIRED`) and one line of help."""
-
-    name: str
-    type: Any
-    default: Any
-    help: Message
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One name of a function that is registered under several.
-
-    Args:
-        options: options of the function that are fixed; the variant does not have them.
-        choices: options that take fewer values than the function allows, with these values.
-        meta: facts that hold for this variant only, in addition to those of the function.
-    """
-
-    options: Mapping[str, Any] = field(default_factory=dict)
-    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    meta: Mapping[str, Any] = field(default_factory=dict)
-
-
 Variants = Mapping[str, Mapping[str, Any] | Variant]
 """The names of a family, each with the options that it fixes, or with a `Variant`."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A registered component.
-
-    Args:
-        kind: the kind.
-        name: the name, with hyphens.
-        component: the registered function or class.
-        meta: what `register` was given; each kind's ``__init__`` lists its own keys.
-        variant: what the name fixes, if the function is registered under several names.
-    """
-
-    kind: str
-    name: str
-    component: Callable[..., Any]
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    variant: Variant | None = None
-
-    @property
-    def key(self) -> str:
-        """Return the name as written in JSON and Python (``log_rmse``)."""
-        return self.name.replace("-", "_")
-
-    @functools.cached_property
-    def build(self) -> Callable[..., Any]:
-        """Return the callable: it takes the arguments of its kind and its options; a variant's are bound."""
-        return functools.partial(self.component, **self.variant.options) if self.variant else self.component
-
-    def fits(self, spec: Any) -> bool:
-        """Return whether the component can be used for such data; without the fact ``fits`` it is for any."""
-        return "fits" not in self.meta or bool(self.meta["fits"](spec))
-
-    @property
-    def requirement(self) -> Message:
-        """Return what the data must be for this component: the fact ``requires``."""
-        return as_message(self.meta["requires"])
-
-    @property
-    def about(self) -> Message:
-        """Return the first sentence of the docstring, or the variant's line in its section ``Variants:``."""
-        doc = inspect.getdoc(self.component) or ""
-        sentence = doc.split("\n\n")[0].replace("\n", " ")
-        return as_message(argument_help(doc, "Variants").get(self.name, sentence) if self.variant else sentence)
-
-    @functools.cached_property
-    def options(self) -> Mapping[str, Option]:
-        """Return the keyword-only parameters that a variant does not fix."""
-        function = self.component.__init__ if inspect.isclass(self.component) else self.component
-        hints = typing.get_type_hints(function, include_extras=True)
-        lines = argument_help(inspect.getdoc(self.component) or "")
-        variant = self.variant or Variant()
-        hints |= {name: typing.Literal[values] for name, values in variant.choices.items()}
-        return MappingProxyType(
-            {
-                p.name: Option(p.name, hints.get(p.name, Any), p.default, as_message(lines.get(p.name, "")))
-                for p in inspect.signature(self.component).parameters.values()
-                if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in variant.options
-            }
-        )
-
-    def check_option(self, name: str, value: Any, key: str) -> Any:
-        """Return the value of an option, converted to its type.
-
-        Args:
-            name: the option.
-            value: its value, or the text of it.
-            key: the config's key or the kind's label, for the error.
-
-        Raises:
-            UsageError: there is no such option, or the value is not allowed.
-        """
-        if name not in self.options:
-            raise UsageError(
-                Message("{key}={name} has no option {name_2}", key=key, name=self.name, name_2=f"{name!r}"),
-                suggest(name, self.options),
-            )
-        return validate_value(name, self.options[name].type, value)
 
 
 class DuplicateNameError(YishengError):
@@ -258,7 +125,7 @@ def _add(
     meta: Mapping[str, Any],
 ) -> F:
     fixed_facts = [fixed.meta for fixed in (variants or {}).values() if isinstance(fixed, Variant)]
-    kind = check_registration(component, kind, {*meta, *(fact for facts in fixed_facts for fact in facts)}, KIND_LABELS)
+    kind = check_registration(component, kind, {*meta, *(fact for facts in fixed_facts for fact in facts)})
     if variants is None:
         _add_entry(Entry(kind, hyphenate(component.__name__), component, MappingProxyType(dict(meta))))
         return component
@@ -356,24 +223,3 @@ def build(kind: str, name: str, *arguments: Any, **options: Any) -> Any:
     entry = find(kind, name)
     label = KIND_LABELS.get(kind, kind)
     return entry.build(*arguments, **{key: entry.check_option(key, value, label) for key, value in options.items()})
-
-
-def argument_help(doc: str, section: str = "Args") -> dict[str, str]:
-    """Return the lines of a docstring's section, by argument.
-
-    Args:
-        doc: the docstring, without its indentation.
-        section: the heading, without its colon.
-    """
-    match = re.search(rf"^{section}:\n((?:[ ]+.*\n?|\n)+)", doc, re.MULTILINE)
-    if not match:
-        return {}
-    lines: dict[str, str] = {}
-    argument = ""
-    for line in match[1].splitlines():
-        start = re.match(r"    ([\w-]+): (.*)", line)
-        if start:
-            argument, lines[start[1]] = start[1], start[2]
-        elif argument and line.strip():
-            lines[argument] += " " + line.strip()
-    return lines

@@ -12,6 +12,8 @@ from yisheng.core import components, registry
 from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, RAW, Choice, kind_of
 from yisheng.core.config import Config
 from yisheng.core.config_values import Count, Epochs, Seconds, Shards
+from yisheng.core.discovery import hyphenate
+from yisheng.core.entry import REQUIRED
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.spec import Spec
@@ -118,7 +120,7 @@ def _resolve_score(config: Config, spec: Spec, loss: Choice) -> str:
     is_own = not components.is_custom(loss) and registry.find("losses", loss.name).meta.get("own_score", False)
     if config.score == AUTO and is_own:
         return "loss"
-    score = registry.default("metrics", spec).name if config.score == AUTO else registry.hyphenate(config.score)
+    score = registry.default("metrics", spec).name if config.score == AUTO else hyphenate(config.score)
     if score == "loss":
         return score
     entry = config.find_metric(score)
@@ -193,7 +195,7 @@ def _resolve_choice(key: str, choice: Choice, spec: Spec) -> Choice:
             Message("leave {key} out to have it chosen, or name another", key=key),
         )
     options = {name: entry.check_option(name, value, key) for name, value in choice.options.items()}
-    defaults = {o.name: o.default for o in entry.options.values() if o.default is not registry.REQUIRED}
+    defaults = {o.name: o.default for o in entry.options.values() if o.default is not REQUIRED}
     if components.is_custom(choice):  # its own defaults may change with its code: they are not written out
         return choice.model_copy(update={"options": options})
     return Choice(name=entry.name, options={**defaults, **options})

@@ -13,8 +13,9 @@ from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset
 from yisheng.core.discovery import plugins
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.kinds import KIND_LABELS
 from yisheng.core.messages import Message
-from yisheng.core.registry import KIND_LABELS, UnknownNameError
+from yisheng.core.registry import UnknownNameError
 
 MAX_THREADS: Final = 1024
 """A larger recorded number of threads is taken for damage."""

@@ -9,6 +9,7 @@ from typing import Literal
 from yisheng.core import registry
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset
+from yisheng.core.entry import Entry
 from yisheng.core.findings import Finding
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message, message_of
@@ -168,11 +169,11 @@ def fold_symptoms(findings: Findings) -> Findings:
     return findings.model_copy(update={"findings": causes})
 
 
-def _entries(cost: Cost) -> list[registry.Entry]:
+def _entries(cost: Cost) -> list[Entry]:
     return [entry for entry in registry.entries(KIND) if entry.meta["cost"] == cost]
 
 
-def _applies(entry: registry.Entry, spec: Spec) -> bool:
+def _applies(entry: Entry, spec: Spec) -> bool:
     return bool(entry.meta.get("fits", lambda _: True)(spec))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 
 from yisheng.core import registry
+from yisheng.core.discovery import hyphenate
+from yisheng.core.entry import Entry
 from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.diagnosis import dead_units
@@ -134,9 +136,9 @@ def _saturated_fraction(unit: ActivationRecord) -> float | None:
     return float(at_an_end.float().mean())
 
 
-def _explains(entry: registry.Entry, cause: Symptom, finding: Symptom) -> bool:
+def _explains(entry: Entry, cause: Symptom, finding: Symptom) -> bool:
     """Return whether a history finding is the cause of another one, and at least as severe."""
-    is_listed = registry.hyphenate(finding.check) in entry.meta.get("explains", ())
+    is_listed = hyphenate(finding.check) in entry.meta.get("explains", ())
     return is_listed and SEVERITIES.index(cause.severity) <= SEVERITIES.index(finding.severity)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yisheng.core.registry import Entry
+from yisheng.core.entry import Entry
 from yisheng.core.score import Score
 from yisheng.core.spec import Spec
 from yisheng.evaluation.predictions import Predictions

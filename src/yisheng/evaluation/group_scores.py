@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from yisheng.core.entry import Entry
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
-from yisheng.core.registry import Entry
 from yisheng.core.spec import Spec
 from yisheng.evaluation.column_values import format_cell, group_columns, is_number
 from yisheng.evaluation.predictions import Predictions

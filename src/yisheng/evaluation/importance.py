@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from yisheng.core.entry import Entry
 from yisheng.core.messages import Message, translate
 from yisheng.core.notebook_html import render_table
-from yisheng.core.registry import Entry
 from yisheng.core.score import Score
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_table

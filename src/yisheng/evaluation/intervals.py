@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from yisheng.core.entry import Entry
 from yisheng.core.errors import UsageError
-from yisheng.core.registry import Entry
 from yisheng.metrics.bootstrap import RESAMPLES, SEED, Bounds, compute_percentile_interval
 
 MIN_RESAMPLES = 100

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from yisheng.core.registry import Entry
+from yisheng.core.entry import Entry
 from yisheng.core.score import Score
 from yisheng.evaluation.intervals import bootstrap_interval
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from yisheng.core import registry
+from yisheng.core.entry import Entry
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.events import Batch
 from yisheng.core.messages import Message
@@ -22,7 +23,7 @@ Scorer = Callable[[nn.Module, Iterable[Batch]], dict[str, float]]
 
 
 def make_scorer(
-    spec: Spec, loss: Loss, metrics: Sequence[str | registry.Entry], invert: Invert | None = None, *, bf16: bool = False
+    spec: Spec, loss: Loss, metrics: Sequence[str | Entry], invert: Invert | None = None, *, bf16: bool = False
 ) -> Scorer:
     """Return a function that scores a model on some batches, in one pass over them.
 
@@ -65,7 +66,7 @@ def make_scorer(
     return score
 
 
-def find_metrics(spec: Spec, names: Sequence[str | registry.Entry]) -> list[registry.Entry]:
+def find_metrics(spec: Spec, names: Sequence[str | Entry]) -> list[Entry]:
     """Return the registered metrics of these names; entries are returned as they are.
 
     Raises:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from yisheng.core import registry
+from yisheng.core.entry import Entry
 from yisheng.core.score import Score
 from yisheng.core.score_keys import join_score_key
 from yisheng.core.spec import Spec
@@ -23,9 +24,9 @@ MAX_SCORED_TARGETS = 32
 def compute_scores(
     spec: Spec,
     predictions: Predictions,
-    names: Sequence[str | registry.Entry] | None = None,
+    names: Sequence[str | Entry] | None = None,
     *,
-    extra: Sequence[registry.Entry] = (),
+    extra: Sequence[Entry] = (),
 ) -> dict[str, Score]:
     """Compute the metrics of some predictions by their name in JSON, each with its 95% interval.
 
@@ -73,7 +74,7 @@ def compute_scores(
     return scores | _compute_by_target(spec, predictions, extra) if names is None else scores
 
 
-def _compute_metrics(metrics: Iterable[registry.Entry], y: np.ndarray, prediction: np.ndarray) -> dict[str, Score]:
+def _compute_metrics(metrics: Iterable[Entry], y: np.ndarray, prediction: np.ndarray) -> dict[str, Score]:
     scores: dict[str, Score] = {}
     for metric in {entry.key: entry for entry in metrics}.values():
         value = float(metric.build(y, prediction))
@@ -82,7 +83,7 @@ def _compute_metrics(metrics: Iterable[registry.Entry], y: np.ndarray, predictio
     return scores
 
 
-def _compute_by_target(spec: Spec, predictions: Predictions, extra: Sequence[registry.Entry]) -> dict[str, Score]:
+def _compute_by_target(spec: Spec, predictions: Predictions, extra: Sequence[Entry]) -> dict[str, Score]:
     """Return the scores of each of several targets, metric by metric; empty for a single target or very many."""
     if spec.task != "regression" or not 1 < spec.outputs <= MAX_SCORED_TARGETS:
         return {}
@@ -100,15 +101,15 @@ def _compute_by_target(spec: Spec, predictions: Predictions, extra: Sequence[reg
     }
 
 
-def reported_metrics(spec: Spec) -> list[registry.Entry]:
+def reported_metrics(spec: Spec) -> list[Entry]:
     """Return the metrics that every run on such data reports, the default score first."""
     entries = [entry for entry in registry.entries("metrics") if _is_reported(entry, spec)]
     return sorted(entries, key=lambda entry: not _holds(entry, "default_for", spec))
 
 
-def _is_reported(entry: registry.Entry, spec: Spec) -> bool:
+def _is_reported(entry: Entry, spec: Spec) -> bool:
     return entry.meta.get("scalar", True) and entry.fits(spec) and _holds(entry, "reported", spec)
 
 
-def _holds(entry: registry.Entry, predicate: str, spec: Spec) -> bool:
+def _holds(entry: Entry, predicate: str, spec: Spec) -> bool:
     return predicate in entry.meta and bool(entry.meta[predicate](spec))

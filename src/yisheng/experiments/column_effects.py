@@ -12,6 +12,7 @@ import numpy as np
 from yisheng.core import registry
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset, Part, Split
+from yisheng.core.entry import Entry
 from yisheng.core.errors import DataError, UsageError, YishengError, suggest
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
@@ -120,7 +121,7 @@ class TableModel:
         rows = np.concatenate([self.splits[0].train, *([self.splits[0].validation] if self.folders else [])])
         return np.asarray(self.data.x[_draw(rows, count)])
 
-    def find_metric(self) -> registry.Entry:
+    def find_metric(self) -> Entry:
         """Return the run's own score, or the default one where that is the loss."""
         name = self.config.score
         return registry.default("metrics", self.spec) if name in ("loss", "auto") else self.config.find_metric(name)

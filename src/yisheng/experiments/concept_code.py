@@ -9,14 +9,14 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
-from yisheng.core import registry
+from yisheng.core.entry import Entry
 
 WIDTH = 100
 HIDDEN_IMPORTS = {"__future__", "yisheng.core.registry"}
 """Modules that the code from scratch does not need to run."""
 
 
-def extract_code(entry: registry.Entry) -> str:
+def extract_code(entry: Entry) -> str:
     """Return the code from scratch of a concept, with its imports, and without docstrings and plot.
 
     The functions of its file are in their order, each after the first sentence of its docstring as a comment.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from yisheng.core import files, registry
 from yisheng.core.config import Config
+from yisheng.core.discovery import hyphenate
+from yisheng.core.entry import Entry
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.paths import is_path
@@ -31,7 +33,7 @@ def list_data_sets() -> dict[str, dict[str, str]]:
     """Return the data sets by name: what they are (``about``), and where their ``files`` are from."""
     fetched = catalog.names()
 
-    def describe_files(entry: registry.Entry) -> str:
+    def describe_files(entry: Entry) -> str:
         if "opens" in entry.meta:
             return "yours"
         return "fetched" if entry.name in fetched else "built in"
@@ -58,7 +60,7 @@ def require_hub_set(text: str) -> str:
         UsageError: there is no such set, or it is built in.
     """
     name, *form = text.split(":")
-    name = registry.hyphenate(name)
+    name = hyphenate(name)
     if name not in catalog.names() and name in registry.names("data.datasets"):
         raise UsageError(
             Message("{name} is built in: there are no files to fetch", name=name),
@@ -186,7 +188,7 @@ def draw_data_set(
 def _parse_config(text: str, options: Mapping[str, str], augment: str | None) -> Config:
     """Return a config with the data set and the augmentations; other keys of a config are errors."""
     datasets = registry.names("data.datasets")
-    name = registry.hyphenate(text)
+    name = hyphenate(text)
     if name in catalog.names() and name not in datasets and not is_path(text):
         raise UsageError(
             Message("only the files of {name} are known, not how to read them", name=name),

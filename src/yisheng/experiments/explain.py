@@ -10,7 +10,9 @@ import re
 from typing import Any
 
 from yisheng.core import registry
+from yisheng.core.entry import Entry
 from yisheng.core.glossary import Term, read_glossary
+from yisheng.core.help_texts import argument_help
 from yisheng.experiments.concept_code import extract_code
 from yisheng.experiments.explain_config import explain_component, explain_key, explain_option
 from yisheng.experiments.explain_names import CONCEPT, KEY, OPTION, Meaning, find_meanings
@@ -63,9 +65,9 @@ def find_page_term(meaning: Meaning) -> Term | None:
     return next((term for term in read_glossary() if term.page == str(meaning)), None)
 
 
-def _explain_concept(entry: registry.Entry, facts: dict[str, Any]) -> Explanation:
+def _explain_concept(entry: Entry, facts: dict[str, Any]) -> Explanation:
     doc = inspect.getdoc(entry.build) or ""
-    help_of = registry.argument_help(doc)
+    help_of = argument_help(doc)
     source = re.search(r"^Source: ((?:.+\n?)+)", doc, re.MULTILINE)
     return Explanation(
         name=entry.name,

@@ -9,6 +9,7 @@ from typing import Any
 from yisheng.core import registry
 from yisheng.core.choice import METRICS, Choice
 from yisheng.core.config import Config
+from yisheng.core.entry import REQUIRED, Entry, Option
 from yisheng.core.messages import Message, as_message
 from yisheng.experiments.explain_names import KEY, KIND_OF_KEY, OPTION, list_literals, list_options
 from yisheng.experiments.explanation import Argument, Explanation
@@ -37,7 +38,7 @@ def explain_component(key: str, name: str, facts: dict[str, Any]) -> Explanation
         about=entry.about,
         details=_read_details(doc),
         arguments=tuple(
-            Argument(o.name, None if o.default is registry.REQUIRED else _format(o.default), _complete_help(o))
+            Argument(o.name, None if o.default is REQUIRED else _format(o.default), _complete_help(o))
             for o in entry.options.values()
         ),
         command=_write_command(key, entry),
@@ -86,7 +87,7 @@ def explain_option(name: str, facts: dict[str, Any]) -> Explanation:
     arguments = []
     for key, entry in owners:
         option = entry.options[name]
-        default = None if option.default is registry.REQUIRED else _format(option.default)
+        default = None if option.default is REQUIRED else _format(option.default)
         arguments.append(Argument(f"{key}={entry.name}", default, _complete_help(option)))
     meanings = {entry.options[name].help for _, entry in owners}
     about = meanings.pop() if len(meanings) == 1 else Message("each component has a default and a meaning of its own.")
@@ -111,14 +112,14 @@ def _read_details(doc: str) -> str:
     return "\n\n".join(details)
 
 
-def _complete_help(option: registry.Option) -> str:
+def _complete_help(option: Option) -> str:
     words = list_literals(option.type)
     if not words:
         return option.help
     return Message("{description} (values: {words})", description=option.help, words=", ".join(words))
 
 
-def _write_command(key: str, entry: registry.Entry) -> str:
+def _write_command(key: str, entry: Entry) -> str:
     if key == "search":
         return f"yisheng tune search={entry.name}"
     if key == METRICS and entry.meta.get("scalar", True):

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, KINDS, METRICS
 from yisheng.core.config import Config
+from yisheng.core.discovery import hyphenate
+from yisheng.core.entry import Entry
 from yisheng.core.errors import UsageError
 from yisheng.core.glossary import find_term, list_names, squeeze
 from yisheng.core.messages import Message
@@ -58,7 +60,7 @@ def find_meanings(name: str) -> list[Meaning]:
         meanings = list(dict.fromkeys(_look_up(text))) or list(dict.fromkeys(_look_up_options(text)))
         if meanings:
             return meanings
-    completed = [c for c in registry.names("scratch") if c.startswith(f"{registry.hyphenate(name)}-")]
+    completed = [c for c in registry.names("scratch") if c.startswith(f"{hyphenate(name)}-")]
     if len(completed) == 1:
         return [Meaning(CONCEPT, completed[0])]
     raise UsageError(Message("unknown concept {name}", name=f"{name!r}"), _suggest(name))
@@ -81,7 +83,7 @@ def _look_up_page(name: str) -> Iterator[Meaning]:
     squeezed = squeeze(name)
     yield from (Meaning(CONCEPT, c) for c in registry.names("scratch") if squeeze(c) == squeezed)
     group, _, tail = name.rpartition(".")
-    group, squeezed = registry.hyphenate(group).replace("-", "_"), squeeze(tail)
+    group, squeezed = hyphenate(group).replace("-", "_"), squeeze(tail)
     if group == KEY:
         yield from (Meaning(KEY, key) for key in Config.model_fields if squeeze(key) == squeezed)
     elif group in KIND_OF_KEY:
@@ -103,9 +105,9 @@ def _look_up_options(name: str) -> Iterator[Meaning]:
             yield Meaning(OPTION, option)
 
 
-def list_options() -> dict[str, list[tuple[str, registry.Entry]]]:
+def list_options() -> dict[str, list[tuple[str, Entry]]]:
     """Return every option with the components that have it, each with the key that chooses it."""
-    options: dict[str, list[tuple[str, registry.Entry]]] = {}
+    options: dict[str, list[tuple[str, Entry]]] = {}
     for key, kind in KIND_OF_KEY.items():
         for entry in registry.entries(kind):
             for option in entry.options:

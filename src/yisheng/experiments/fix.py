@@ -13,6 +13,7 @@ from typing import Final
 from yisheng.core import files, machine, registry
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset, Split
+from yisheng.core.entry import Entry
 from yisheng.core.errors import NonFiniteError, UsageError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message
@@ -164,7 +165,7 @@ class _Fixer:
         return best.folder.path
 
     def _try_strengths(
-        self, strengths: Sequence[Remedy], current: Attempt, metric: registry.Entry, rounds: list[Round]
+        self, strengths: Sequence[Remedy], current: Attempt, metric: Entry, rounds: list[Round]
     ) -> Attempt:
         """Train with each strength of a remedy until one that helps is followed by a worse one; return the best.
 
@@ -180,7 +181,7 @@ class _Fixer:
                 break
         return best
 
-    def _apply(self, remedy: Remedy, current: Attempt, metric: registry.Entry, rounds: list[Round]) -> Attempt:
+    def _apply(self, remedy: Remedy, current: Attempt, metric: Entry, rounds: list[Round]) -> Attempt:
         """Train with a remedy, and add its round.
 
         Raises:
@@ -194,7 +195,7 @@ class _Fixer:
         logger.info(_describe_round(rounds[-1], metric))
         return attempt
 
-    def _train(self, config: Config, metric: registry.Entry | None = None) -> Attempt:
+    def _train(self, config: Config, metric: Entry | None = None) -> Attempt:
         """Train in a new folder, and score the validation rows, of the first run by the metric that is then chosen."""
         folders: list[RunFolder] = []  # a training that breaks off returns no folder
         error = None
@@ -230,7 +231,7 @@ class _Fixer:
         invert = None if saved.target_scale is None else saved.target_scale.invert
         return predict(saved.model.to(device), part, saved.spec, invert)
 
-    def _choose_metric(self, folder: RunFolder, config: Config) -> registry.Entry:
+    def _choose_metric(self, folder: RunFolder, config: Config) -> Entry:
         """Return the metric that chooses epochs; not the loss, whose scale a remedy may change.
 
         If rare classes are missed, weights of the classes are the remedy, and these trade accuracy for recall.
@@ -243,7 +244,7 @@ class _Fixer:
         return registry.find("metrics", RECALL) if is_missed and metric == default else metric
 
 
-def _is_better(attempt: Attempt, best: Attempt, metric: registry.Entry) -> bool:
+def _is_better(attempt: Attempt, best: Attempt, metric: Entry) -> bool:
     """Return whether an attempt has the better score; one that ended is better than one that broke off."""
     if attempt.score is None or best.score is None:
         return attempt.score is not None
@@ -267,7 +268,7 @@ def _explain_end(rounds: Sequence[Round]) -> Message:
     )
 
 
-def _compare(previous: Attempt, attempt: Attempt, remedy: Remedy, metric: registry.Entry) -> Round:
+def _compare(previous: Attempt, attempt: Attempt, remedy: Remedy, metric: Entry) -> Round:
     """Return what a remedy changed, with the difference on the same validation rows."""
     difference, outcome = None, _compare_ends(previous, attempt)
     if previous.predictions is not None and attempt.predictions is not None:
@@ -295,7 +296,7 @@ def _compare_ends(previous: Attempt, attempt: Attempt) -> Outcome:
     return "better" if attempt.error is None else "worse"
 
 
-def _describe_round(completed: Round, metric: registry.Entry) -> str:
+def _describe_round(completed: Round, metric: Entry) -> str:
     """Return a round in one line."""
     previous_score, new_score = (
         Message("broke off") if run.score is None else format_number(run.score.value)

@@ -10,6 +10,7 @@ from typing import Any
 from yisheng.core import registry
 from yisheng.core.choice import AUTO, IN_MEMORY, Choice
 from yisheng.core.dataset import Dataset
+from yisheng.core.entry import Option
 from yisheng.core.errors import UsageError, YishengError
 from yisheng.core.messages import Message
 from yisheng.core.references import is_reference
@@ -91,7 +92,7 @@ def load_again(folder: Path, data: Any, **objects: Any) -> Dataset | None:
     return read_objects(data, **{**saved, **options}).dataset
 
 
-def list_options() -> Mapping[str, registry.Option]:
+def list_options() -> Mapping[str, Option]:
     """Return the options of data in memory by name."""
     return registry.find("data.objects", IN_MEMORY).options
 

@@ -20,7 +20,9 @@ from torch import nn
 from yisheng import transforms
 from yisheng.core import files, registry
 from yisheng.core.components import find_supplied
+from yisheng.core.discovery import hyphenate
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.kinds import KIND_LABELS
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.seeds import isolated_generators
@@ -261,12 +263,12 @@ def _require_registered(folder: Path, description: Mapping[str, Any]) -> None:
         for key in keys:
             name = name.get(key) if isinstance(name, Mapping) else None
         is_own = kind == "models" and _is_own(description)
-        if isinstance(name, str) and not is_own and registry.hyphenate(name) not in registry.names(kind):
+        if isinstance(name, str) and not is_own and hyphenate(name) not in registry.names(kind):
             raise DataError(
                 Message(
                     "the model in {folder} cannot be rebuilt: unknown {kind} {name}",
                     folder=folder,
-                    kind=registry.KIND_LABELS[kind],
+                    kind=KIND_LABELS[kind],
                     name=f"{name!r}",
                 ),
                 Message("if it belongs to a plugin, install the plugin here and name its package in YISHENG_PLUGINS"),

@@ -10,10 +10,10 @@ import numpy as np
 
 from yisheng.core.callables import build_instance
 from yisheng.core.components import CustomEntry
+from yisheng.core.discovery import hyphenate
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.references import short_name
-from yisheng.core.registry import hyphenate
 
 PROBABILITY_NAMES: Final = ("y_score", "y_scores", "y_prob", "y_probs", "y_proba", "probabilities", "scores", "probs")
 """Names of a function's second parameter that ask for probabilities rather than for the predicted classes."""

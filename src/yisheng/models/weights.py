@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.core import registry
+from yisheng.core.entry import Entry
 from yisheng.core.errors import DataError, YishengError
 from yisheng.core.messages import Message, plural_message
 from yisheng.core.spec import Spec
@@ -135,7 +136,7 @@ def find_matching_networks(tensors: Mapping[str, torch.Tensor]) -> list[str]:
     return [entry.name for entry in registry.entries("models") if _matches_body(entry, spec, source)]
 
 
-def _matches_body(entry: registry.Entry, spec: Spec, source: Mapping[str, torch.Tensor]) -> bool:
+def _matches_body(entry: Entry, spec: Spec, source: Mapping[str, torch.Tensor]) -> bool:
     """Return whether all weights except those of the head have the names and shapes of the network's."""
     if "fits" in entry.meta and not entry.meta["fits"](spec):
         return False

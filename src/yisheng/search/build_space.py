@@ -12,10 +12,10 @@ from typing import Any
 from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice
 from yisheng.core.config import Config
+from yisheng.core.entry import Option
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.paths import is_path, parse_path
-from yisheng.core.registry import Option
 from yisheng.core.remote.addresses import is_address
 from yisheng.core.settings import Setting, canonical_key, merge_settings
 from yisheng.search.axes import Axis, Range, parse_axis, require_distinct

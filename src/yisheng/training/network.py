@@ -17,6 +17,7 @@ from yisheng.core.choice import AUTO, Choice
 from yisheng.core.components import build_component, find_component, is_custom
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset, Split
+from yisheng.core.entry import REQUIRED
 from yisheng.core.errors import UsageError
 from yisheng.core.events import Batch
 from yisheng.core.messages import Message
@@ -176,7 +177,7 @@ def _choose_loss(loss: Choice, spec: Spec) -> Choice:
     if loss.name == name:
         return loss
     options = registry.find("losses", name).options
-    defaults = {key: option.default for key, option in options.items() if option.default is not registry.REQUIRED}
+    defaults = {key: option.default for key, option in options.items() if option.default is not REQUIRED}
     chosen = registry.find("losses", loss.name).options
     dropped = [key for key, value in loss.options.items() if key not in options and value != chosen[key].default]
     if dropped:

@@ -128,7 +128,7 @@ def to_json(transform: Transform) -> dict[str, Any]:
     """
     from dataclasses import fields
 
-    from yisheng.core.registry import hyphenate
+    from yisheng.core.discovery import hyphenate
 
     values = {f.name: getattr(transform, f.name) for f in fields(transform)}  # type: ignore[arg-type]  # a dataclass
     return {

@@ -16,7 +16,7 @@ from yisheng.core.messages import Message
 
 if TYPE_CHECKING:
     from yisheng.core.dataset import Dataset
-    from yisheng.core.registry import Entry
+    from yisheng.core.entry import Entry
     from yisheng.data.objects._assemble import MemoryData
 
 KIND = "data.objects"

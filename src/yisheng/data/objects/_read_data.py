@@ -10,6 +10,7 @@ import numpy as np
 
 from yisheng.core import registry
 from yisheng.core.dataset import Dataset
+from yisheng.core.entry import Entry
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, parse_path
@@ -48,7 +49,7 @@ def read_data(data: Any, validation: Any, test: Any, options: Options) -> Memory
     )
 
 
-def _read(entry: registry.Entry, value: Any, options: Options) -> Values:
+def _read(entry: Entry, value: Any, options: Options) -> Values:
     values: Values = entry.build(value, options)
     return values
 

@@ -12,7 +12,7 @@ import torch
 from yisheng.core import files, machine
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset
-from yisheng.core.registry import Entry
+from yisheng.core.entry import Entry
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score import Score, Scores
 from yisheng.core.spec import Spec

@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 from yisheng.core import files, registry
 from yisheng.core.choice import AUTO
 from yisheng.core.config import Config
+from yisheng.core.entry import Entry
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
 from yisheng.core.os_errors import describe_os_error
-from yisheng.core.registry import Entry
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.settings import Setting
 from yisheng.core.values import validate_value
