@@ -15,15 +15,10 @@ from yisheng.core.errors import NonFiniteError, UsageError
 from yisheng.core.events import Batch
 from yisheng.core.resolved_config import resolve_config
 from yisheng.core.spec import Spec
-from yisheng.training.shardable import (
-    choose_exact,
-    choose_shards,
-    require_rows_for_sync_bn,
-    require_sync_bn,
-    synchronize_batch_norm,
-)
+from yisheng.training.shardable import choose_exact, choose_shards
 from yisheng.training.shards import Sharding, bound_shards
 from yisheng.training.state import State
+from yisheng.training.sync_bn import require_rows_for_sync_bn, require_sync_bn, synchronize_batch_norm
 from yisheng.training.update import make_update
 
 

@@ -19,7 +19,7 @@ from yisheng.training import checkpoint, weight_shards
 from yisheng.training.callbacks import keep_best
 from yisheng.training.distributed import Peers
 from yisheng.training.divided_update import DividedUpdate
-from yisheng.training.shardable import require_divisible, require_elementwise
+from yisheng.training.divisible import require_divisible, require_elementwise
 from yisheng.training.shards import Sharding
 from yisheng.training.state import State
 from yisheng.training.update import make_l1_penalty, make_update

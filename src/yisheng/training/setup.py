@@ -34,14 +34,10 @@ from yisheng.training.part_batches import FittedTransforms, fit_transforms, make
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
 from yisheng.training.pretrained import Pretrained, load_into_network
 from yisheng.training.setup_notes import describe_moved_targets, describe_random_weights, describe_updates
-from yisheng.training.shardable import (
-    choose_exact,
-    require_rows_for_sync_bn,
-    require_shardable,
-    synchronize_batch_norm,
-)
+from yisheng.training.shardable import choose_exact, require_shardable
 from yisheng.training.state import State
 from yisheng.training.step_setup import build_forward, build_optimizer, build_schedule, build_step
+from yisheng.training.sync_bn import require_rows_for_sync_bn, synchronize_batch_norm
 from yisheng.training.table_preset import choose_for_tables
 from yisheng.training.wide_tables import choose_for_wide_tables
 
