@@ -22,6 +22,7 @@ from yisheng.experiments import load_data
 from yisheng.search.executors import cluster as clusters
 from yisheng.search.executors import sent_data
 from yisheng.search.executors.cluster import open_cluster, require_cluster
+from yisheng.search.executors.cluster_jobs import train_on_cluster
 from yisheng.search.executors.sent_data import Origin
 from yisheng.search.executors.serial import train_serial
 from yisheng.search.jobs import Job
@@ -151,7 +152,7 @@ def _require_equal_outcomes(place):
     jobs = [Job(f"{n}", config, splits[config.fold]) for n, config in enumerate(configs)]
     expected = list(train_serial(jobs, data))
     with open_cluster(place) as cluster:
-        outcomes = sorted(cluster.train(jobs, data), key=lambda outcome: outcome.key)
+        outcomes = sorted(train_on_cluster(cluster, jobs, data), key=lambda outcome: outcome.key)
     for a, b in zip(expected, outcomes, strict=True):
         for name in ("key", "scores", "epoch", "history", "failure"):
             assert getattr(a, name) == getattr(b, name)

@@ -19,6 +19,7 @@ from yisheng.core.errors import NonFiniteError
 from yisheng.core.logging import logger
 from yisheng.core.messages import Message, plural_message
 from yisheng.search.executors.cluster import Cluster
+from yisheng.search.executors.cluster_jobs import train_on_cluster
 from yisheng.search.executors.sent_data import Loader
 from yisheng.search.executors.serial import Trainer, train_serial
 from yisheng.search.executors.stacked import chunks, layers
@@ -68,7 +69,7 @@ def run_jobs(
         logger.info(
             Message("cluster: {trainings} on {cores} cores", trainings=_count(jobs), cores=cluster.count_cores())
         )
-        yield from cluster.train(jobs, data, load)
+        yield from train_on_cluster(cluster, jobs, data, load)
         return
     if executor == "serial":
         logger.info(Message("serial: {trainings}, as requested", trainings=_count(jobs)))

@@ -1,4 +1,4 @@
-"""The cluster executor: jobs as tasks of Ray, in processes of this machine or on others.
+"""A cluster of Ray: tasks in processes of this machine or on others.
 
 Only Ray's tasks are used. What was trained is known from the outcomes that came back, never from Ray's state, so a lost
 task, machine or cluster costs the trainings that ran there and nothing else.
@@ -17,33 +17,21 @@ import math
 import re
 import secrets
 import socket
-import statistics
 import sys
 import tempfile
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
 
 from yisheng.core import process
-from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import MissingPartError, ProcessError, UsageError, YishengError
 from yisheng.core.messages import Message
 from yisheng.search.executors.sent_data import (
-    Loader,
     Origin,
-    SentConfig,
-    SentData,
-    describe_data,
     find_origin,
-    receive_config,
-    receive_data,
-    send_config,
 )
-from yisheng.search.executors.serial import Trainer, require_importable
-from yisheng.search.jobs import Job, Outcome
 
 AUTO: Final = "auto"
 CONNECT_SECONDS: Final = 10.0
@@ -277,37 +265,6 @@ class Cluster:
             ) from error
         return replace(task, losses=task.losses + 1)
 
-    def train(self, jobs: Sequence[Job], data: Dataset, load: Loader | None = None) -> Iterator[Outcome]:
-        """Train every job with one thread, as several processes of `yisheng.search.executors.serial` do.
-
-        Args:
-            jobs: the jobs.
-            data: their data.
-            load: loads the data in another process; None if only this process has it.
-
-        Returns:
-            An outcome for each job, in the order in which they end.
-
-        Raises:
-            UsageError: a choice of a config does not fit the data; see also `run`.
-            DataError: the data cannot be trained on, or a machine has other data.
-            ProcessError: see `run`.
-        """
-        require_importable(job.config for job in jobs)
-        splits = list({id(job.split): job.split for job in jobs}.values())
-        number = {id(split): n for n, split in enumerate(splits)}
-        pending = deque(_SentJob(job.key, send_config(job.config), number[id(job.split)]) for job in jobs)
-        seconds: list[float] = []
-
-        def next_chunk(cores: int) -> list[_SentJob] | None:
-            size = min(len(pending), _chunk_size(seconds, len(pending), cores))
-            return [pending.popleft() for _ in range(size)] or None
-
-        for results in self.run(_train_chunk, (describe_data(data, load), splits), next_chunk):
-            for outcome, arrays in results:
-                seconds.append(outcome.seconds)
-                yield replace(outcome, weights={name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
-
 
 def _call(origin: Origin, function: Callable[[Any, Any], Any], shared: Any, arguments: Any) -> Any:
     """Call a function in a process of the cluster; return its result, or the error that the user is to see."""
@@ -324,44 +281,3 @@ def _call(origin: Origin, function: Callable[[Any, Any], Any], shared: Any, argu
         return function(shared, arguments)
     except YishengError as error:
         return error
-
-
-def _chunk_size(seconds: Sequence[float], pending: int, cores: int) -> int:
-    """Return the number of jobs of the next task: as many as take `MIN_TASK_SECONDS`, few enough for all cores.
-
-    >>> _chunk_size([], 100, 4), _chunk_size([0.1], 100, 4), _chunk_size([0.1], 12, 4), _chunk_size([5.0], 9, 2)
-    (1, 10, 3, 1)
-    """
-    if not seconds:
-        return 1
-    size = math.ceil(MIN_TASK_SECONDS / max(statistics.median(seconds), 1e-6))
-    return max(1, min(size, pending // cores))
-
-
-@dataclass(frozen=True)
-class _SentJob:
-    """A job, with the number of its split."""
-
-    key: str
-    config: SentConfig
-    split: int
-
-
-_latest: list[tuple[str, Trainer, Sequence[Split]]] = []
-"""In a process of the cluster: the trainer of the latest data, and the splits, whose identity it goes by."""
-
-
-def _train_chunk(
-    shared: tuple[SentData, Sequence[Split]], jobs: Sequence[_SentJob]
-) -> list[tuple[Outcome, dict[str, Any]]]:
-    """Train some jobs in a process of the cluster; return outcomes and weights."""
-    sent, splits = shared
-    if not _latest or _latest[0][0] != sent.token:
-        _latest[:] = [(sent.token, Trainer(receive_data(sent)), splits)]
-    _, trainer, splits = _latest[0]
-    results = []
-    for job in jobs:
-        outcome = trainer.train(Job(job.key, receive_config(job.config), splits[job.split]))
-        arrays = {name: value.cpu().numpy() for name, value in outcome.weights.items()}
-        results.append((replace(outcome, weights={}, executor="cluster"), arrays))
-    return results
