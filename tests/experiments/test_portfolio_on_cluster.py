@@ -18,8 +18,9 @@ from yisheng.core.errors import ProcessError, UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.spec import Spec
 from yisheng.data.fingerprint import fingerprint
-from yisheng.experiments import cluster_choice, portfolio_tasks, resume_run
+from yisheng.experiments import cluster_choice, fold_queue, portfolio_tasks, resume_run
 from yisheng.experiments import run as run_module
+from yisheng.experiments.fold_queue import FoldQueue, FoldResult
 from yisheng.search.executors import sent_data
 from yisheng.search.executors.sent_data import SentData
 from yisheng.training.portfolio import step as portfolio_step
@@ -94,6 +95,12 @@ def alone(tmp_path_factory):
         return read_model(yisheng.train(**SETTINGS, out=tmp_path_factory.mktemp("alone")).path)
 
 
+def use_task_seconds(monkeypatch, seconds):
+    """Let a task train folds for this long."""
+    for module in (fold_queue, portfolio_tasks):
+        monkeypatch.setattr(module, "MIN_TASK_SECONDS", seconds)
+
+
 def read_model(folder):
     """Return tensors, scores and events of a run without what was measured with a clock."""
     tensors = load_file(folder / "model.safetensors")
@@ -110,7 +117,7 @@ def read_model(folder):
 
 @pytest.mark.parametrize("seconds_of_a_task", [0.0, 1e9])
 def test_the_ensemble_is_that_of_one_machine(tmp_path, use_cluster, alone, monkeypatch, seconds_of_a_task):
-    monkeypatch.setattr(portfolio_tasks, "MIN_TASK_SECONDS", seconds_of_a_task)
+    use_task_seconds(monkeypatch, seconds_of_a_task)
     cluster = use_cluster(ClusterInThisProcess())
     run = yisheng.train(**SETTINGS, cluster="auto", out=tmp_path)
     assert read_model(run.path) == alone
@@ -120,7 +127,7 @@ def test_the_ensemble_is_that_of_one_machine(tmp_path, use_cluster, alone, monke
 
 @pytest.mark.parametrize("goes_on", ["here", "on the cluster"])
 def test_a_lost_cluster_costs_the_running_folds(tmp_path, use_cluster, alone, monkeypatch, goes_on):
-    monkeypatch.setattr(portfolio_tasks, "MIN_TASK_SECONDS", 0.0)
+    use_task_seconds(monkeypatch, 0.0)
     broken = use_cluster(ClusterInThisProcess(fails_after=4))
     with pytest.raises(ProcessError):
         yisheng.train(**SETTINGS, cluster="auto", out=tmp_path)
@@ -172,12 +179,12 @@ def make_plan(clock, seconds, candidates=("a", "b"), required=2, folds=3):
 
 
 def end(queue, task, folds, seconds=5.0, *, is_fitted=True):
-    queue.end(task, [portfolio_tasks._Result(fold, seconds, is_fitted, b"") for fold in folds])
+    queue.end(task, [FoldResult(fold, seconds, is_fitted, b"") for fold in folds])
 
 
 def test_required_folds_come_first_and_each_candidate_is_probed(tmp_path):
     journal = FoldJournal(tmp_path / "folds", Spec("regression", (1,)), CPU)
-    queue = portfolio_tasks._Queue(make_plan(Clock(), None), journal)
+    queue = FoldQueue(make_plan(Clock(), None), journal)
     first, second = queue.take(4), queue.take(4)
     assert [(task.candidate, task.folds) for task in (first, second)] == [("a", (0, 1, 2)), ("b", (0, 1, 2))]
     assert queue.take(4) is None
@@ -191,9 +198,7 @@ def test_required_folds_come_first_and_each_candidate_is_probed(tmp_path):
 
 def test_the_time_of_an_ensemble_limits_its_folds(tmp_path):
     clock = Clock()
-    queue = portfolio_tasks._Queue(
-        make_plan(clock, 100.0), FoldJournal(tmp_path / "folds", Spec("regression", (1,)), CPU)
-    )
+    queue = FoldQueue(make_plan(clock, 100.0), FoldJournal(tmp_path / "folds", Spec("regression", (1,)), CPU))
     first = queue.take(1)
     assert first.seconds == pytest.approx(0.5 * 92 / 2)  # half of what is left, for two folds
     assert not first.is_bound  # an ensemble has one candidate in any case
@@ -214,9 +219,7 @@ def test_the_time_of_an_ensemble_limits_its_folds(tmp_path):
 def test_candidates_without_time_are_not_begun(tmp_path):
     clock = Clock()
     clock.seconds = 91.0
-    queue = portfolio_tasks._Queue(
-        make_plan(clock, 100.0), FoldJournal(tmp_path / "folds", Spec("regression", (1,)), CPU)
-    )
+    queue = FoldQueue(make_plan(clock, 100.0), FoldJournal(tmp_path / "folds", Spec("regression", (1,)), CPU))
     assert queue.take(8).candidate == "a"
     assert queue.take(8) is None
     assert {name for name, _ in queue.missing} == {"a"}
@@ -268,7 +271,7 @@ def test_what_is_refused(tmp_path, settings, message, remedy):
 
 
 def test_two_drivers_in_one_folder_are_refused(tmp_path, use_cluster, monkeypatch):
-    monkeypatch.setattr(portfolio_tasks, "MIN_TASK_SECONDS", 0.0)
+    use_task_seconds(monkeypatch, 0.0)
     use_cluster(ClusterInThisProcess(fails_after=0))
     with pytest.raises(ProcessError):
         yisheng.train(**SETTINGS, cluster="auto", out=tmp_path)
