@@ -19,8 +19,9 @@ from yisheng.core.run_environment import describe_environment
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import StopSignal, raise_stop_signals
 from yisheng.experiments import complete_run
+from yisheng.experiments.search.buildable import require_buildable
 from yisheng.experiments.search.plan import SearchPlan, read_plan, write_plan
-from yisheng.experiments.search.run_trials import require_buildable, run_trials
+from yisheng.experiments.search.run_trials import run_trials
 from yisheng.experiments.search.search_data import SearchData
 from yisheng.experiments.search.trial_jobs import TrialJobs
 from yisheng.loggers.tensorboard import hparams
