@@ -27,7 +27,7 @@ from yisheng.core.errors import DataError, MissingPartError, StoppedError, Usage
 from yisheng.core.spec import Spec
 from yisheng.experiments import bulk_prediction
 from yisheng.experiments.submission import submit
-from yisheng.inference import predictor
+from yisheng.inference import forward_pass
 from yisheng.inference import rows as complete
 from yisheng.inference.bulk import chunk as chunks
 from yisheng.inference.bulk import partial_output
@@ -550,7 +550,7 @@ def test_a_plain_file_is_parsed_alike_by_one_thread_and_several(tmp_path, small_
 
 
 def test_a_chunk_is_a_multiple_of_the_predictors_batch():
-    for size in (predictor.BATCH, predictor.ROW_BATCH, predictor.FITTED_BATCH):
+    for size in (forward_pass.BATCH, forward_pass.ROW_BATCH, forward_pass.FITTED_BATCH):
         assert chunks.ROWS_PER_CHUNK % size == 0
 
 

@@ -20,25 +20,16 @@ from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.data.tables.reading_options import ReadingOptions
 from yisheng.evaluation.conformal import IntervalBounds, parse_level
-from yisheng.evaluation.predictions import apply_link
 from yisheng.inference import artifact, ensemble, rows
 from yisheng.inference.classes import LABEL_THRESHOLD
+from yisheng.inference.forward_pass import average_outputs, choose_batch, compute_outputs
 from yisheng.inference.inputs.block import InputBlock, place_on_first
 from yisheng.inference.inputs.read_inputs import read_inputs
 from yisheng.inference.inputs.table_files import read_tables
 from yisheng.inference.ood import THRESHOLD
-from yisheng.inference.own_network import explain_failed_call
 from yisheng.inference.prediction import Prediction, PredictionList
 from yisheng.inference.residuals import ConformalIntervals, load_intervals
-from yisheng.models._fitted_model import FittedModel
 
-BATCH = 256
-"""Inputs per forward pass."""
-FITTED_BATCH = 8192
-"""The same for models of rows that are fitted, not trained by gradient steps: they divide the rows themselves."""
-ROW_BATCH, MAX_ROW_PARAMETERS = 2048, 1 << 17
-"""The same for networks of rows with at most this number of parameters: calls would take longer than the arithmetic of
-a small batch. A large batch of a larger network would take much memory."""
 MAX_NAMED_COLUMNS = 5
 
 
@@ -90,7 +81,7 @@ class Predictor:
         is_ensemble = run.is_cross_validation
         self.artifacts = ensemble.load(run.path, model) if is_ensemble else [artifact.load(run.path, model)]
         self.spec = self.artifacts[0].spec
-        self._batch_sizes = list(map(_choose_batch, self.artifacts))
+        self._batch_sizes = list(map(choose_batch, self.artifacts))
         self.folder = run.path
         self._ood_lock = threading.Lock()
 
@@ -209,7 +200,7 @@ class Predictor:
 
     def _compute_outputs_of(self, n: int, x: np.ndarray, ood_scores: list[torch.Tensor] | None = None) -> np.ndarray:
         """Return the outputs of one model; append its OOD scores to ``ood_scores`` if given."""
-        return _compute_outputs(self.artifacts[n], x, self._batch_sizes[n], ood_scores)
+        return compute_outputs(self.artifacts[n], x, self._batch_sizes[n], ood_scores)
 
     def compute(
         self, x: np.ndarray, level: float | None = None
@@ -335,41 +326,6 @@ class Predictor:
             )
         table = rows.read_rows(path, self.spec, id)
         return table, [f"{path}:{n + 1}" for n in range(len(table.x))]
-
-
-def _compute_outputs(
-    model: artifact.Artifact, x: np.ndarray, size: int, ood_scores: list[torch.Tensor] | None = None
-) -> np.ndarray:
-    """Return the outputs of one model, computed in batches of a size; append the OOD scores to ``ood_scores``."""
-    invert = model.target_scale.invert if model.target_scale is not None else None
-    blocks = []
-    with torch.inference_mode():
-        for start in range(0, len(x), size):
-            raw = nested.from_numpy(x[start : start + size])
-            scaled = nested.to_contiguous(nested.to_single(model.scale.apply(raw)))
-            with explain_failed_call(model.description):
-                if ood_scores is None or model.ood_detector is None:
-                    output = nested.call(model.model, scaled)
-                else:
-                    output, scores = model.ood_detector.score(model.model, scaled, raw)
-                    ood_scores.append(scores)
-            blocks.append(apply_link(output, model.spec, invert))
-        return torch.cat(blocks).numpy()
-
-
-def _choose_batch(model: artifact.Artifact) -> int:
-    """Return the number of inputs of a forward pass, which does not depend on how many there are."""
-    if isinstance(model.model, FittedModel):
-        return FITTED_BATCH
-    is_small = sum(parameter.numel() for parameter in model.model.parameters()) <= MAX_ROW_PARAMETERS
-    return ROW_BATCH if model.spec.is_row and is_small else BATCH
-
-
-def average_outputs(outputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean of the models' outputs; a single model's outputs are returned unchanged."""
-    if len(outputs) == 1:
-        return outputs[0]
-    return np.mean([block.astype(np.float64) for block in outputs], axis=0).astype(outputs[0].dtype)
 
 
 def _explain_unusual(columns: Sequence[str]) -> Message:

@@ -19,8 +19,9 @@ from yisheng.core import machine
 from yisheng.core.messages import Message
 from yisheng.data.images import decode
 from yisheng.evaluation.png import encode_png
+from yisheng.inference.forward_pass import average_outputs
 from yisheng.inference.occlusion import draw_occlusion_map
-from yisheng.inference.predictor import Predictor, average_outputs
+from yisheng.inference.predictor import Predictor
 from yisheng.serving import inputs
 from yisheng.serving.batching import BatchQueue
 from yisheng.serving.body_formats import JSON, media_type

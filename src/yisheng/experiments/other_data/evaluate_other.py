@@ -36,8 +36,9 @@ from yisheng.experiments.interval_facts import Source, describe_intervals, find_
 from yisheng.experiments.other_data.load import Request, load_rows, resolve_request
 from yisheng.experiments.other_data.result import Evaluation
 from yisheng.experiments.other_data.rows import OtherRows, keep_known_classes
+from yisheng.inference.forward_pass import average_outputs
 from yisheng.inference.ood import THRESHOLD
-from yisheng.inference.predictor import Predictor, average_outputs
+from yisheng.inference.predictor import Predictor
 from yisheng.inference.residuals import ConformalIntervals
 from yisheng.reporting import evaluation_page
 
