@@ -10,6 +10,7 @@ import pytest
 import yisheng
 from yisheng.cli import main
 from yisheng.core.errors import DataError
+from yisheng.core.run_contents import read_run
 from yisheng.core.run_folder import FORMAT, RunFolder
 from yisheng.core.score import Score
 from yisheng.core.scores_file import parse_scores
@@ -117,7 +118,7 @@ def test_a_damaged_config_is_reported(folder, text):
 
 
 def test_a_run_is_read_with_its_config_scores_and_best_epoch(finished):
-    run = RunFolder(finished).read_run()
+    run = read_run(RunFolder(finished))
     assert run.config == RunFolder(finished).config.to_dict()
     assert run.scores == RunFolder(finished).scores
     assert run.best["epoch"] == 1

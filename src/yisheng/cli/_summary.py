@@ -12,6 +12,7 @@ from yisheng.cli._values import format_value
 from yisheng.core import files
 from yisheng.core.messages import Message, translate
 from yisheng.core.remote.sessions import name_address
+from yisheng.core.run_contents import read_run
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score import Score
 from yisheng.core.stored_messages import restore_messages
@@ -44,7 +45,7 @@ def print_summary(folder: Path, arguments: Arguments) -> None:
 
 
 def _summarize_run(run: RunFolder) -> tuple[dict[str, Any], str]:
-    trained = run.read_run()
+    trained = read_run(run)
     best = trained.best
     score = str(best["score"]).replace("_", "-")
     values = {"epoch": best["epoch"], "score": score}
@@ -103,7 +104,7 @@ def _describe_rates(board: Mapping[str, Any]) -> str:
 
 
 def _summarize_cross_validation(run: RunFolder) -> tuple[dict[str, Any], str]:
-    trained = run.read_run()
+    trained = read_run(run)
     folds = files.read_json(run.file(RunFolder.CROSS_VALIDATION))
     about = Message(
         "{models} models, {folds} folds: validation is the mean over the folds, test the mean of the models",
@@ -127,7 +128,7 @@ def _summarize_search(run: RunFolder) -> tuple[dict[str, Any], str]:
     }
     head = translate(Message("the chosen setting's model:"))
     trials_table = translate(Message("all trials: {path}", path=run.file(RunFolder.TRIALS_TABLE)))
-    scores = format_scores(chosen_run.read_run().scores)
+    scores = format_scores(read_run(chosen_run).scores)
     text = f"{_format_trials(table)}\n\n{head}\n\n{scores}\n\n{trials_table}"
     return results, text
 

@@ -1,4 +1,4 @@
-"""The contents of a run folder."""
+"""The contents of a run folder as plain data."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
+from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.score import Scores
 from yisheng.core.spec import Spec
 
@@ -30,3 +33,30 @@ class Run:
     transforms: Mapping[str, Any]
     scores: Scores = field(default_factory=dict)
     best: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_run(folder: RunFolder) -> Run:
+    """Return a finished run or cross-validation as plain data.
+
+    The fold models of a cross-validation have their own transforms and best epochs, so these are empty for it.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    single = not folder.is_cross_validation
+    config = folder.config if single else folder.cross_validation_config
+    description, scores = folder.description, folder.scores
+    try:
+        return Run(
+            path=folder.path,
+            config=config.to_dict(),
+            spec=Spec.from_json(description["spec"]),
+            transforms=description["transforms"] if single else {},
+            scores=scores,
+            best=description["best"] if single else {},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(
+            Message("{MODEL} is damaged: {reason}", MODEL=folder.file(RunFolder.MODEL), reason=reason), INTACT_COPY
+        ) from None

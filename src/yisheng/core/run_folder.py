@@ -15,11 +15,10 @@ from yisheng.core.messages import Message
 from yisheng.core.new_folder import create_numbered_folder
 from yisheng.core.registry import UnknownNameError
 from yisheng.core.resolved_config import ResolvedConfig
-from yisheng.core.run_contents import Run
+from yisheng.core.run_state import hold_lock
 from yisheng.core.score import Scores
 from yisheng.core.scores_file import parse_scores, scores_to_plain
 from yisheng.core.settings import merge_settings, read_settings
-from yisheng.core.spec import Spec
 from yisheng.core.temporary import remove_abandoned
 from yisheng.core.validation_texts import describe_all_invalid
 
@@ -128,24 +127,10 @@ class RunFolder:
             UsageError: another process holds it.
             StorageError: the folder cannot be written to.
         """
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.file(self.CHECKPOINT) / "lock", blocking=False)
-        try:
-            self.file(self.CHECKPOINT).mkdir(exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            raise UsageError(
-                Message("another process is training in {path}", path=self.path), Message("wait for it, or stop it")
-            ) from None
-        except OSError as error:  # Timeout is one of them
-            raise files.explain_write_error(error, self.file(self.CHECKPOINT)) from error
-        try:
+        with hold_lock(self.path):
             for folder in (self.path, self.file(self.CHECKPOINT)):
                 remove_abandoned(folder)
             yield
-        finally:
-            lock.release()
 
     # Kind and state
 
@@ -403,32 +388,6 @@ class RunFolder:
                 Message("use the version of yisheng that wrote it"),
             )
         return description
-
-    def read_run(self) -> Run:
-        """Return a finished run or cross-validation as plain data.
-
-        The fold models of a cross-validation have their own transforms and best epochs, so these are empty for it.
-
-        Raises:
-            DataError: a file is missing or damaged.
-        """
-        single = not self.is_cross_validation
-        config = self.config if single else self.cross_validation_config
-        description, scores = self.description, self.scores
-        try:
-            return Run(
-                path=self.path,
-                config=config.to_dict(),
-                spec=Spec.from_json(description["spec"]),
-                transforms=description["transforms"] if single else {},
-                scores=scores,
-                best=description["best"] if single else {},
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise DataError(
-                Message("{MODEL} is damaged: {reason}", MODEL=self.file(self.MODEL), reason=reason), INTACT_COPY
-            ) from None
 
 
 def _is_file(path: Path) -> bool:

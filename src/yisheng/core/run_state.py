@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from yisheng.core.errors import UsageError
+from yisheng.core.files import explain_write_error
+from yisheng.core.messages import Message
+
 LOCK: Final = "checkpoint/lock"
-"""The file in a run folder that a training holds locked; see `yisheng.core.run_folder.RunFolder.lock`."""
+"""The file in a run folder that a training holds locked."""
 RUNNING_SECONDS: Final = 60.0
 """A run counts as running for this long after its last log line, on systems that do not report held locks."""
+
+
+@contextlib.contextmanager
+def hold_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder during the block.
+
+    Raises:
+        UsageError: another process holds it.
+        StorageError: the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    path = folder / LOCK
+    lock = FileLock(path, blocking=False)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise explain_running(folder) from None
+    except OSError as error:  # Timeout is one of them
+        raise explain_write_error(error, path.parent) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def explain_running(folder: Path) -> UsageError:
+    """Return the error of what cannot be done while a process is training in a folder."""
+    return UsageError(Message("another process is training in {path}", path=folder), Message("wait for it, or stop it"))
 
 
 def find_locked_inodes() -> set[int] | None:

@@ -12,6 +12,7 @@ from yisheng.core import files
 from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.messages import Message
+from yisheng.core.run_contents import read_run
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_keys import parse_score_key
 from yisheng.core.validation_texts import describe_invalid
@@ -158,7 +159,7 @@ def _read_compared_run(path: Path) -> ComparedRun:
     folder = RunFolder(path)
     if path.resolve().parent.name == RunFolder.EVALUATIONS and not folder.is_begun:
         return _read_evaluation(path)
-    scores = folder.read_run().scores
+    scores = read_run(folder).scores
     if not scores:
         raise DataError(Message("{path} has no scores", path=path), Message("use yisheng evaluate {path}", path=path))
     if not folder.is_cross_validation:

@@ -15,7 +15,7 @@ from yisheng.core.input_spec import Inputs
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_out_path, parse_run_path
 from yisheng.core.remote.sessions import publish_at_end
-from yisheng.core.run_contents import Run
+from yisheng.core.run_contents import Run, read_run
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
 from yisheng.data.tables.frame_columns import column_name
@@ -107,7 +107,7 @@ class TrainedRun:
                 ),
                 Message("copy the other files of the run folder too, for its config, scores and report"),
             )
-        return RunFolder(self.path).read_run()
+        return read_run(RunFolder(self.path))
 
     @functools.cached_property
     def predictor(self) -> Predictor:

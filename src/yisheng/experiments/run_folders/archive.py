@@ -14,7 +14,7 @@ from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.run_state import LOCK, find_locked_inodes, is_running
+from yisheng.core.run_state import LOCK, explain_running, find_locked_inodes, is_running
 from yisheng.experiments.run_folders.entry import is_run_folder, list_subfolders
 from yisheng.inference.model_files import ARTIFACT_FILES, INTERVAL_FILES, PROGRAM_FILES
 
@@ -89,9 +89,7 @@ def _require_idle(folder: Path) -> None:
     for path in [folder, *list_subfolders(folder)]:
         has_ended = not is_run_folder(path) or (RunFolder(path).is_begun and RunFolder(path).is_finished)
         if not has_ended and is_running(path, locked_inodes, path / RunFolder.EVENTS):
-            raise UsageError(
-                Message("another process is training in {path}", path=path), Message("wait for it, or stop it")
-            )
+            raise explain_running(path)
 
 
 def _list_files(folder: Path, out: Path) -> Iterator[Path]:

@@ -20,7 +20,7 @@ from yisheng.core.remote.sessions import delete_published, name_address
 from yisheng.core.remote.working_copies import read_note
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.run_names import check_run_name, make_label
-from yisheng.core.run_state import LOCK
+from yisheng.core.run_state import LOCK, hold_lock
 from yisheng.core.temporary import create_temporary_folder
 from yisheng.experiments.run_folders.entry import is_run_folder, list_subfolders
 
@@ -166,20 +166,10 @@ def _hold_idle(folder: Path) -> Iterator[None]:
 
     On Windows they are released at once, since a folder with an open file cannot be renamed there.
     """
-    from filelock import FileLock, Timeout
-
     with contextlib.ExitStack() as stack:
         for path in [folder, *list_subfolders(folder)]:
-            if not os.path.isfile(path / LOCK):  # noqa: PTH113  # never raises
-                continue
-            try:
-                stack.enter_context(FileLock(path / LOCK, blocking=False))
-            except Timeout:
-                raise UsageError(
-                    Message("another process is training in {path}", path=path), Message("wait for it, or stop it")
-                ) from None
-            except OSError as error:
-                raise explain_write_error(error, path / LOCK) from error
+            if os.path.isfile(path / LOCK):  # noqa: PTH113  # never raises
+                stack.enter_context(hold_lock(path))
         if os.name == "nt":
             stack.close()
         yield
