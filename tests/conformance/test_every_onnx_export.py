@@ -62,13 +62,13 @@ def choose_spec(name):
 
 
 NETWORKS = [entry.name for entry in registry.entries("models") if not entry.meta.get("fitted")]
-HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
+NOT_INSTALLED = [name for name in ("lightgbm", "catboost") if not importlib.util.find_spec(name)]
 FITTED_MODELS = [
     entry.name
     for entry in registry.entries("models")
     if entry.meta.get("fitted")
     and not entry.meta.get("composite")
-    and (entry.name != "lightgbm" or HAS_LIGHTGBM)
+    and entry.name not in NOT_INSTALLED
     and entry.name != "tabicl"  # it is a package and training rows, which no graph can hold
 ]
 

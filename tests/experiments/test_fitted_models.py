@@ -15,14 +15,17 @@ from yisheng.core.errors import StoppedError, UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.experiments.dispatch import resume
 
-HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
+LIBRARIES = ("lightgbm", "catboost")
+INSTALLED = [name for name in LIBRARIES if importlib.util.find_spec(name)]
 FITTED = [entry.name for entry in registry.entries("models") if entry.meta.get("fitted")]
-MODELS = [name for name in FITTED if name != "tabicl" and (name != "lightgbm" or HAS_LIGHTGBM)]  # see test_tabicl.py
+MODELS = [name for name in FITTED if name != "tabicl" and (name not in LIBRARIES or name in INSTALLED)]
+"""For TabICL see test_tabicl.py."""
 ONLY = {"ridge": ("price",), "lasso": ("price",), "logistic": ("sold", "town")}
 """Targets that a model is for, if not for all."""
 SMALL_OPTIONS = {
     "boosting": {"rounds": 40},
     "lightgbm": {"rounds": 40},
+    "catboost": {"rounds": 40},
     "forest": {"trees": 40},
     "ensemble": {"candidates": ("linear", "extra-trees"), "bag_folds": 3},
 }
@@ -80,7 +83,7 @@ def test_it_beats_the_baseline_and_predicts_the_same_from_its_folder(tmp_path, n
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["boosting", "forest", "logistic", *["lightgbm"] * HAS_LIGHTGBM])
+@pytest.mark.parametrize("name", ["boosting", "forest", "logistic", *INSTALLED])
 def test_a_stopped_run_ends_as_if_it_had_not_stopped(tmp_path, name):
     finished = train(tmp_path / "finished", name, "sold")
 

@@ -30,12 +30,13 @@ SPECS = {
     "classes": Spec("classification", (4,), columns=COLUMNS, classes=("a", "b", "c", "d")),
     "labels": Spec("multilabel", (4,), columns=COLUMNS, classes=("p", "q", "r")),
 }
-HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
-MODELS = ("boosting", "forest", *["lightgbm"] * HAS_LIGHTGBM)
+LIBRARIES = [name for name in ("lightgbm", "catboost") if importlib.util.find_spec(name)]
+MODELS = ("boosting", "forest", *LIBRARIES)
 OPTIONS: dict[str, dict[str, Any]] = {
     "boosting": {"rounds": 15, "leaf_rows": 5},
     "forest": {"trees": 12},
     "lightgbm": {"rounds": 15, "leaf_rows": 5},
+    "catboost": {"rounds": 15, "learning_rate": 0.2},
 }
 all_models = pytest.mark.parametrize("name", MODELS)
 all_specs = pytest.mark.parametrize("task", SPECS)

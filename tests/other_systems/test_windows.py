@@ -99,7 +99,7 @@ def test_what_is_hidden_is_hidden(environment, tmp_path):
 
 
 def test_every_module_is_imported(environment):
-    extras = {"ray", "gradio", "mlflow", "IPython", "ipywidgets", "nbformat", "lightgbm", "tabicl"}
+    extras = {"ray", "gradio", "mlflow", "IPython", "ipywidgets", "nbformat", "lightgbm", "catboost", "tabicl"}
     code = IMPORT_ALL.replace("{EXTRAS}", repr(extras))
     command = [sys.executable, "-c", code]
     completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)

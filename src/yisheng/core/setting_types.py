@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         "alexnet",
         "auto",
         "boosting",
+        "catboost",
         "embedded-mlp",
         "ensemble",
         "forest",
@@ -341,6 +342,7 @@ if TYPE_CHECKING:
                 "linear-codes",
                 "kernel-codes",
                 "tabm-codes",
+                "boosting-symmetric",
             ]
         ]
         """What is tried; all by default, in an order that depends on the number of rows (model=ensemble)."""
@@ -364,8 +366,8 @@ if TYPE_CHECKING:
         """gray or rgb; auto is gray if all images are (data=folder, data=labels)."""
         column_fraction: float | None
         """Fraction of the columns, drawn again at each split, that may be split; a third if not given, and at least
-        three columns. Columns whose values are all equal do not count (model=boosting, model=forest,
-        model=lightgbm)."""
+        three columns. Columns whose values are all equal do not count (model=boosting, model=catboost, model=forest and
+        1 others)."""
         columns: Sequence[str]
         """The columns or keys to learn from; all others by default (data=in-memory)."""
         contrast: Sequence[float]
@@ -379,7 +381,7 @@ if TYPE_CHECKING:
         """The error from which on the loss is linear, in units of the scaled target: 1 is one standard deviation of a
         standardized target (loss=huber)."""
         depth: int | None
-        """Convolutions in each group (model=airbench, model=boosting, model=lightgbm)."""
+        """Convolutions in each group (model=airbench, model=boosting, model=catboost and 1 others)."""
         distill: bool
         """Replace the ensemble in the end by one model that imitates it: linear, boosted trees or a network. It is a
         little less good, and predicts many times as fast (model=ensemble)."""
@@ -463,7 +465,7 @@ if TYPE_CHECKING:
         kinds: Mapping[str, str] | Sequence[str]
         """Kinds of the columns of rows, as for a table (data=arrays, data=shards, data=table and 1 others)."""
         l2: float | None
-        """Penalty λ/2 |value|² of the leaves (model=boosting, model=lightgbm, model=kernel and 2 others)."""
+        """Penalty λ/2 |value|² of the leaves (model=boosting, model=catboost, model=lightgbm and 3 others)."""
         labels: Sequence[str] | Literal["fine", "coarse", "breed", "species"]
         """Forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
         casefold, blanks, separators, unquote, nfkc; or old:new to rename one (data=cifar100, data=folder, data=labels
@@ -506,8 +508,8 @@ if TYPE_CHECKING:
         """Fraction of the velocity that a step keeps; 0.9 averages over about 10 steps. 0 is `sgd` (optimizer=momentum,
         optimizer=muon, optimizer=nesterov)."""
         monotone: Mapping[str, str] | Sequence[str]
-        """Columns of numbers that the prediction may only rise or only fall with, as in area:up,age:down; of two
-        classes it is the probability of the second one (model=boosting, model=lightgbm)."""
+        """Columns of numbers that the prediction may only rise or only fall with, as in area:up,age:down
+        (model=boosting, model=catboost, model=lightgbm)."""
         names: Sequence[str]
         """Names of the columns of a file without a header, with commas between them (data=arrays, data=shards,
         data=table)."""
@@ -548,7 +550,8 @@ if TYPE_CHECKING:
         """What the channels of the convolutions are divided by; 4 makes them about 16 times cheaper, and is the
         textbook's choice for Fashion-MNIST (model=vgg11, model=vgg11-bn, model=vgg13 and 7 others)."""
         rounds: int | None
-        """Number of rounds in all; 600 if not given, fewer for many outputs (model=boosting, model=lightgbm)."""
+        """Number of rounds in all; 600 if not given, fewer for many outputs (model=boosting, model=catboost,
+        model=lightgbm)."""
         row_fraction: float
         """Fraction of the rows, drawn for each tree, that it is fitted to (model=lightgbm)."""
         sample_weight: Any
@@ -751,6 +754,7 @@ if TYPE_CHECKING:
                     "linear-codes",
                     "kernel-codes",
                     "tabm-codes",
+                    "boosting-symmetric",
                 ]
             ]
         ]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from yisheng.core.components import CustomEntry, read_parameters
+from yisheng.core.custom_entry import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError, YishengError
 from yisheng.core.messages import Message
 from yisheng.core.spec import Spec

@@ -10,9 +10,10 @@ from annotated_types import Interval
 
 from yisheng.core.registry import register
 from yisheng.core.spec import Spec
+from yisheng.models._boosted_trees import BoostedTrees
 from yisheng.models._fitted_model import CERTAIN_LOGIT, FitRows, FittedModel, make_certain_logits
 from yisheng.models._monotone import parse_monotone
-from yisheng.models._trees import Tree, Trees, count_trees_of_round
+from yisheng.models._trees import Tree, count_trees_of_round
 
 ROWS_PER_LEAF = 150
 """By default a tree has a leaf for about so many rows, within these limits."""
@@ -85,7 +86,7 @@ def boosting(
     return Boosting(spec, rounds, options)
 
 
-class Boosting(FittedModel):
+class Boosting(BoostedTrees):
     """Gradient-boosted trees, whose sum is the output: logits, or numbers in the target's scale.
 
     Args:
@@ -95,27 +96,14 @@ class Boosting(FittedModel):
     """
 
     stages = 20
-    base: torch.Tensor
 
     def __init__(self, spec: Spec, rounds: int, options: dict[str, Any]) -> None:
-        super().__init__()
-        self.spec, self.rounds, self.options = spec, rounds, options
+        super().__init__(spec, rounds)
+        self.options = options
         self.stages = min(type(self).stages, rounds)
-        self.trees = Trees(spec.outputs)
-        self.register_buffer("base", torch.zeros(spec.outputs, dtype=torch.float64))
         self._estimators: list[Any] = []
         self._categorical: list[int] = []
         self._order: list[int] = []
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map scaled rows ``(B, D)`` to outputs ``(B, O)``."""
-        return (self.base + self.trees(x)).to(x.dtype)
-
-    def check_buffers(self) -> None:
-        """Check what `forward` relies on."""
-        self.trees.check(self.spec.shape[0])
-        if self.base.shape != (self.spec.outputs,) or not bool(self.base.isfinite().all()):
-            raise ValueError("the initial outputs of the trees are damaged")
 
     def fit_stage(self, stage: int, rows: FitRows) -> None:
         """Fit the next rounds: as many as there are rounds for each stage."""

@@ -17,7 +17,7 @@ from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.spec import Spec
-from yisheng.models import tabicl
+from yisheng.models import catboost, tabicl
 from yisheng.models._fitted_model import FitRows, FittedModel
 from yisheng.models._number_codes import NumberCodes
 from yisheng.models._rotated_places import RotatedPlaces
@@ -45,6 +45,7 @@ Name = Literal[
     "linear-codes",
     "kernel-codes",
     "tabm-codes",
+    "boosting-symmetric",
 ]
 FURTHER_COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], NumberCodes | RotatedPlaces | TargetMeans]] = {
     "number_codes": NumberCodes,
@@ -54,6 +55,8 @@ FURTHER_COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], NumberCodes | Rotate
 """What a model of one fold may add to its rows, in this order, by the field that describes it."""
 CANDIDATES: tuple[Name, ...] = get_args(Name)
 """Names of the settings that are tried; `yisheng.training.portfolio.candidates` says what they are."""
+OPTIONAL = {"boosting-symmetric": catboost, "tabicl": tabicl}
+"""Modules of the candidates whose package may not be installed."""
 MIN_PROBABILITY = 1e-9
 """A probability is at least this, so that no logit is infinite."""
 
@@ -76,9 +79,9 @@ def ensemble(
     """Build an ensemble: f(x) = Σ_m w_m mean_k f_mk(x), with models m that are trained without fold k of the rows.
 
     Boosted trees with several settings, linear models, a kernel machine, forests, networks, nearest neighbors and,
-    where it is installed, TabICL are tried one after the other. Each row is predicted by models that were not trained
-    on it; from these predictions follow the weights w, for classes the temperature of the logits, and for accuracy and
-    F1 the classes' offsets. ``budget=1m`` is the usual way to train one.
+    where they are installed, CatBoost and TabICL are tried one after the other. Each row is predicted by models that
+    were not trained on it; from these predictions follow the weights w, for classes the temperature of the logits, and
+    for accuracy and F1 the classes' offsets. ``budget=1m`` is the usual way to train one.
 
     Args:
         candidates: what is tried; all by default, in an order that depends on the number of rows.
@@ -208,8 +211,9 @@ class Ensemble(FittedModel):
 
     def require_packages(self) -> None:
         """Check that the package of a candidate that was named is installed; by default it would be left out."""
-        if "tabicl" in self.names and self.names != CANDIDATES:
-            tabicl.import_library()
+        for name, package in OPTIONAL.items():
+            if name in self.names and self.names != CANDIDATES:
+                package.import_library()
 
     @property
     def fold_models(self) -> list[FoldModels]:

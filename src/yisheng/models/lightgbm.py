@@ -13,20 +13,17 @@ from yisheng.core.errors import DataError, MissingPartError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.spec import Spec
-from yisheng.models._fitted_model import FitRows, FittedModel, make_certain_logits
+from yisheng.models._boosted_trees import StagedTrees, TreeSeries
+from yisheng.models._fitted_model import FitRows, FittedModel
 from yisheng.models._lightgbm_text import parse_trees
 from yisheng.models._monotone import parse_monotone
-from yisheng.models._trees import MAX_CATEGORIES, Tree, Trees, count_trees_of_round
+from yisheng.models._trees import MAX_CATEGORIES, Tree, count_trees_of_round
 
 MAX_TREES = 2000
 """Trees at most by default, over all outputs."""
 ROWS_PER_LEAF, MIN_LEAVES, MAX_LEAVES = 100, 8, 64
 """By default a tree has a leaf for about so many rows, within these limits."""
 ROW_FRACTION = 0.75
-STAGE_EXPONENT = 1.5
-"""Rounds after stage s of S are proportional to (s/S) to this power."""
-STAGES, ROUNDS_OF_STAGES = 12, 1000
-"""More than 1000 rounds have more stages, so that the early ones stay as near to one another."""
 
 
 @register(
@@ -126,21 +123,25 @@ def is_installed() -> bool:
 
 @dataclass
 class _Series:
-    """The trees of one objective: of all classes, or of one label or number.
+    """The trees of one objective; see `yisheng.models._boosted_trees.TreeSeries`.
 
     Args:
         booster: LightGBM's.
         outputs: the output of each tree of a round.
+        categorical: numbers of the columns of categories.
         trees: those of the rounds so far.
         is_finished: whether no tree can be added.
+        base: 0; the first trees hold the initial outputs.
     """
 
     booster: Any
     outputs: list[int]
+    categorical: np.ndarray
     trees: list[Tree] = field(default_factory=list)
     is_finished: bool = False
+    base: np.ndarray | float = 0.0
 
-    def extend(self, rounds: int, categorical: np.ndarray) -> None:
+    def extend(self, rounds: int) -> None:
         """Add trees up to a number of rounds."""
         start = self.booster.current_iteration()
         while not self.is_finished and self.booster.current_iteration() < rounds:
@@ -148,10 +149,10 @@ class _Series:
         count = self.booster.current_iteration() - start
         if count:
             text = self.booster.model_to_string(num_iteration=count, start_iteration=start)
-            self.trees += parse_trees(text, self.outputs, categorical)
+            self.trees += parse_trees(text, self.outputs, self.categorical)
 
 
-class LightGBM(FittedModel):
+class LightGBM(StagedTrees):
     """Trees of LightGBM, whose sum is the output: logits, or numbers in the target's scale.
 
     Args:
@@ -160,16 +161,9 @@ class LightGBM(FittedModel):
         options: parameters of LightGBM; None for what depends on the number of rows.
     """
 
-    base: torch.Tensor
-
     def __init__(self, spec: Spec, rounds: int, options: dict[str, Any]) -> None:
-        super().__init__()
-        self.spec, self.rounds, self.options = spec, rounds, options
-        stages = STAGES * max(1.0, rounds / ROUNDS_OF_STAGES) ** (1 / STAGE_EXPONENT)
-        self.stages = min(round(stages), rounds)
-        self.trees = Trees(spec.outputs)
-        self.register_buffer("base", torch.zeros(spec.outputs, dtype=torch.float64))
-        self._series: list[_Series] | None = None
+        super().__init__(spec, rounds)
+        self.options = options
         self._categorical = np.array(
             [i for i, c in enumerate(spec.columns) if c.kind == "category" and len(c.categories) <= MAX_CATEGORIES],
             np.int64,
@@ -179,41 +173,9 @@ class LightGBM(FittedModel):
         """Check that LightGBM can be imported."""
         import_library()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map scaled rows ``(B, D)`` to outputs ``(B, O)``."""
-        return (self.base + self.trees(x)).to(x.dtype)
-
-    def check_buffers(self) -> None:
-        """Check what `forward` relies on."""
-        self.trees.check(self.spec.shape[0])
-        if self.base.shape != (self.spec.outputs,) or not bool(self.base.isfinite().all()):
-            raise ValueError("the initial outputs of the trees are damaged")
-
-    def fit_stage(self, stage: int, rows: FitRows) -> None:
-        """Fit the next rounds: each stage has more than the one before, since the scores change less and less."""
-        if self._series is None:
-            self._series = self._start(rows)
-        rounds = max(1, round(self.rounds * ((stage + 1) / self.stages) ** STAGE_EXPONENT))
-        for series in self._series:
-            series.extend(rounds, self._categorical)
-        self.trees.set_trees([tree for series in self._series for tree in series.trees])
-
-    def _start(self, rows: FitRows) -> list[_Series]:
-        """Return a series of trees for each target; one that has a single class has no trees."""
-        is_classes = self.spec.task == "classification"
-        targets = [rows.y] if is_classes else list(rows.y.reshape(len(rows.y), -1).T)
-        base = np.zeros(self.spec.outputs)
-        series = []
-        for number, y in enumerate(targets):
-            if self.spec.task != "regression" and len(np.unique(y)) == 1:
-                base += make_certain_logits(self.spec, int(y[0]), number)
-                continue
-            outputs = list(range(len(self.spec.classes))) if is_classes else [number]
-            if is_classes and len(self.spec.classes) <= 2:
-                outputs = [self.spec.outputs - 1]  # of two classes one tree, for the second one
-            series.append(_Series(self._make_booster(rows, y, len(outputs)), outputs))
-        self.base = torch.from_numpy(base)
-        return series
+    def start_series(self, rows: FitRows, y: np.ndarray, outputs: list[int]) -> TreeSeries:
+        """Return trees without a round."""
+        return _Series(self._make_booster(rows, y, len(outputs)), outputs, self._categorical)
 
     def _make_booster(self, rows: FitRows, y: np.ndarray, classes: int) -> Any:
         library = import_library()

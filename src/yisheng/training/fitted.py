@@ -90,7 +90,7 @@ def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
         "compile": False,
     }
     _require_applicable(config, chosen)
-    if config.model.name in ("boosting", "lightgbm", "ensemble") and config.boosting == AUTO:
+    if config.model.name in ("boosting", "lightgbm", "catboost", "ensemble") and config.boosting == AUTO:
         chosen["boosting"] = False  # it would be compared with itself
     if registry.find("models", config.model.name).meta.get("composite"):
         _require_own_scaling(config)

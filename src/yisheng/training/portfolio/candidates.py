@@ -30,6 +30,8 @@ INFREQUENT_CATEGORIES = {"cat_smooth": 1.0, "cat_l2": 1.0}
 RIDGE_PRODUCTS_PER_SECOND = 4e9
 LONG_ROUNDS, MIN_LONG_ROUNDS, LONG_TREES = 4000, 150, 8000
 """Rounds of boosting-long, by the number of trees over all outputs."""
+SYMMETRIC_ROUNDS = 2000
+SYMMETRIC_VALUES_PER_SECOND = 3e5
 TABICL_ESTIMATORS = 2
 """Few of them: those of the folds are averaged, too."""
 TREE_PATIENCE, NETWORK_PATIENCE = 3, 20
@@ -43,7 +45,8 @@ MIN_ROWS = 1000
 CODES = "-codes"
 """Ending of the name of a candidate that takes columns of whole numbers as categories, too."""
 ORDER_OF_FEW = (
-    *("boosting", "linear", "lasso", "kernel", "boosting-encoded", "boosting-codes", "linear-codes", "kernel-codes"),
+    *("boosting", "linear", "lasso", "kernel", "boosting-symmetric"),
+    *("boosting-encoded", "boosting-codes", "linear-codes", "kernel-codes"),
     *("boosting-without-texts", "boosting-long", "boosting-extra", "tabm", "tabm-codes", "boosting-small"),
     "extra-trees",
     *("embedded-mlp", "tabicl", "random-forest", "boosting-deep", "tabm-2"),
@@ -51,6 +54,7 @@ ORDER_OF_FEW = (
 )
 ORDER_OF_MANY = (
     *("boosting", "linear", "lasso", "boosting-long", "boosting-encoded", "boosting-codes", "linear-codes"),
+    "boosting-symmetric",
     *(
         "boosting-without-texts",
         "boosting-extra",
@@ -209,6 +213,10 @@ def make_candidate(name: str, spec: Spec, rows: int, *, lightgbm: bool = False) 
         settings = {**candidate.settings, "scale": Choice(name="codes", options={"texts": False})}
         return replace(candidate, name=name, settings=settings, needs_texts=True)
     kind = name.removesuffix("-2")
+    if kind == "boosting-symmetric":
+        rounds = {"rounds": SYMMETRIC_ROUNDS} if len(spec.classes) <= 2 else {}
+        trees = _make_trees(name, "catboost", rounds, SYMMETRIC_VALUES_PER_SECOND)
+        return replace(trees, places=find_places(spec))
     if kind.startswith("boosting"):
         trees = _make_lightgbm(name, spec, rows) if lightgbm else _make_boosting(name)
         return replace(trees, places=find_places(spec))

@@ -19,7 +19,7 @@ from yisheng.core.messages import Message, translate
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.stored_messages import add_messages, restore_messages
 from yisheng.models import lightgbm, tabicl
-from yisheng.models.ensemble import CANDIDATES, Ensemble
+from yisheng.models.ensemble import CANDIDATES, OPTIONAL, Ensemble
 from yisheng.training.loop import Loss, Step
 from yisheng.training.portfolio.candidates import (
     CODES,
@@ -137,7 +137,7 @@ class Portfolio:
     @staticmethod
     def _list_installed(ensemble: Ensemble) -> list[str]:
         """Return the names of the candidates without those whose package is not installed."""
-        return [name for name in ensemble.names if name != "tabicl" or tabicl.is_installed()]
+        return [name for name in ensemble.names if name not in OPTIONAL or OPTIONAL[name].is_installed()]
 
     def _plan(self, ensemble: Ensemble, stage: int) -> FoldPlan:
         """Return what is to be trained from a stage on."""
