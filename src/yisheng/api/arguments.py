@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
@@ -41,6 +41,11 @@ def require_keywords(function: Callable[P, R]) -> Callable[P, R]:
         return function(**kwargs)  # type: ignore[call-arg]  # there are no positional ones
 
     return call
+
+
+def list_callbacks(callbacks: EventCallback | Sequence[EventCallback]) -> tuple[EventCallback, ...]:
+    """Return the user's callbacks; a single one may be given without a list."""
+    return (callbacks,) if callable(callbacks) else tuple(callbacks)
 
 
 def copy_weights_back(folder: Path, network: Any) -> None:

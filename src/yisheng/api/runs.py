@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from yisheng.api.arguments import EventCallback, copy_weights_back
+from yisheng.api.arguments import EventCallback, copy_weights_back, list_callbacks
 from yisheng.core.components import supply_components
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import show_on_stderr
@@ -150,7 +150,7 @@ def resume(
             epochs=epochs,
             force=force,
             data=dataset,
-            event_callbacks=(callbacks,) if callable(callbacks) else tuple(callbacks),
+            event_callbacks=list_callbacks(callbacks),
             processes=processes,
             cluster=cluster,
         )

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from yisheng.api.arguments import EventCallback, collect_settings, copy_weights_back, require_keywords, separate_dataset
+from yisheng.api.arguments import (
+    EventCallback,
+    collect_settings,
+    copy_weights_back,
+    list_callbacks,
+    require_keywords,
+    separate_dataset,
+)
 from yisheng.core.components import separate_components, supply_components
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import show_on_stderr
@@ -89,7 +96,7 @@ def train(
             data=dataset,
             out=folder,
             fix=fix,
-            event_callbacks=(callbacks,) if callable(callbacks) else tuple(callbacks),
+            event_callbacks=list_callbacks(callbacks),
             processes=processes,
             cluster=cluster,
         )
