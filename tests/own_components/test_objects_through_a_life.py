@@ -11,9 +11,9 @@ from torch.utils.data import ChainDataset, IterableDataset, StackDataset
 
 import yisheng
 from tests.own_components.small_data import classes, train
-from yisheng.core.components import find_supplied, separate_components, supply_components
 from yisheng.core.errors import UsageError
 from yisheng.core.input_spec import InputSpec
+from yisheng.core.supplied_components import find_supplied, separate_components, supply_components
 from yisheng.data.objects import to_dataset
 from yisheng.inference.dataframes import read_dataframe
 from yisheng.serving.json_tensors import _parse_tensor

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.api.training import train
-from yisheng.core.components import supply_components
 from yisheng.core.errors import UsageError
 from yisheng.core.paths import parse_out_path, parse_path, parse_run_path
 from yisheng.core.remote.sessions import publish_at_end
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
+from yisheng.core.supplied_components import supply_components
 from yisheng.results import SearchResult, TrainedRun
 
 if TYPE_CHECKING:

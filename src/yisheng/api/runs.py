@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from yisheng.api.arguments import EventCallback, copy_weights_back, list_callbacks
-from yisheng.core.components import supply_components
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import show_on_stderr
 from yisheng.core.messages import Message
@@ -16,6 +15,7 @@ from yisheng.core.remote.sessions import publish_at_end
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.setting_types import OWN_COMPONENTS, gather_components
 from yisheng.core.signatures import declare_keywords
+from yisheng.core.supplied_components import supply_components
 from yisheng.results import TrainedRun
 
 if TYPE_CHECKING:

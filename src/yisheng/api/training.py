@@ -15,7 +15,6 @@ from yisheng.api.arguments import (
     require_keywords,
     separate_dataset,
 )
-from yisheng.core.components import separate_components, supply_components
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import show_on_stderr
 from yisheng.core.paths import parse_runs_path
@@ -24,6 +23,7 @@ from yisheng.core.seeds import isolated_generators
 from yisheng.core.setting_types import SEARCH_SETTINGS, SETTINGS, gather_search_settings, gather_settings
 from yisheng.core.settings import merge_settings
 from yisheng.core.signatures import declare_keywords
+from yisheng.core.supplied_components import separate_components, supply_components
 from yisheng.results import SearchResult, TrainedRun
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ def run(arguments: Arguments) -> int:
         require_data(arguments)
         folder = arguments.run_folder({"data", "groups", *KEYS, *OWN_KEYS}, writes=True)
 
-    from yisheng.core.components import supply_components
+    from yisheng.core.supplied_components import supply_components
     from yisheng.experiments.dispatch import evaluate
 
     with supply_components(**components):

@@ -22,7 +22,7 @@ def run(arguments: Arguments) -> int:
     components = {key: arguments.take(key) for key in KEYS}
     folder = arguments.run_folder(("force", *KEYS))
 
-    from yisheng.core.components import supply_components
+    from yisheng.core.supplied_components import supply_components
     from yisheng.experiments.reproduce import reproduce
 
     with supply_components(**components):

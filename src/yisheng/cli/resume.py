@@ -27,7 +27,7 @@ def run(arguments: Arguments) -> int:
     folder = arguments.run_folder(("force", "epochs", "processes", "cluster", *KEYS), writes=True)
 
     from yisheng.cli._summary import print_summary
-    from yisheng.core.components import supply_components
+    from yisheng.core.supplied_components import supply_components
     from yisheng.experiments import dispatch, watch
     from yisheng.experiments.processes import is_first_process
 

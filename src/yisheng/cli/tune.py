@@ -49,7 +49,7 @@ def run(arguments: Arguments) -> int:
 
     from yisheng.cli._config import parse_settings
     from yisheng.cli._summary import print_summary
-    from yisheng.core.components import separate_components, supply_components
+    from yisheng.core.supplied_components import separate_components, supply_components
     from yisheng.experiments.search.plan import plan_search
     from yisheng.experiments.search.run_search import tune
 

@@ -228,7 +228,7 @@ class Config(BaseModel):
         return {key: choice for key, choice in choices.items() if choice is not None and components.is_custom(choice)}
 
     def own_components(self) -> dict[str, Any]:
-        """Return the user's own components by key, for `yisheng.core.components.supply_components`."""
+        """Return the user's own components by key, for `yisheng.core.supplied_components.supply_components`."""
         objects: dict[str, Any] = {}
         for key, choice in self.custom_choices().items():
             if choice.component is None:

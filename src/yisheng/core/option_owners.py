@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, kind_of
-from yisheng.core.components import CustomEntry, find_component, is_custom
+from yisheng.core.components import find_component, is_custom
 from yisheng.core.config import Config
+from yisheng.core.custom_entry import CustomEntry
 from yisheng.core.entry import Entry
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.messages import Message

@@ -7,13 +7,14 @@ from typing import Any
 
 from yisheng.core import registry
 from yisheng.core.choice import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice
-from yisheng.core.components import KEY_OF_KIND, find_component, find_supplied, is_custom, read_component
+from yisheng.core.components import KEY_OF_KIND, find_component, is_custom, read_component
 from yisheng.core.config import Config
 from yisheng.core.discovery import hyphenate
 from yisheng.core.errors import UsageError, show_value, suggest
 from yisheng.core.messages import Message
 from yisheng.core.paths import find_data_reader, is_path
 from yisheng.core.references import distinct_reference, is_reference, short_name
+from yisheng.core.supplied_components import find_supplied
 
 
 def choose(key: str, value: Any, current: Choice | None, import_code: bool) -> Choice | None:

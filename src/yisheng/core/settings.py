@@ -127,7 +127,7 @@ def merge_settings(settings: Iterable[Setting], *, import_code: bool = True) -> 
         settings: keys with values and origins.
         import_code: import the user's own components that are named by reference (``model=net.py:Net``). False for the
             config of a run folder: reading a folder never runs code that it names, and uses what
-            `yisheng.core.components.supply_components` gave.
+            `yisheng.core.supplied_components.supply_components` gave.
 
     Raises:
         UsageError: a key or name is unknown, a value is not allowed, or an option belongs to several choices.

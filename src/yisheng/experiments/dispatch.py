@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from yisheng.core.choice import AUTO
-from yisheng.core.components import require_custom, supply_components
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset
 from yisheng.core.errors import UsageError
@@ -17,6 +16,7 @@ from yisheng.core.logging import logger
 from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.spec import Spec
+from yisheng.core.supplied_components import require_custom, supply_components
 from yisheng.experiments import complete_run, resume_run, run
 from yisheng.experiments import fix as fixing
 from yisheng.experiments.cluster_choice import require_many_trainings

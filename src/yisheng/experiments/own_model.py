@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core import files
-from yisheng.core.components import supply_components
 from yisheng.core.errors import DataError
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.supplied_components import supply_components
 from yisheng.inference.own_network import explain_registered
 
 

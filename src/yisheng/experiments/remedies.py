@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from yisheng.core import machine
 from yisheng.core.choice import KINDS, Choice
-from yisheng.core.components import supply_components
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset, Split
 from yisheng.core.errors import UsageError
 from yisheng.core.resolved_config import ResolvedConfig, resolve_config
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import Setting, merge_settings, read_settings
+from yisheng.core.supplied_components import supply_components
 from yisheng.diagnosis import experiments
 from yisheng.diagnosis.examination import build_setup_from_assembly
 from yisheng.reporting.findings_schema import Cause

@@ -19,7 +19,6 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core import files, registry
-from yisheng.core.components import find_supplied
 from yisheng.core.discovery import hyphenate
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.kinds import KIND_LABELS
@@ -27,6 +26,7 @@ from yisheng.core.messages import Message
 from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.spec import Spec
+from yisheng.core.supplied_components import find_supplied
 from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.data import hub
 from yisheng.inference.model_files import INTERVAL_FILES, PROGRAM_FILES, format_checksums, verify_checksums
@@ -137,8 +137,8 @@ def load(folder: Path, model: Any = None) -> Artifact:
 
     Args:
         folder: the folder.
-        model: a user's own network, its class, a function that builds it, or its reference, whose code is imported;
-            what `yisheng.core.components.supply_components` gave by default, else the network's program is used.
+        model: a user's own network, its class, a function that builds it, or its reference, whose code is imported; by
+            default what `yisheng.core.supplied_components.supply_components` gave, else the network's program.
 
     Raises:
         DataError: a file is missing, damaged, of another version, or not the one that was saved; the network or

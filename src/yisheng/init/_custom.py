@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 
 from yisheng.core.callables import build_instance, list_required
-from yisheng.core.components import CustomEntry
+from yisheng.core.custom_entry import CustomEntry
 
 TENSOR_NAMES: Final = ("tensor", "weight", "weights", "w", "t", "parameter")
 """Names of the first parameter of a function that fills a tensor."""

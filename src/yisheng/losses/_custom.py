@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from yisheng.core.components import CustomEntry, read_parameters
+from yisheng.core.custom_entry import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.spec import Spec

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from yisheng.core.callables import build_instance
-from yisheng.core.components import CustomEntry
+from yisheng.core.custom_entry import CustomEntry
 from yisheng.core.discovery import hyphenate
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from yisheng.core.callables import list_required
-from yisheng.core.components import CustomEntry, read_parameters
+from yisheng.core.custom_entry import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core import files
-from yisheng.core.components import supply_components
 from yisheng.core.dataset import Dataset
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.paths import parse_out_path, parse_path
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.score_table import ScoreTable
+from yisheng.core.supplied_components import supply_components
 from yisheng.results import summary
 from yisheng.results.report_path import ReportPath
 from yisheng.results.trained_run import TrainedRun

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yisheng.core.components import supply_components
 from yisheng.core.dataset import Dataset, Part
 from yisheng.core.errors import DataError, UsageError, YishengError
 from yisheng.core.input_spec import Inputs
@@ -18,6 +17,7 @@ from yisheng.core.remote.sessions import publish_at_end
 from yisheng.core.run_contents import Run, read_run
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
+from yisheng.core.supplied_components import supply_components
 from yisheng.data.tables.frame_columns import column_name
 from yisheng.experiments.model_hub.find_model import find_model
 from yisheng.results import summary

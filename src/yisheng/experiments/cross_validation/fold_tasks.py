@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yisheng.core.components import supply_components
 from yisheng.core.config import Config
 from yisheng.core.dataset import Dataset
 from yisheng.core.errors import NonFiniteError
 from yisheng.core.logging import hide_messages
 from yisheng.core.messages import Message
+from yisheng.core.supplied_components import supply_components
 from yisheng.core.temporary import create_temporary_folder
 from yisheng.experiments import complete_run
 from yisheng.experiments.cross_validation.folds import Fold, fold_config

@@ -12,7 +12,7 @@ import torch
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from yisheng.core.callables import list_required
-from yisheng.core.components import CustomEntry, read_parameters
+from yisheng.core.custom_entry import CustomEntry, read_parameters
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.optim.schedules import Factor

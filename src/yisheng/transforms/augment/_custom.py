@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 
 from yisheng.core.callables import build_instance, list_required
-from yisheng.core.components import CustomEntry
+from yisheng.core.custom_entry import CustomEntry
 from yisheng.core.errors import UsageError
 from yisheng.core.messages import Message
 from yisheng.core.seeds import isolated_generators, seed_everything
