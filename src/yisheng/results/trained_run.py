@@ -20,7 +20,7 @@ from yisheng.core.score_table import ScoreTable
 from yisheng.core.supplied_components import supply_components
 from yisheng.data.tables.frame_columns import column_name
 from yisheng.experiments.model_hub.find_model import find_model
-from yisheng.results import summary
+from yisheng.results import run_tables, summary
 from yisheng.results.config_table import ConfigTable
 from yisheng.results.report_path import ReportPath
 from yisheng.results.weights import Weights
@@ -162,14 +162,7 @@ class TrainedRun:
 
         The history of a cross-validation is that of all its folds, with the column ``fold``.
         """
-        import pandas as pd
-
-        from yisheng.reporting.history_csv import read_epoch_table
-
-        if self.folds:
-            return pd.concat([run.history.assign(fold=run.path.name) for run in self.folds], ignore_index=True)
-        columns, rows = read_epoch_table(self.path)
-        return pd.DataFrame(rows, columns=columns)
+        return run_tables.read_history(self.path)
 
     @property
     def scores(self) -> ScoreTable:
@@ -187,24 +180,7 @@ class TrainedRun:
         Raises:
             UsageError: the run is not a classification, or is not evaluated.
         """
-        import pandas as pd
-
-        from yisheng.reporting.run_facts import read_run_facts
-        from yisheng.reporting.sections.confusion import class_names
-
-        facts = read_run_facts(self.path)
-        if facts.evaluation is None or not facts.evaluation.confusion:
-            task = facts.spec.task if facts.spec else "run"
-            reason = (
-                Message("it is a {task}", task=task) if task != "classification" else Message("it is not evaluated")
-            )
-            raise UsageError(
-                Message("{path} has no confusion matrix: {reason}", path=self.path, reason=reason),
-                Message("see run.scores") if task != "classification" else Message("use run.evaluate()"),
-            )
-        names = class_names(facts, facts.evaluation)
-        index, columns = pd.Index(names, name="true"), pd.Index(names, name="predicted")
-        return pd.DataFrame(facts.evaluation.confusion_matrix, index=index, columns=columns)
+        return run_tables.read_confusion_matrix(self.path)
 
     def plot(
         self, kind: str | None = None, out: str | Path | None = None, *, n: int = 18, seed: int = 0, data: Any = None
