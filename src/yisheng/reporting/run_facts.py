@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import shlex
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
-
-from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
-from yisheng.core.os_errors import describe_os_error
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score import Score
 from yisheng.core.scores_file import parse_scores
 from yisheng.core.spec import Spec
-from yisheng.core.validation_texts import describe_all_invalid
 from yisheng.reporting.cv_schema import CrossValidation
 from yisheng.reporting.evaluation_schema import Best, Evaluation
+from yisheng.reporting.file_reader import FileReader
 from yisheng.reporting.findings_schema import Findings
 from yisheng.reporting.fix_schema import Fix
 from yisheng.reporting.formatting import is_higher_better
-from yisheng.reporting.history import History, read_history
+from yisheng.reporting.history import History
 from yisheng.reporting.leaderboard_schema import Leaderboard
 from yisheng.reporting.scratch_comparison_schema import ScratchComparison
-
-MAX_JSON_BYTES = 64 << 20
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -144,122 +137,41 @@ def read_run_facts(folder: Path) -> RunFacts:
             Message("{folder} is not a run folder: it has no {CONFIG}", folder=folder, CONFIG=RunFolder.CONFIG),
             Message("use the path of a run folder, such as runs/0001-digits-mlp"),
         )
-    problems: dict[str, str] = {}
-    text = _read_text(folder / RunFolder.CONFIG, problems)
-    model = _read_object(folder / RunFolder.MODEL, problems)
-    evaluation = _read_object(folder / RunFolder.EVALUATION, problems)
+    reader = FileReader(folder)
+    text = reader.read_text(RunFolder.CONFIG)
+    model = reader.read_object(RunFolder.MODEL)
     path = folder.resolve()
     return RunFacts(
         run=f"{path.parent.name}/{path.name}".lstrip("/"),
-        config=_parse_config(text, problems),
+        config=reader.parse(RunFolder.CONFIG, _parse_config, text) or {},
         config_text=text,
         model=model,
-        spec=_validate(RunFolder.MODEL, Spec.from_json, model.get("spec"), problems),
-        best=_validate(RunFolder.MODEL, Best.model_validate, model.get("best"), problems),
-        history=_read_history(folder, RunFolder.EVENTS, problems),
-        scores=_parse_scores(_read_object(folder / RunFolder.SCORES, problems), problems),
-        evaluation=_validate(RunFolder.EVALUATION, Evaluation.model_validate, evaluation or None, problems),
-        environment=_read_object(folder / RunFolder.ENVIRONMENT, problems),
-        findings=_validate(
-            RunFolder.FINDINGS,
-            Findings.model_validate,
-            _read_object(folder / RunFolder.FINDINGS, problems) or None,
-            problems,
-        ),
-        cross_validation=_validate(
-            RunFolder.CROSS_VALIDATION,
-            CrossValidation.model_validate,
-            _read_object(folder / RunFolder.CROSS_VALIDATION, problems) or None,
-            problems,
-        ),
-        scratch_comparison=_validate(
-            RunFolder.SCRATCH_COMPARISON,
-            ScratchComparison.model_validate,
-            _read_object(folder / RunFolder.SCRATCH_COMPARISON, problems) or None,
-            problems,
-        ),
-        library_history=_read_history(folder / RunFolder.LIBRARY, f"{RunFolder.LIBRARY}/{RunFolder.EVENTS}", problems),
-        fix=_validate(
-            RunFolder.FIX, Fix.model_validate, _read_object(folder / RunFolder.FIX, problems) or None, problems
-        ),
-        leaderboard=_validate(
-            RunFolder.LEADERBOARD,
-            Leaderboard.model_validate,
-            _read_object(folder / RunFolder.LEADERBOARD, problems) or None,
-            problems,
-        ),
-        file_problems=problems,
+        spec=reader.parse(RunFolder.MODEL, Spec.from_json, model.get("spec")),
+        best=reader.parse(RunFolder.MODEL, Best.model_validate, model.get("best")),
+        history=reader.read_history(RunFolder.EVENTS),
+        scores=_read_scores(reader),
+        evaluation=reader.read(RunFolder.EVALUATION, Evaluation.model_validate),
+        environment=reader.read_object(RunFolder.ENVIRONMENT),
+        findings=reader.read(RunFolder.FINDINGS, Findings.model_validate),
+        cross_validation=reader.read(RunFolder.CROSS_VALIDATION, CrossValidation.model_validate),
+        scratch_comparison=reader.read(RunFolder.SCRATCH_COMPARISON, ScratchComparison.model_validate),
+        library_history=reader.read_history(f"{RunFolder.LIBRARY}/{RunFolder.EVENTS}"),
+        fix=reader.read(RunFolder.FIX, Fix.model_validate),
+        leaderboard=reader.read(RunFolder.LEADERBOARD, Leaderboard.model_validate),
+        file_problems=reader.problems,
     )
 
 
-def _read_history(folder: Path, file: str, problems: dict[str, str]) -> History:
-    """Return the history of a run folder, empty if the log is missing; record problems of the file."""
-    try:
-        history = read_history(folder)
-    except DataError as error:
-        problems[file] = error.problem
-        return History()
-    if history.damaged_lines:
-        problems[file] = Message(
-            "lines that could not be read and were left out: {count}", count=f"{history.damaged_lines:,}"
-        )
-    return history
-
-
-def _validate(file: str, validate: Callable[[Any], T], data: Any, problems: dict[str, str]) -> T | None:
-    """Return a validated part of a file, or None if it is missing or damaged; record problems of the file."""
-    if data is None:
-        return None
-    try:
-        return validate(data)
-    except ValidationError as error:
-        problems[file] = describe_all_invalid(error.errors()[:1])
-    except DataError as error:
-        problems[file] = error.problem
-    except (TypeError, ValueError) as error:
-        problems[file] = str(error)
-    return None
-
-
-def _read_object(path: Path, problems: dict[str, str]) -> Mapping[str, Any]:
-    """Return a JSON object, empty if the file is missing or damaged; record problems of the file."""
-    if not path.exists():
-        return {}
-    try:
-        value = files.read_json(path, limit=MAX_JSON_BYTES)
-    except DataError as error:
-        problems[path.name] = error.problem.replace(str(path), path.name)
-        return {}
-    if not isinstance(value, dict):
-        problems[path.name] = Message("{name} holds {kind}, not an object", name=path.name, kind=type(value).__name__)
-        return {}
-    return value
-
-
-def _read_text(path: Path, problems: dict[str, str]) -> str:
-    """Return the first MiB of a text file, empty if it is missing; record problems of the file."""
-    try:
-        with path.open("rb") as file:
-            return file.read(1 << 20).decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        problems[path.name] = f"{path.name} cannot be read: {describe_os_error(error)}"
-        return ""
-
-
-def _parse_config(text: str, problems: dict[str, str]) -> Mapping[str, Any]:
-    """Return the config, empty if it is not TOML; record problems of the file."""
+def _parse_config(text: str) -> Mapping[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        problems[RunFolder.CONFIG] = f"{RunFolder.CONFIG} is not TOML: {error}"
-        return {}
+        raise ValueError(f"{RunFolder.CONFIG} is not TOML: {error}") from None
 
 
-def _parse_scores(plain: Mapping[str, Any], problems: dict[str, str]) -> dict[str, dict[str, Score]]:
+def _read_scores(reader: FileReader) -> dict[str, dict[str, Score]]:
     """Return the scores; a score without a number is left out and recorded as a problem."""
-    scores, unreadable = parse_scores(plain)
+    scores, unreadable = parse_scores(reader.read_object(RunFolder.SCORES))
     if unreadable:
-        problems[RunFolder.SCORES] = f"{RunFolder.SCORES}: {unreadable[-1]}"
+        reader.problems[RunFolder.SCORES] = f"{RunFolder.SCORES}: {unreadable[-1]}"
     return scores
