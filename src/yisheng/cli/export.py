@@ -16,9 +16,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
 from yisheng.core.messages import Message, join_messages, translate
+
+if TYPE_CHECKING:
+    from yisheng.experiments.export import Exported
 
 
 def run(arguments: Arguments) -> int:
@@ -38,23 +42,33 @@ def run(arguments: Arguments) -> int:
         out = Path(f"{folder.parent.name}.{format}")
     with supply_model(folder, model):
         exported = export(folder, format=format, out=out, force=force, resize=resize)
-    largest, allowed = exported.agreement.largest, exported.agreement.allowed
     if arguments.json:
-        facts = {
-            "file": str(exported.path),
-            "format": exported.format,
-            "bytes": exported.size,
-            "samples": exported.samples,
-            "largest_difference": {str(size): value for size, value in largest.items()},
-            "allowed": allowed,
-            "other_sizes": exported.agreement.other_sizes,
-            "image": exported.image,
-            "preparation": None if exported.preparation is None else str(exported.preparation),
-        }
-        print(json.dumps(facts, ensure_ascii=False))
-        return 0
+        print(json.dumps(_list_facts(exported), ensure_ascii=False))
+    else:
+        _print_result(exported)
+    return 0
+
+
+def _list_facts(exported: Exported) -> dict[str, Any]:
+    """Return the result as plain data."""
+    return {
+        "file": str(exported.path),
+        "format": exported.format,
+        "bytes": exported.size,
+        "samples": exported.samples,
+        "largest_difference": {str(size): value for size, value in exported.agreement.largest.items()},
+        "allowed": exported.agreement.allowed,
+        "other_sizes": exported.agreement.other_sizes,
+        "image": exported.image,
+        "preparation": None if exported.preparation is None else str(exported.preparation),
+    }
+
+
+def _print_result(exported: Exported) -> None:
+    """Print how well the file agrees with the run, how an image is prepared for it, and last its path."""
     batches = join_messages(
-        Message("{value} in batches of {size}", value=f"{value:.2g}", size=size) for size, value in largest.items()
+        Message("{value} in batches of {size}", value=f"{value:.2g}", size=size)
+        for size, value in exported.agreement.largest.items()
     )
     print(
         translate(
@@ -62,7 +76,7 @@ def run(arguments: Arguments) -> int:
                 "checked on {samples}: largest difference {batches} ({allowed} allowed)",
                 samples=exported.samples,
                 batches=batches,
-                allowed=f"{allowed:.2g}",
+                allowed=f"{exported.agreement.allowed:.2g}",
             )
         )
     )
@@ -79,4 +93,3 @@ def run(arguments: Arguments) -> int:
     if exported.preparation is not None:
         print(f"  {translate(Message('(the same in {path})', path=exported.preparation))}")
     print(f"{exported.format}, {exported.size / 1e6:,.2f} MB:\n{exported.path}")
-    return 0
