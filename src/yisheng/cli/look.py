@@ -96,9 +96,9 @@ def _answer(folder: Path, column: str | None, row: str | None, pairs: int) -> tu
     """Return the answer as text and as plain data."""
     from dataclasses import asdict
 
-    from yisheng.experiments import column_effects
+    from yisheng.experiments import column_effects, table_model
 
-    model = column_effects.open_table_model(folder)
+    model = table_model.open_table_model(folder)
     if row is not None:
         reasons = column_effects.explain_row(model, column_effects.parse_row(row, model.spec), pairs=pairs)
         return repr(reasons), reasons.to_json()

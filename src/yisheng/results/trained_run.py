@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from yisheng.evaluation.importance import ImportanceTable
-    from yisheng.experiments.column_effects import TableModel
     from yisheng.experiments.export import Exported
     from yisheng.experiments.other_data.result import Evaluation
+    from yisheng.experiments.table_model import TableModel
     from yisheng.inference.dependence import Dependence
     from yisheng.inference.prediction import PredictionList
     from yisheng.inference.predictor import Predictor
@@ -355,8 +355,8 @@ class TrainedRun:
             return explain_row(self._open_table(data), row, pairs=pairs, seed=seed)
 
     def _open_table(self, data: Any) -> TableModel:
-        from yisheng.experiments.column_effects import open_table_model
         from yisheng.experiments.memory_data import load_again
+        from yisheng.experiments.table_model import open_table_model
 
         return open_table_model(self.path, self._data if data is None else load_again(self.path, data))
 
