@@ -113,27 +113,7 @@ def explain_limits(test: LearningRateTest, assembly: Assembly) -> list[Message]:
     Sources: Smith, 2017, section 3.3; Wu, Ren, Liao and Grosse, "Understanding short-horizon bias in stochastic
     meta-optimization", 2018; Goyal et al., "Accurate, large minibatch SGD", 2017, section 2.1.
     """
-    sentences = []
-    if test.minimum_tenth is None:
-        sentences.append(
-            Message(
-                "The loss did not fall by 2% with any seed: nothing can be suggested. Use more steps= or a larger "
-                "high=."
-            )
-        )
-    elif test.minimum_tenth.factor > MAX_AGREEING_FACTOR:
-        sentences.append(
-            Message(
-                "The seeds disagree: their suggestions differ by a factor of {factor}. Use more steps= or seeds=, and "
-                "compare some rates by complete trainings.",
-                factor=f"{test.minimum_tenth.factor:.1f}",
-            )
-        )
-    last_rates = test.high * (test.low / test.high) ** LAST_STEPS
-    if any(curve.minimum is not None and curve.minimum >= last_rates for curve in test.curves):
-        sentences.append(
-            Message("The loss still fell near the largest rate: use a larger high= than {high}.", high=f"{test.high:g}")
-        )
+    sentences = _explain_curves(test)
     first = Message(
         "The test sees the first {steps} updates only. The rate with which the loss falls fastest at first is often "
         "not the one with which a long training ends best.",
@@ -174,6 +154,32 @@ def explain_limits(test: LearningRateTest, assembly: Assembly) -> list[Message]:
             "To be sure, train: yisheng tune lr=log(...) compares rates by the validation scores of complete trainings."
         )
     )
+    return sentences
+
+
+def _explain_curves(test: LearningRateTest) -> list[Message]:
+    """Return what the losses of this test say about its suggestion."""
+    sentences = []
+    if test.minimum_tenth is None:
+        sentences.append(
+            Message(
+                "The loss did not fall by 2% with any seed: nothing can be suggested. Use more steps= or a larger "
+                "high=."
+            )
+        )
+    elif test.minimum_tenth.factor > MAX_AGREEING_FACTOR:
+        sentences.append(
+            Message(
+                "The seeds disagree: their suggestions differ by a factor of {factor}. Use more steps= or seeds=, and "
+                "compare some rates by complete trainings.",
+                factor=f"{test.minimum_tenth.factor:.1f}",
+            )
+        )
+    last_rates = test.high * (test.low / test.high) ** LAST_STEPS
+    if any(curve.minimum is not None and curve.minimum >= last_rates for curve in test.curves):
+        sentences.append(
+            Message("The loss still fell near the largest rate: use a larger high= than {high}.", high=f"{test.high:g}")
+        )
     return sentences
 
 
