@@ -21,7 +21,7 @@ import yisheng
 from tests.experiments.sharded_trainings import describe
 from yisheng.core.errors import NonFiniteError, ProcessError, StoppedError, UsageError
 from yisheng.core.run_folder import RunFolder
-from yisheng.experiments import processes
+from yisheng.experiments import processes, worker_processes
 
 ROOT = Path(__file__).parents[2]
 PLAIN = {"ood": False, "boosting": False, "quiet": True}
@@ -196,7 +196,7 @@ def test_a_failure_of_one_process_ends_all(tmp_path, monkeypatch, count, exact, 
 
 @pytest.mark.slow
 def test_a_process_that_never_comes_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "JOIN_SECONDS", 5.0)
+    monkeypatch.setattr(worker_processes, "JOIN_SECONDS", 5.0)
     with pytest.raises(ProcessError, match="process 1 of 2 did not come within 5 seconds"):
         train_faulty(tmp_path, monkeypatch, "hang", 2)
     assert not find_started()
@@ -204,7 +204,7 @@ def test_a_process_that_never_comes_is_reported(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_process_that_does_not_run_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "SILENT_SECONDS", 3.0)
+    monkeypatch.setattr(worker_processes, "SILENT_SECONDS", 3.0)
     start = SpawnProcess.start
 
     def start_stopped(process):
@@ -219,7 +219,7 @@ def test_a_process_that_does_not_run_is_reported(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_process_that_stops_in_mid_training_is_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "LOST_SECONDS", 5.0)
+    monkeypatch.setattr(worker_processes, "LOST_SECONDS", 5.0)
     with pytest.raises(ProcessError, match="process 1: it showed no sign of life for 5 seconds, and was ended"):
         train_faulty(tmp_path, monkeypatch, int(signal.SIGSTOP), 2)
     assert not find_started()
