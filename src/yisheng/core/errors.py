@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from signal import Signals
 
 from yisheng.core.messages import Message, translate
 from yisheng.core.natural_sort import sort_naturally
@@ -81,11 +82,27 @@ class ProcessError(YishengError):
 
 
 class StoppedError(YishengError):
-    """A signal stopped the command; the exit code is 128 + its number (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP)."""
+    """A signal stopped the command; the exit code is 128 + its number (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP).
+
+    Args:
+        signal: its number.
+        problem: what was stopped.
+        remedy: how to continue.
+
+    >>> error = StoppedError(15, "stopped", "continue")
+    >>> error.code, error.signal_name
+    (143, 'SIGTERM')
+    """
 
     def __init__(self, signal: int, problem: str, remedy: str) -> None:
         super().__init__(problem, remedy)
+        self.signal = signal
         self.code = 128 + signal
+
+    @property
+    def signal_name(self) -> str:
+        """Return the signal's name."""
+        return Signals(self.signal).name
 
 
 def show_value(value: object, max_length: int = 120) -> str:

@@ -57,6 +57,11 @@ class StopSignal(BaseException):
         super().__init__(number)
         self.number = number
 
+    @property
+    def name(self) -> str:
+        """Return the signal's name."""
+        return signal.Signals(self.number).name
+
 
 @contextlib.contextmanager
 def raise_stop_signals() -> Iterator[None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import signal
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -149,7 +148,7 @@ class ClusterFolds:
         except StopSignal as stop:
             raise StoppedError(
                 stop.number,
-                Message("stopped by {name}; the folds that had ended are kept", name=signal.Signals(stop.number).name),
+                Message("stopped by {name}; the folds that had ended are kept", name=stop.name),
                 Message("continue with: yisheng resume {path}", path=self._folder),
             ) from None
 

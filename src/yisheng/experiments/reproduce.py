@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import signal
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,9 +97,8 @@ def reproduce(folder: Path, *, force: bool = False, data: Dataset | None = None)
         try:
             path = complete_run.train(config, data=data, out=Path(temporary), threads=_available_threads(run))
         except StoppedError as error:
-            name = signal.Signals(error.code - 128).name
-            problem = Message("stopped by {name}; the run itself was only read", name=name)
-            raise StoppedError(error.code - 128, problem, Message("reproduce it again when there is time")) from None
+            problem = Message("stopped by {name}; the run itself was only read", name=error.signal_name)
+            raise StoppedError(error.signal, problem, Message("reproduce it again when there is time")) from None
         new_results, new_environment = _read_results(RunFolder(path)), RunFolder(path).environment
     changed = {
         name: (environment.get(name), value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -45,10 +44,9 @@ def compare_with_library(scratch_run: RunResult, *, force: bool) -> None:
             _train_library_form(scratch_run, force=force)
         except StoppedError as error:
             run_page.write_run_page(folder.path)
-            name = signal.Signals(error.code - 128).name
             raise StoppedError(
-                error.code - 128,
-                Message("stopped by {name} in the library's form; what is trained is kept", name=name),
+                error.signal,
+                Message("stopped by {name} in the library's form; what is trained is kept", name=error.signal_name),
                 Message("continue with: yisheng resume {path}", path=folder.path),
             ) from None
         except NonFiniteError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,7 +108,7 @@ class CrossValidationTraining:
         except StopSignal as stop:
             raise StoppedError(
                 stop.number,
-                Message("stopped by {name}; the folds that had ended are kept", name=signal.Signals(stop.number).name),
+                Message("stopped by {name}; the folds that had ended are kept", name=stop.name),
                 Message("continue with: yisheng resume {path}", path=self.folder.path),
             ) from None
 
@@ -127,10 +126,9 @@ class CrossValidationTraining:
         try:
             yield
         except StoppedError as error:
-            name = signal.Signals(error.code - 128).name
             raise StoppedError(
-                error.code - 128,
-                Message("stopped by {name} in {label}; what is trained is kept", name=name, label=label),
+                error.signal,
+                Message("stopped by {name} in {label}; what is trained is kept", name=error.signal_name, label=label),
                 Message("continue with: yisheng resume {path}", path=self.folder.path),
             ) from None
         except NonFiniteError as error:

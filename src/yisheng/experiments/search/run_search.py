@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,10 +187,9 @@ class _Search:
                 chosen = run_trials(self.folder, self.plan, self.data, self.jobs, self.cluster)
         except StopSignal as stop:
             self._write_report()
-            name = signal.Signals(stop.number).name
             raise StoppedError(
                 stop.number,
-                Message("stopped by {name}; all trainings that had ended are kept", name=name),
+                Message("stopped by {name}; all trainings that had ended are kept", name=stop.name),
                 Message("continue with: yisheng resume {path}", path=self.folder.path),
             ) from None
         self._write_report()
@@ -221,10 +219,12 @@ class _Search:
                 config = self._final_config(job)
                 complete_run.train(config, data=data, out=self.folder.path, folder=best.path)
         except StoppedError as error:
-            name = signal.Signals(error.code - 128).name
             raise StoppedError(
-                error.code - 128,
-                Message("stopped by {name} while the chosen setting was trained; all trials are done", name=name),
+                error.signal,
+                Message(
+                    "stopped by {name} while the chosen setting was trained; all trials are done",
+                    name=error.signal_name,
+                ),
                 Message("continue with: yisheng resume {path}", path=self.folder.path),
             ) from None
 
