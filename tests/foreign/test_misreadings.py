@@ -25,7 +25,7 @@ def findings_of(data, check):
 @pytest.mark.parametrize(
     ("form", "write"),
     [
-        ("h:m:s", lambda s: f"{s // 3600}:{s // 60 % 60:02}:{s % 60:02}"),
+        ("hh:mm:ss", lambda s: f"{s // 3600}:{s // 60 % 60:02}:{s % 60:02}"),
         ("h:m p", lambda s: f"{s // 3600 % 12 or 12}:{s // 60 % 60:02}:{s % 60:02} {'am' if s < 43_200 else 'pm'}"),
         ("d h:m:s", lambda s: str(datetime.timedelta(days=2, seconds=s))),
         ("h m s", lambda s: f"{s // 3600}h {s // 60 % 60} min {s % 60}s"),

@@ -25,6 +25,8 @@ class Column:
         double: whether single precision is too coarse for its values, so that they are scaled in double precision.
         text_part: what the column holds of a text (``length``, ``words``, ``beginning``, ``number``, ``ending``, or
             ``word:mr`` for whether it has the word mr); empty for other columns.
+        value_range: smallest and largest finite number of the training table; empty if they are not known, and for
+            parts of dates.
 
     >>> Column("city", kind="category", categories=("Bern", "Zug"), source="City").categories
     ('Bern', 'Zug')
@@ -41,6 +43,8 @@ class Column:
     bins: tuple[float, ...] = field(default=(), repr=False)
     double: bool = field(default=False, repr=False)
     text_part: str = field(default="", repr=False)
+    # Runs from before this field are resumed, so it takes no part in comparisons.
+    value_range: tuple[float, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)

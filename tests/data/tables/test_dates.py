@@ -15,7 +15,9 @@ from yisheng.data.tables.dates import parse_dates
 from yisheng.inference.rows import read_rows
 
 # Of strftime, with years of four digits; without days, only years of our time are dates.
-FOUR_DIGIT_YEARS = [form for form in dates.FORMATS if not re.search("%[yqV]", form) and form not in ("%m/%Y", "%m-%Y")]
+FOUR_DIGIT_YEARS = [
+    form for form in dates.FORMATS if not re.search("%[yqV]", form) and form not in ("%m/%Y", "%m-%Y", "%YM%m")
+]
 DAYS = st.dates(datetime.date(1000, 1, 1))
 
 

@@ -12,13 +12,15 @@ from typing import Final
 
 from yisheng.data.tables.unicode_forms import normalize_text
 
-CLOCK_FORMATS: Final = ("h:m:s", "m:s", "h:m p", "d h:m:s", "h m s", "PTHMS")
-"""Formats of times, in the order in which they are tried: hours, minutes and seconds; minutes and seconds, with hours
-in front if there are any; hours and minutes of half a day; days and a time; numbers with units; ISO 8601."""
+CLOCK_FORMATS: Final = ("h:m:s", "m:s", "h:m p", "d h:m:s", "h m s", "PTHMS", "hh:mm:ss")
+"""Formats of times, in the order in which they are tried: hours and minutes, and seconds if there are any; minutes and
+seconds, with hours in front if there are any; hours and minutes of half a day; days and a time; numbers with units;
+ISO 8601; hours, minutes and seconds in each, where a later ``1:30`` may be either."""
 _MINUTES, _SECONDS = r"(?P<m>[0-5]\d)", r"(?P<s>[0-5]\d(?:[.,]\d{1,9})?)"
 _SIGN = r"(?P<sign>[+-]?)"
 _PATTERNS = {
     "h:m:s": rf"{_SIGN}(?P<h>\d{{1,4}}):{_MINUTES}(?::{_SECONDS})?(?: ?(?:Uhr|hrs?|h|Z|UTC))?",
+    "hh:mm:ss": rf"{_SIGN}(?P<h>\d{{1,4}}):{_MINUTES}:{_SECONDS}(?: ?(?:Uhr|hrs?|h|Z|UTC))?",
     "m:s": rf"{_SIGN}(?:(?:(?P<h>\d{{1,3}}):{_MINUTES})|(?P<only>\d{{1,3}})):{_SECONDS}",
     "h:m p": (
         rf"(?:(?P<half>上午|下午|午前|午後|오전|오후) ?)?(?P<h>0?[1-9]|1[0-2])(?::{_MINUTES}(?::{_SECONDS})?)?"
@@ -56,6 +58,8 @@ def infer_clock_format(texts: Sequence[str]) -> str | None:
     ('h:m:s', 'h:m p')
     >>> infer_clock_format(["1h 30m", "45 min", "2 h"]), infer_clock_format(["4:5", "3:2", "1:1"])
     ('h m s', None)
+    >>> infer_clock_format(["0:08:15", "1:45:00", "0:12:30"])
+    'hh:mm:ss'
     """
     if len(texts) < _MIN_TIMES:
         return None
@@ -82,7 +86,7 @@ def _resolve_fields(texts: Sequence[str], format: str) -> str | None:
         is_minutes = not any(text.lstrip("+-").startswith("0") and not text.startswith("0:") for text in texts)
         are_below_hour = all(int(text.lstrip("+-").partition(":")[0]) < 60 for text in shorter)
         return "m:s" if is_minutes and are_below_hour else None
-    return format
+    return "hh:mm:ss" if counts == {2} else format
 
 
 def _reads_all(parse: Callable[[str], float], texts: Sequence[str]) -> bool:

@@ -31,7 +31,7 @@ from yisheng.data.tables.inferred_column import (
 from yisheng.data.tables.literals import infer_number_format, is_code, is_gap, make_number_parser, match_yes_no
 from yisheng.data.tables.number_findings import find_packed_dates
 from yisheng.data.tables.raw_column import RawColumn
-from yisheng.data.tables.text_findings import check_texts
+from yisheng.data.tables.text_findings import check_number_pair, check_texts
 from yisheng.data.tables.unicode_forms import normalize_text
 
 MAX_CATEGORIES = 10_000
@@ -41,11 +41,13 @@ MAX_STRAY_WORDS, MAX_STRAY_FRACTION = 20, 0.05
 MAX_FIRST_VALUES = 1000
 """Values that are looked at before all of a column are."""
 REQUESTABLE_KINDS = ("number", "category", "yes/no", "date", "text", "identifier", "constant")
-_ID_NAME = re.compile(r"(id|index|key|uuid|guid|row ?names?|row|unnamed: \d+|.*[ _-]id|.*[a-z]I[dD])|.*_ID", re.DOTALL)
+_ID_NAME = re.compile(
+    r"(id|index|key|uuid|guid|row ?names?|row|unnamed: \d+|.*[ _-]id|.*[a-z]I[dD])|.*_ID(?:_.*)?", re.DOTALL
+)
 _ID_WORDS = ("id", "index", "key", "uuid", "guid")
 _DATE_NAME = re.compile(r"date|day|time|when|month|period|fecha|datum|日期|时间|月份|年月", re.IGNORECASE)
-_SCORE_NAME = re.compile(r"score|result|ratio|ergebnis|aspect|比分|比例", re.IGNORECASE)
-"""Names of columns whose 21:15 is not a time."""
+_SCORE_NAME = re.compile(r"score|result|(?<![^\W_])ratio|ergebnis|aspect|比分|比例", re.IGNORECASE)
+"""Names of columns whose 21:15 is not a time; that of a duration may be."""
 UNNAMED_INDEX = "column-1"
 """Name of a first column without one: where pandas writes the numbers of the rows."""
 MAX_DRAWN_FROM = 20
@@ -140,7 +142,7 @@ def _infer_from_texts(raw: RawColumn) -> InferredColumn:
     if date_format:
         return make_date(raw, date_format, stray)
     if len(categories) == 2:
-        return make_yes_no(raw, sort_categories(raw))
+        return replace(make_yes_no(raw, sort_categories(raw)), findings=check_number_pair(raw.name, categories))
     column = _category_or_text(raw, present)
     spellings = check_categories(raw) if column.kind == "category" else ()
     return replace(column, findings=(*check_texts(raw, column.kind), *spellings))

@@ -42,7 +42,7 @@ _FIELDS = {
 _WEEKDAY = rf"(?:(?:{'|'.join(sorted(with_capitals(WEEKDAYS), key=len, reverse=True))})(?:\.|,|\.,)? +)?"
 _WEEKDAY_BEHIND = r"(?: ?\(?(?:星期|周|礼拜)[一二三四五六日天]\)?)?"
 _TIME = (
-    r"(?:(?:T|,? +)(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:[.,]\d{1,9})?))?"
+    r"(?:(?:T|,? +|:(?=\d{2}:\d{2}:))(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:[.,]\d{1,9})?))?"
     r"(?: ?(?P<p>[ap])\.?m\.?)?(?: ?(?P<z>Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?))?)?"
 )
 _ZONE = re.compile(r":\d{2}(?:[.,]\d+)? ?(?:[ap]\.?m\.?)? ?(?:Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?)$", re.I)
@@ -73,7 +73,7 @@ FORMATS = (
         "%Y-%b",
     ),
     *("%YQ%q", "%Y-Q%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y年%q季度", "%Y年第%q季度"),
-    *("%Y-W%V", "%Y年第%V周"),
+    *("%Y-W%V", "%YM%m", "%Y年第%V周"),
 )
 """Formats in the codes of ``strptime``, and %q for a quarter; a weekday may precede each, a time of day may follow. The
 first that reads all values is taken."""
@@ -113,6 +113,8 @@ def infer_date_format(texts: Sequence[str]) -> str | None:
 
 def _is_plausible(texts: Sequence[str], format: str) -> bool:
     """Return whether texts that a format without days reads are months: SET-10 and 1/1000 are codes and fractions."""
+    if format == "%YM%m":
+        return all(_MIN_YEAR <= int(text[:4]) <= _MAX_YEAR for text in map(normalize_digits, texts))
     if format not in ("%m/%Y", "%m-%Y", "%b-%y", "%b/%y"):
         return True
     if "%b" in format:

@@ -27,10 +27,11 @@ from yisheng.data.tables.mapped_memory import allocate_column
 from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.text_parts import compute_text_parts
 from yisheng.data.tables.unicode_forms import normalize_text
+from yisheng.data.tables.value_ranges import describe_outside, find_outside
 
 
 class UnusableValues(NamedTuple):
-    """Values of a column that became missing or unknown: how many rows, the first of them, and why."""
+    """Values of a column that became missing or unknown, or are unlike training: rows, the first of them, and why."""
 
     column: str
     row_count: int
@@ -53,7 +54,8 @@ def encode_columns(
         first_row: number of rows of the source before these.
 
     Returns:
-        float32 ``(N, D)``, float64 if a column needs it; and the values that became missing or unknown.
+        float32 ``(N, D)``, float64 if a column needs it; and the values that became missing or unknown, numbers
+        far from those of training, and rows without any value.
 
     Raises:
         DataError: a column is missing, or a value is not a number or date as in training.
@@ -78,13 +80,18 @@ def encode_columns(
     # By columns first: a block by rows would take all its memory with the first column, next to all the others.
     block = allocate_column(rows * len(columns), np.dtype(dtype)).reshape(len(columns), rows).T
     unusable = list[UnusableValues]()
+    empty_rows = np.arange(rows)
     for name, features in names.items():
         raw = raw_columns.pop(name)
+        empty_rows = empty_rows[raw.missing[empty_rows]] if len(empty_rows) else empty_rows
         is_date = bool(features[0][1].date_part)
         days = _parse_dates(raw, features[0][1], source_name, first_row) if is_date else None
         text_features = [(index, column) for index, column in features if column.text_part]
         if text_features:
             block[:, [index for index, _ in text_features]] = _compute_texts(raw, [c for _, c in text_features])
+            for index, column in text_features:
+                present = np.where(raw.missing, np.nan, block[:, index]) if column.value_range else block[:0, index]
+                unusable += _report_outside(column, present, first_row)
         for index, column in features:
             if column.text_part:
                 continue
@@ -101,8 +108,21 @@ def encode_columns(
                     UnusableValues(name, int(too_large.sum()), row, Message("infinite or too large: missing"))
                 )
                 values = np.where(too_large, np.nan, values)
+            unusable += _report_outside(column, values, first_row)
             block[:, index] = values
+    if len(empty_rows) and len(names) > 1:
+        first = first_row + int(empty_rows[0])
+        unusable.append(UnusableValues(Message("every column"), len(empty_rows), first, Message("empty")))
     return np.ascontiguousarray(block), unusable
+
+
+def _report_outside(column: Column, values: np.ndarray, first_row: int) -> list[UnusableValues]:
+    """Return the report of numbers unlike those of training, if there are such."""
+    is_outside = find_outside(column, values)
+    if not is_outside.any():
+        return []
+    row = first_row + int(is_outside.argmax())
+    return [UnusableValues(column.source, int(is_outside.sum()), row, describe_outside(column))]
 
 
 def _compute_texts(raw: RawColumn, columns: Sequence[Column]) -> np.ndarray:

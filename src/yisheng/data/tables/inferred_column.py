@@ -16,7 +16,7 @@ from yisheng.data.tables import dates
 from yisheng.data.tables.clock_times import CLOCK_FORMATS
 from yisheng.data.tables.date_findings import check_dates
 from yisheng.data.tables.literals import make_number_parser
-from yisheng.data.tables.number_findings import check_values
+from yisheng.data.tables.number_findings import check_durations, check_values
 from yisheng.data.tables.raw_column import RawColumn, format_number
 from yisheng.data.tables.text_proposals import describe_parts, propose_parts
 
@@ -63,7 +63,7 @@ def make_number(raw: RawColumn, number_format: str = "", stray_words: Sequence[s
         missing_words=tuple(stray_words),
         double=needs_double(usable),
     )
-    findings = tuple(_check_numbers(raw, present, usable, stray_words))
+    findings = (*_check_numbers(raw, present, usable, stray_words), *check_durations(raw.name, usable, number_format))
     becomes = Message("a number of seconds") if number_format in CLOCK_FORMATS else "a number"
     return InferredColumn(raw.name, "number", int(raw.missing.sum()), values, becomes, (column,), findings)
 

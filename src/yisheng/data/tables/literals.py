@@ -259,6 +259,8 @@ _SIGN = re.compile(rf"[%()]|{_CURRENCY}|[+-] |-$")
 _SIGNED = re.compile(
     rf"\s*([+-]?)\s*{_CURRENCY}?\s*([+-]?)\s*(.*?)(-?)\s*(?:{_CURRENCY}|%)?(-?)\s*", re.DOTALL | re.ASCII
 )
+_NO_CENTS = re.compile(r"(?<=\d)([.,])-{1,2}(?!\d)")
+"""The sign for no cents in 12.- and 12,--, which is not a minus."""
 _ADDRESS = re.compile(r"(?:1\d\d|2[0-4]\d|25[0-5])(?:\.(?:1\d\d|2[0-4]\d|25[0-5])){3}", re.ASCII)
 """192.168.100.200, which is not a number with points between groups of three digits if all others are such, too."""
 _INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
@@ -308,9 +310,10 @@ def _parse_plain(text: str) -> float:
 
 
 def _strip_signs(text: str) -> str | None:
-    """Return a number without its percent or currency sign, or None; accounts write -5 as (5) or 5-."""
+    """Return a number without its percent or currency sign, or None; accounts write -5 as (5) or 5-, and 5 as 5.-."""
     if len(text) > _MAX_NUMBER_LENGTH:
         return None
+    text = _NO_CENTS.sub(r"\1", text)
     is_negative = text.startswith("(") and text.endswith(")")
     match = _SIGNED.fullmatch(text[1:-1] if is_negative else text)
     if match is None:

@@ -23,14 +23,19 @@ MISSING_CODES: Final = (
 """Numbers that programs and questionnaires write for a missing value."""
 _MIN_CODE_COUNT, _MIN_CODE_FRACTION, _MIN_VALUES = 3, 0.005, 20
 """Rows with such a number, their fraction of all rows, and different other numbers, from which it is reported."""
-_MIN_GAP, _MIN_OTHER_GAP = 0.5, 2.0
-"""Distance from all others, as a fraction of their range, from which such a number, and any, is unlike them."""
+_MIN_GAP, _MIN_OTHER_GAP, _MIN_SINGLE_GAP = 0.5, 2.0, 5.0
+"""Distance from all others, as a fraction of their range, from which such a number, and any, is unlike them; and from
+which a single row with such a number is reported."""
+_MIN_SINGLE_CODE = 99
+"""Least magnitude of a number of which a single row is reported."""
 _MAX_NEXT = 0.85
 """Largest other value, as a fraction of a number of nines, up to which that is unlike them: ages to 80, and 99."""
 MIN_DIFFERENT_DATES = 12
 """Different numbers that are all dates from which a column is reported: of random ones at most one in eight is."""
 _MIN_CLOCK_TIMES = 30
 """Different numbers without minutes above 59 from which a column is reported: of random ones six in ten have none."""
+_DAY_SECONDS, _MAX_MINUTES = 86_400, 60
+"""Seconds above which times are no times of day, and the number before a colon up to which it may be minutes."""
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _MIN_CODE_DIGITS = 10
 _FIRST_VALUES = 1000
@@ -63,21 +68,27 @@ def check_values(name: str, values: np.ndarray) -> list[Finding]:
 def find_missing_code(values: np.ndarray) -> float | None:
     """Return a number that is repeated, the largest or smallest, and far from all others, or None.
 
-    It is one of `MISSING_CODES`, or farther away from the others than they are from each other.
+    It is one of `MISSING_CODES`, or farther away from the others than they are from each other. A single row is
+    enough for a code that is very far from them.
 
     >>> find_missing_code(np.array([-999.0] * 5 + list(range(40)))), find_missing_code(np.arange(-20.0, 40))
     (-999.0, None)
     """
     for extreme in (float(values.min()), float(values.max())):
         count = int((values == extreme).sum())
-        if count < max(_MIN_CODE_COUNT, _MIN_CODE_FRACTION * len(values)):
+        is_rare = count < max(_MIN_CODE_COUNT, _MIN_CODE_FRACTION * len(values))
+        if is_rare and (extreme not in MISSING_CODES or abs(extreme) < _MIN_SINGLE_CODE):
             continue
         is_code = values == extreme
         if extreme in _NINES or -extreme in _NINES:  # -99, -98 and -97 are codes for different reasons
             companions = [extreme - np.sign(extreme) * step for step in (1, 2, 3, 11, 22)]
             is_code = is_code | np.isin(values, companions)
         remaining = values[~is_code]
-        if len(remaining) and _are_various(remaining) and _is_unlike(extreme, remaining.min(), remaining.max()):
+        if not len(remaining) or not _are_various(remaining):
+            continue
+        low, high = float(remaining.min()), float(remaining.max())
+        is_near = is_rare and low - _MIN_SINGLE_GAP * (high - low) < extreme < high + _MIN_SINGLE_GAP * (high - low)
+        if not is_near and _is_unlike(extreme, low, high):
             return extreme
     return None
 
@@ -227,6 +238,33 @@ def _report_times(name: str, values: np.ndarray) -> Finding:
         ),
         Message("if they are, write them as in 9:45; else nothing is to be done"),
     )
+
+
+def check_durations(name: str, seconds: np.ndarray, number_format: str) -> list[Finding]:
+    """Return a warning about times such as 39:44 that are read as hours and minutes, but may be minutes and seconds.
+
+    Args:
+        name: name of the column.
+        seconds: its finite values ``(N,)``.
+        number_format: how they are written.
+
+    >>> [finding.check for finding in check_durations("t", np.array([143_040.0, 300.0]), "h:m:s")]
+    ['durations']
+    >>> check_durations("t", np.array([79_200.0, 300.0]), "h:m:s")
+    []
+    """
+    if number_format != "h:m:s" or not len(seconds):
+        return []
+    low, high = float(seconds.min()), float(seconds.max())
+    if low < 0 or not _DAY_SECONDS < high < _MAX_MINUTES * 3600:
+        return []
+    cause = Message(
+        "column {name} is read as hours and minutes, up to {high}, but may hold minutes and seconds",
+        name=name,
+        high=f"{int(high // 3600)}:{int(high // 60 % 60):02d}",
+    )
+    remedy = Message("if it does, write the hours as well, as in 0:39:44; a later file is read in the same way")
+    return [Finding("durations", "warning", {"column": name, "seconds": high}, cause, remedy)]
 
 
 def _report_dates(name: str, values: np.ndarray, form: str) -> Finding:

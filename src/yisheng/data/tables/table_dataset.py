@@ -30,6 +30,7 @@ from yisheng.data.tables.target_suggestions import suggest_targets
 from yisheng.data.tables.target_words import settle_test_words, settle_words
 from yisheng.data.tables.targets import Target, read_target
 from yisheng.data.tables.total_rows import check_total_rows
+from yisheng.data.tables.value_ranges import record_ranges
 
 TRAIN_PART, TEST_PART = 0, 2
 MAX_NAMED_ROWS = 200_000
@@ -144,6 +145,7 @@ def build_dataset(name: str, table: Table, roles: Roles, test: TestTable | None 
     tables[0] = {}
     del raws
     x, _ = encode_columns(train_raws, columns, name)
+    columns = record_ranges(columns, x)
     part = None
     if test_table is not None:
         x_test, test_findings = _encode_test(test_table, columns, test_name)
@@ -375,7 +377,7 @@ def _encode_test(test: Table, columns: tuple[Column, ...], source_name: str) -> 
                 count=values.row_count,
                 row=values.first_row + 1,
             ),
-            Message("correct these values in the test table; otherwise the model treats them as unknown"),
+            Message("correct these values in the test table, unless they are meant so"),
         )
         for values in unusable
     ]

@@ -22,7 +22,7 @@ MIN_LIKE_FRACTION, MIN_DISTINCT_WITH_UNIT = 0.9, 10
 _MAX_TEXTS = 1000
 """Different texts that are tried."""
 _DATE_LIKE = re.compile(
-    r"(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4}|\d{1,2}([-/])\d{1,2}\3\d\d)(?!\d).*"
+    r"(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4}|\d{1,2}([-/])\d{1,2}\3\d\d)(?!\d).*|(?:19|20)\d\d[wWhH]\d{1,2}"
 )
 _DATE_WITH_WORDS = re.compile(
     rf"(?=.{{8,45}}$)(?=.*\b\d{{1,4}}\b)(?=.*(?<![^\W\d_])(?:{'|'.join(with_capitals(MONTHS))})(?![^\W\d_]))(?=.*\d{{4}}).+"
@@ -52,6 +52,19 @@ def check_texts(raw: RawColumn, kind: str) -> tuple[Finding, ...]:
     return ()
 
 
+def check_number_pair(name: str, texts: Sequence[str]) -> tuple[Finding, ...]:
+    """Return a warning if the two texts of a column are numbers with different decimal marks, such as 1,5 and 2.5.
+
+    >>> [finding.check for finding in check_number_pair("a", ["1,5", "2.5"])], check_number_pair("a", ["1", "2.5"])
+    (['numbers and texts'], ())
+    """
+    texts = [normalize_digits(text) for text in texts]
+    are_numbers = all(infer_number_format([text]) is not None and not is_code(text) for text in texts)
+    if not are_numbers or infer_number_format(texts) is not None:
+        return ()
+    return (_report_numbers(name, "yes/no", texts, 1.0, Message("different forms")),)
+
+
 def _check_numbers(name: str, texts: Sequence[str], rows: np.ndarray, kind: str) -> Finding | None:
     """Return a finding about numbers with few words or codes among them, or in several forms."""
     are_numbers = np.array([infer_number_format([text]) is not None for text in texts])
@@ -72,6 +85,11 @@ def _check_numbers(name: str, texts: Sequence[str], rows: np.ndarray, kind: str)
         if len(examples) > MAX_WORDS and fraction < MIN_LIKE_FRACTION:
             return None
         reason = Message("words")
+    return _report_numbers(name, kind, examples, fraction, reason)
+
+
+def _report_numbers(name: str, kind: str, examples: Sequence[str], fraction: float, reason: Message) -> Finding:
+    """Return the warning about a column of texts that hold numbers in several forms, or numbers and words."""
     listed = ", ".join(repr(text[:30]) for text in examples[:5]) + ", ..." * (len(examples) > 5)
     remedy = Message(
         "correct them, or name those that mean a missing value with missing=; or use kinds={name}:{kind}",
@@ -81,7 +99,7 @@ def _check_numbers(name: str, texts: Sequence[str], rows: np.ndarray, kind: str)
     return Finding(
         "numbers and texts",
         "warning",
-        {"column": name, "numbers": round(fraction, 3), "examples": examples[:20]},
+        {"column": name, "numbers": round(fraction, 3), "examples": list(examples[:20])},
         Message(
             "column {name} is {kind}: {fraction} of its rows are numbers, but it holds {reason}: {listed}",
             name=name,

@@ -10,6 +10,7 @@ import numpy as np
 from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.data.tables import dates
+from yisheng.data.tables.affixes import find_affixes, has_common_form
 from yisheng.data.tables.literals import infer_number_format, is_code
 
 _Problem = tuple[Message, Sequence[str]]
@@ -24,7 +25,7 @@ _UNIT_TEXT = (
     "kib mib gib hz khz mhz ghz w kw mw gw kwh mwh v mv a ma c f °c °f ℃ ℉ % ‰ ° bp bps ppm ppb mph kph km/h "
     "kmh m/s cc hp ps bhp nm bar psi pa hpa kpa mpa ns us µs \" ” ″ ' ′ + us$ $us percent pp pts ㎏ ㎝ kt kn "
     "ms s sec secs second seconds min mins minute minutes h hr hrs hour hours d day days wk week weeks month "
-    "months mo mos y yr yrs year years 秒 分 分钟 小时 天 周 个月 月 年 岁 人 次 n e o cr dr usd eur gbp cny "
+    "months mo mos y yr yrs year years wks 秒 分 分钟 小时 天 周 个月 月 年 岁 人 次 n e o cr dr usd eur gbp cny "
     "rmb jpy inr chf kr zł $ € £ ¥ ₹ ₽"
 )
 _UNITS = frozenset(_UNIT_TEXT.split())
@@ -48,8 +49,13 @@ _SEVERAL = re.compile(
     rf"|{_NUMBER} ?(?:x|×|\*|·) ?10 ?(?:\^|\*\*)? ?[+-]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹⁻−]+|[+-]?\d+[.,]?\d*D[+-]?\d{{1,3}}",
     re.IGNORECASE,
 )
-_DECIMALS = re.compile(r"[+-]?\d[\d']*[.,]\d+")
 _COMPOUND = re.compile(rf"{_NUMBER} ?([^\W\d_]{{1,9}}|[\"”″'′])[ ,]*", re.IGNORECASE)
+_NOTATIONS = (
+    (re.compile(r"0x[0-9a-f]+", re.ASCII | re.IGNORECASE), Message("its numbers are hexadecimal")),
+    (re.compile(r"[+-]?\d+(?:_\d+)+(?:\.\d+)?", re.ASCII), Message("its numbers have _ between their digits")),
+    (re.compile(r"(?:[01]\d|2[0-3])[0-5]\d", re.ASCII), Message("its numbers may be times of day, hours and minutes")),
+)
+"""Numbers that are written in another way."""
 _STRUCTURE = re.compile(r"[\[({].*[\])}]", re.DOTALL)
 _SERIAL = re.compile(r"[2-6]\d{4}(?:\.\d+)?", re.ASCII)
 """The days since 1900 by which Excel holds dates, 1954 to 2091."""
@@ -120,32 +126,22 @@ def _find_problem(texts: Sequence[str], rows: np.ndarray) -> _Problem | None:
         if len(forms) > 1:
             return Message("its numbers have different units"), list(forms.values())[:4]
         return Message("its numbers have a unit"), texts[:3]
-    if len(texts) <= MAX_SHORT_LIST:
-        return None
-    if cover([_SEVERAL.fullmatch(text) for text in texts]):
-        return Message("each value consists of several numbers"), texts[:3]
-    if cover([_is_compound(text) for text in texts]):
-        return Message("each value consists of several numbers"), texts[:3]
+    for pattern, reason in _NOTATIONS:
+        if cover([pattern.fullmatch(text) for text in texts]):
+            return reason, texts[:3]
+    return find_affixes(texts, cover) or (_find_composition(texts, cover) if len(texts) > MAX_SHORT_LIST else None)
+
+
+def _find_composition(texts: Sequence[str], cover: Callable[[Sequence[object]], bool]) -> _Problem | None:
+    """Return that each text has several numbers in one form, or is a structure of values, and examples; or None."""
+    for match in (_SEVERAL.fullmatch, _is_compound):
+        if cover([match(text) for text in texts]):
+            return Message("each value consists of several numbers"), texts[:3]
     if cover([_STRUCTURE.fullmatch(text) for text in texts]):
         return Message("each value is a list or a structure of several values"), texts[:3]
-    if cover([_has_constant_affix(text, texts[0]) for text in texts]):
-        return Message("its numbers have a unit"), texts[:3]
+    if has_common_form(texts, cover):
+        return Message("each value consists of several numbers"), texts[:3]
     return _find_serial_dates(texts, cover)
-
-
-def _has_constant_affix(text: str, first: str) -> bool:
-    """Return whether a text is a number with decimals between the words that surround the number of the first text.
-
-    Whole numbers between words are codes or names, such as shop 12.
-    """
-    match, first_match = (_DECIMALS.search(value) for value in (text, first))
-    if match is None or first_match is None:
-        return False
-    affixes = [
-        (value[: number.start()], value[number.end() :]) for value, number in ((text, match), (first, first_match))
-    ]
-    is_word = bool("".join(affixes[0]).strip(" .,"))
-    return is_word and affixes[0] == affixes[1] and not any(map(str.isdigit, "".join(affixes[0])))
 
 
 def _find_serial_dates(texts: Sequence[str], cover: Callable[[Sequence[object]], bool]) -> _Problem | None:
@@ -171,7 +167,8 @@ def _match_quantity(text: str) -> tuple[str, str, str] | None:
         return None
     limit, prefix, suffix = (" ".join((match[name] or "").casefold().split()) for name in ("limit", "prefix", "suffix"))
     suffix = suffix.replace("° ", "°")
-    if is_code(match["number"]) or infer_number_format([match["number"]]) is None:
+    is_padded = is_code(match["number"]) and not (suffix in _UNITS and suffix.isalpha())  # 045Y is an age
+    if is_padded or infer_number_format([match["number"].lstrip("0") or "0"]) is None:
         return None
     return limit, prefix, suffix
 
