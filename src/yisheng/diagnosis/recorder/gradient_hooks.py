@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.diagnosis.recorder.guard import Guard
+from yisheng.diagnosis.recorder.guard import Guard, ProtectedHook
 from yisheng.diagnosis.recorder.propagated_loss import PropagatedLoss
 
 
@@ -45,9 +45,9 @@ class GradientHooks:
         trainable = [p for p in parameters if p.requires_grad]
         ends = trainable if len(trainable) < 2 else [trainable[0], trainable[-1]]
         self.parameter = None
-        self._replace(ends, self._make_hook())
+        self._replace(ends, self._guard.protect(self._make_hook()))
 
-    def watch(self, parameter: torch.Tensor, hook: Callable[[torch.Tensor], None]) -> None:
+    def watch(self, parameter: torch.Tensor, hook: ProtectedHook) -> None:
         """Watch one parameter, which every backward pass reaches, by another hook."""
         self.parameter = parameter
         self._replace([parameter], hook)
@@ -57,14 +57,10 @@ class GradientHooks:
         self.parameter = None
         self._replace([], None)
 
-    def _replace(self, parameters: Sequence[torch.Tensor], hook: Callable[[torch.Tensor], None] | None) -> None:
+    def _replace(self, parameters: Sequence[torch.Tensor], hook: ProtectedHook | None) -> None:
         for handle in self._handles:
             handle.remove()
-        if hook is None:
-            self._handles = []
-            return
-        protected = self._guard.protect(hook)
-        self._handles = [p.register_post_accumulate_grad_hook(protected) for p in parameters]
+        self._handles = [] if hook is None else [p.register_post_accumulate_grad_hook(hook) for p in parameters]
 
     def _make_hook(self) -> Callable[[torch.Tensor], None]:
         """Return a hook that finds the loss of a pass, and notes it once."""

@@ -48,8 +48,7 @@ class Guard:
             observe: what observes.
             ends: whether it undoes what another hook has begun, and is called after an error, too.
         """
-        hook: ProtectedHook = unserializable_hook(ProtectedHook(self, observe, ends=ends))
-        return hook
+        return ProtectedHook(self, observe, ends=ends)
 
     def run(self, observe: Callable[..., object], *arguments: Any) -> None:
         """Call a function unless an error was noted, and note its error."""
@@ -64,6 +63,7 @@ class Guard:
         return _GuardedContext(self, make)
 
 
+@unserializable_hook
 class ProtectedHook:
     """A hook on a module, tensor or optimizer; see `Guard.protect`.
 

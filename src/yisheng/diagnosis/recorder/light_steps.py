@@ -1,4 +1,9 @@
-"""What the hooks of light steps read and write: the steps in which only the value of the loss is read."""
+"""What the hooks of light steps read and write: the steps in which only the value of the loss is read.
+
+An update evicts code and data from the processor's caches, so that in a light step each object that is touched and each
+function that is called costs ten times as much as in a loop of its own. Therefore each hook of a light step is one
+function that calls next to nothing; of anything unusual it calls the function of the other steps.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +13,15 @@ from typing import Any
 
 import torch
 from torch import is_grad_enabled, nn
-from torch.compiler import is_compiling
+from torch.compiler import is_dynamo_compiling
 
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
+from yisheng.diagnosis.recorder.guard import Guard, ProtectedHook
 
 
 @dataclass(slots=True)
 class LightSteps:
     """The counters of a training, and what its light steps share: one small object.
-
-    An update evicts code and data from the processor's caches, so that in a light step each object that is touched and
-    each function that is called costs ten times as much as in a loop of its own.
 
     Args:
         steps: updates made.
@@ -27,6 +30,8 @@ class LightSteps:
         until: the first step that is not light; 0 in a step that is not light.
         rate: the learning rate of the last update.
         arguments: of the network in a light step.
+        learns_in_evaluation: whether updates were made in evaluation mode.
+        is_followed: whether a backward pass runs whose loss was followed from the network's output.
     """
 
     steps: int = 0
@@ -35,54 +40,75 @@ class LightSteps:
     until: int = 0
     rate: object = None
     arguments: tuple[Any, ...] = field(default=(), repr=False)
+    learns_in_evaluation: bool = False
+    is_followed: bool = False
 
-    def make_forward_hook(
-        self, after_forward: Callable[[nn.Module, Any, Any], None], learns_in_evaluation: Callable[[], bool]
-    ) -> Callable[[nn.Module, Any, Any], None]:
-        """Return a forward hook of the network that only keeps the arguments in a light step.
 
-        Args:
-            after_forward: is called in any other pass.
-            learns_in_evaluation: whether updates were made in evaluation mode.
-        """
+class LightForwardHook(ProtectedHook):
+    """A forward hook of the network that only keeps the arguments in a light step.
 
-        def hook(module: nn.Module, arguments: Any, output: Any) -> None:
-            if is_compiling():
+    Args:
+        guard: notes errors.
+        light: what light steps share.
+        after_forward: is called in any other pass.
+    """
+
+    def __init__(self, guard: Guard, light: LightSteps, after_forward: Callable[[nn.Module, Any, Any], None]) -> None:
+        super().__init__(guard, after_forward)
+        self._light = light
+
+    def __call__(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        if is_dynamo_compiling():
+            return
+        light = self._light
+        try:
+            is_light = light.until and not self._guard.failure and is_grad_enabled()
+            if is_light and (module.training or light.learns_in_evaluation):
+                light.arguments = arguments
                 return
-            if self.until and is_grad_enabled() and (module.training or learns_in_evaluation()):
-                self.arguments = arguments
-                return
-            after_forward(module, arguments, output)
+        except Exception as error:
+            self._guard.note(error)
+        super().__call__(module, arguments, output)
 
-        return hook
 
-    def make_update_hook(
+class LightUpdateHook(ProtectedHook):
+    """A hook after the updates of the optimizer that only counts those of light steps.
+
+    Args:
+        guard: notes errors.
+        light: what light steps share.
+        model: the network.
+        writes: changes of a weight between updates.
+        after_update: is called after an update that is not light, or at another rate.
+    """
+
+    def __init__(
         self,
+        guard: Guard,
+        light: LightSteps,
         model: nn.Module,
         writes: ForeignWrites,
         after_update: Callable[[], None],
-    ) -> Callable[[torch.optim.Optimizer, Any, Any], None]:
-        """Return a hook after the updates of the optimizer that only counts those of light steps.
+    ) -> None:
+        super().__init__(guard, after_update)
+        self._light, self._model, self._writes, self._weight = light, model, writes, writes.weight
 
-        Args:
-            model: the network.
-            writes: changes of a weight between updates.
-            after_update: is called after an update that is not light, or at another rate.
-        """
-        weight = writes.weight
-
-        def hook(optimizer: torch.optim.Optimizer, _arguments: Any, _options: Any) -> None:
-            if weight is not None:
-                writes.version = weight._version
+    def __call__(self, optimizer: torch.optim.Optimizer, _arguments: Any, _options: Any) -> None:
+        if is_dynamo_compiling():
+            return
+        light = self._light
+        try:
+            if self._weight is not None:
+                self._writes.version = self._weight._version
             if (
-                self.backwards > self.backwards_before
-                and self.steps + 2 < self.until
-                and optimizer.param_groups[0].get("lr") is self.rate
-                and model.training
+                light.backwards > light.backwards_before
+                and light.steps + 2 < light.until
+                and optimizer.param_groups[0].get("lr") is light.rate
+                and self._model.training
             ):
-                self.backwards_before = self.backwards
-                self.steps += 1
+                light.backwards_before = light.backwards
+                light.steps += 1
                 return
-            after_update()
-
-        return hook
+        except Exception as error:
+            self._guard.note(error)
+        super().__call__()

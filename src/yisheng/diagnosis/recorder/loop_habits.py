@@ -75,7 +75,7 @@ class LoopHabits:
     def begin(self) -> None:
         """Watch which optimizers make updates."""
         self._held = {id(p) for group in self._optimizer.param_groups for p in group["params"]}
-        _watch.add(self._watch_update)
+        _watch.add(self._optimizer, self._watch_update)
 
     def end(self) -> None:
         """Watch them no longer."""
@@ -136,10 +136,9 @@ class LoopHabits:
                 self.scaled_updates, self.scaled_factor = self.scaled_updates + 1, factor
 
     def note_update(self, optimizer: torch.optim.Optimizer) -> None:
-        """Note an update of any optimizer."""
-        if optimizer is not self._optimizer:
-            self.foreign.note_update(id(p) for group in optimizer.param_groups for p in group["params"])
-        if optimizer is self._optimizer or (self._last is not None and self._last() is optimizer):
+        """Note an update of another optimizer."""
+        self.foreign.note_update(id(p) for group in optimizer.param_groups for p in group["params"])
+        if self._last is not None and self._last() is optimizer:
             return
         if any(id(p) in self._held for group in optimizer.param_groups for p in group["params"]):
             self.other_optimizers += 1
@@ -156,26 +155,27 @@ class _UpdateWatch:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._handle: Any = None
-        self._watching: tuple[Callable[[torch.optim.Optimizer], None], ...] = ()
+        self._watching: tuple[tuple[torch.optim.Optimizer, Callable[[torch.optim.Optimizer], None]], ...] = ()
 
-    def add(self, note_update: Callable[[torch.optim.Optimizer], None]) -> None:
-        """Call a function after each update."""
+    def add(self, excluded: torch.optim.Optimizer, note_update: Callable[[torch.optim.Optimizer], None]) -> None:
+        """Call a function after each update of any optimizer but one."""
         with self._lock:
-            self._watching = (*self._watching, note_update)
+            self._watching = (*self._watching, (excluded, note_update))
             if self._handle is None:
                 self._handle = register_optimizer_step_post_hook(self._after_update)
 
     def remove(self, note_update: Callable[[torch.optim.Optimizer], None]) -> None:
         """Undo `add`."""
         with self._lock:
-            self._watching = tuple(function for function in self._watching if function != note_update)
+            self._watching = tuple(pair for pair in self._watching if pair[1] is not note_update)
             if self._handle is not None and not self._watching:
                 self._handle.remove()
                 self._handle = None
 
     def _after_update(self, optimizer: torch.optim.Optimizer, _arguments: Any, _options: Any) -> None:
-        for note_update in self._watching:
-            note_update(optimizer)
+        for excluded, note_update in self._watching:
+            if optimizer is not excluded:
+                note_update(optimizer)
 
 
 _watch = _UpdateWatch()

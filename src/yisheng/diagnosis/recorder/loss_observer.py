@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import isfinite
-from types import CodeType, FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from yisheng.diagnosis.adversaries import AdversarialSteps
 from yisheng.diagnosis.loss_forms import nodes_above_layers
@@ -21,6 +18,7 @@ from yisheng.diagnosis.recorder.batch_order import BatchOrder
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.gradient_hooks import GradientHooks
 from yisheng.diagnosis.recorder.guard import Guard
+from yisheng.diagnosis.recorder.light_loss import LightLossHook
 from yisheng.diagnosis.recorder.light_steps import LightSteps
 from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_features import LossFeatures
@@ -29,7 +27,6 @@ from yisheng.diagnosis.recorder.loss_path import LossPath
 from yisheng.diagnosis.recorder.nonfinite import explain_by_graph, explain_by_variables
 from yisheng.diagnosis.recorder.pair_distances import PairObserver
 from yisheng.diagnosis.recorder.program_notes import ProgramNotes
-from yisheng.diagnosis.recorder.propagated_loss import search_callers
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, StepRecord
 from yisheng.diagnosis.recorder.repeated_graphs import name_nodes
 from yisheng.diagnosis.recorder.schedule import FIRST_STEPS
@@ -88,10 +85,10 @@ class LossObserver:
         self._model, self._step, self._writes, self._notes = model, step, writes, notes
         self._habits = habits
         self._hooks = GradientHooks(
-            self._note_untraced_loss, lambda: self._is_observing or traced.is_inside_backward(), guard
+            self._note_untraced_loss, lambda: light.is_followed or traced.is_inside_backward(), guard
         )
         self._path = LossPath()
-        self._is_observing = False
+        self._guard = guard
         self._targets: torch.Tensor | None = None
 
     @property
@@ -135,7 +132,7 @@ class LossObserver:
         is_tensor = isinstance(tensors, torch.Tensor)
         loss = tensors if is_tensor and tensors.numel() == 1 else combine_losses(tensors, grad_tensors)
         node = None if loss is None or loss.numel() != 1 else loss.grad_fn
-        self._is_observing = True
+        self._light.is_followed = True
         if self._step.record is not None:
             self._notes.note_source("backward", find_source)
         self.batch_order.add_loss(node, self.backwards)
@@ -164,7 +161,7 @@ class LossObserver:
             else:
                 self.log.add_other(value)
         finally:
-            self._is_observing = False
+            self._light.is_followed = False
 
     def end_step(self, record: StepRecord | None) -> None:
         """Keep what a recorded step shows of the targets, and compare its losses."""
@@ -210,65 +207,16 @@ class LossObserver:
         self.log.add(loss.item() if loss.is_cpu else loss.detach())
         self._writes.look(len(self.log))
 
-    def _make_light_hook(self) -> Callable[[torch.Tensor], None]:
-        """Return a hook on a gradient that notes the value of the loss of a light step.
+    def _make_light_hook(self) -> LightLossHook:
+        """Return a hook on a gradient that notes the value of the loss of a light step."""
+        functions = (self._path.exclude, self._note_nonfinite)
+        return LightLossHook(self._guard, self._light, self.log.values, self._writes, *functions)
 
-        Its usual way is short and calls few functions: an update evicts them from the processor's caches, so that a
-        call takes ten times as long as in a loop of its own.
-        """
-        light, values, writes, weight = self._light, self.log.values, self._writes, self._writes.weight
-        get_frame = sys._getframe
-        depth, caller_depth, variable, last_id = 0, 1, "", 0
-        code: CodeType | None = None
-        caller: CodeType | None = None
-        last: weakref.ref[Tensor] | None = None
-
-        def read_light_loss(_: torch.Tensor) -> None:
-            nonlocal last_id
-            if self._is_observing:
-                return
-            loss: Any = None
-            value: Any = None
-            try:
-                frame = get_frame(depth)
-                if frame.f_code is code and get_frame(caller_depth).f_code is caller:
-                    loss = frame.f_locals[variable]
-                    value = loss.tolist() if type(loss) is Tensor else None
-            except ValueError:  # there are fewer callers
-                pass
-            if type(value) is not float:  # it has another shape, or another caller has it
-                loss = search(get_frame())
-                if loss is None:
-                    return
-                value = loss.item()
-            last_id = id(loss)
-            light.backwards += 1
-            values.append(value)
-            if weight is not None and weight._version != writes.version:
-                writes.look(len(values))
-            if value - value != 0 and self.nonfinite_loss is None:  # it is infinite or NaN
-                self.nonfinite_loss = explain_by_variables(
-                    loss, len(values), self._model, light.arguments, self._targets
-                )
-            light.arguments = ()  # the memory of the batch is used again by the next one
-
-        def search(frame: FrameType) -> Tensor | None:
-            """Return the loss among all callers of the hook; None if there is none, or it is noted already."""
-            nonlocal depth, caller_depth, code, caller, variable, last
-            place, loss = search_callers(frame)
-            if place is None or loss is None:
-                return None
-            depth, code, caller, variable, is_nested = place
-            caller_depth = depth + 1
-            if is_nested or last is not None:  # such passes may reach the parameter several times
-                self._path.exclude()
-                code = None  # each is searched for
-                is_noted = id(loss) == last_id if last is None else last() is loss
-                last = weakref.ref(loss)
-                return None if is_noted else loss
-            return loss
-
-        return read_light_loss
+    def _note_nonfinite(self, loss: torch.Tensor) -> None:
+        """Explain the first loss that is infinite or NaN, within its backward pass."""
+        if self.nonfinite_loss is None:
+            batch = (self._light.arguments, self._targets)
+            self.nonfinite_loss = explain_by_variables(loss, len(self.log.values), self._model, *batch)
 
     def _inspect(self, loss: Loss, value: torch.Tensor | float, steps: int) -> list[torch.Tensor] | None:
         """Look at a loss before its backward pass.

@@ -23,7 +23,7 @@ from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.frozen_weights import FrozenWeights
 from yisheng.diagnosis.recorder.graph_batches import GraphBatches
 from yisheng.diagnosis.recorder.guard import Guard
-from yisheng.diagnosis.recorder.light_steps import LightSteps
+from yisheng.diagnosis.recorder.light_steps import LightForwardHook, LightSteps, LightUpdateHook
 from yisheng.diagnosis.recorder.loop_habits import LoopHabits
 from yisheng.diagnosis.recorder.loss_observer import LossObserver
 from yisheng.diagnosis.recorder.network_copies import SCAN_STEPS, NetworkCopies
@@ -131,11 +131,11 @@ class Recorder:
         if self._traces:
             traced.add_listener(self)
             self.habits.begin()
-            light, protect = self._light, self.guard.protect
-            update_hook = light.make_update_hook(self.model, self.foreign_writes, self._after_update_of_loop)
-            forward_hook = light.make_forward_hook(self._after_forward, lambda: self.updated_in_evaluation_mode > 0)
-            self._hooks = [self.optimizer.register_step_post_hook(protect(update_hook))]
-            self._hooks.append(self.model.register_forward_hook(protect(forward_hook)))
+            light, protect, after_update = self._light, self.guard.protect, self._after_update_of_loop
+            update_hook = LightUpdateHook(self.guard, light, self.model, self.foreign_writes, after_update)
+            self._hooks = [self.optimizer.register_step_post_hook(update_hook)]
+            forward_hook = LightForwardHook(self.guard, light, self._after_forward)
+            self._hooks.append(self.model.register_forward_hook(forward_hook))
             if isinstance(self.model, nn.ModuleDict | nn.ModuleList):  # it is never called, only its parts are
                 self._hooks += [part.register_forward_hook(protect(self._after_part)) for part in self.model.children()]
             self.loss_observer.begin()
@@ -378,6 +378,7 @@ class Recorder:
         self.steps += 1
         if not self.model.training:
             self.updated_in_evaluation_mode += 1
+            self._light.learns_in_evaluation = True
             if self.updated_in_evaluation_mode <= MAX_RECORDED_EVALUATIONS:
                 self._next_step = self.steps + 1  # a copied validation loop may make it, on rows of its own
         if is_light:
