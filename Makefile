@@ -12,7 +12,8 @@ demo: $(VENV)/ready
 # Three tests at a time (each with one thread): many of them wait for processes, servers and browsers, so three keep two
 # cores busy. They start hundreds of processes, which must not compile the sources each time where Python may not keep that.
 # A test that fails is tried once more, and both tries are printed: on a busy machine a process or a server may be late.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --reruns 1 --rerun-show-tracebacks
+# tests/conftest.py orders the files, so that the long ones are not begun last.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --reruns 1 --rerun-show-tracebacks
 
 test: $(VENV)/ready
 	$(BIN)/python -m compileall -q src

@@ -1,7 +1,7 @@
 """Shared setup: one thread, hypothesis profiles, an empty home, and the real data for tests that are marked."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -22,16 +22,38 @@ settings.load_profile("random" if os.environ.get("YISHENG_RANDOM") == "1" else "
 LOCAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 MIRROR = os.environ.get("YISHENG_MIRROR") or (LOCAL_DATA.as_uri() if (LOCAL_DATA / "mnist").is_dir() else None)
 """A mirror of the hub with the real data sets, or None: then tests marked ``realdata`` are skipped."""
+LONG_FILES = (
+    "search/test_cluster.py",
+    "test_docs_custom.py",
+    "experiments/test_resume.py",
+    "serving/test_hostile_images.py",
+    "test_docs_evaluation.py",
+    "experiments/test_killed_portfolio_driver.py",
+    "test_docs_predictor.py",
+    "training/test_wide_tables.py",
+    "experiments/test_bulk_on_cluster.py",
+    "experiments/test_processes.py",
+    "test_plugins.py",
+)
+"""Files of few tests that take minutes: begun last, they would be waited for while the other processes have no work."""
 
 
 def pytest_collection_modifyitems(config, items):
     if os.environ.get("YISHENG_EVERY_CASE") != "1":
         _deselect_half_of_the_sampled(config, items)
     _skip_without_gpus(items)
+    _begin_with_long_files(items)
     if MIRROR is None:
         for item in items:
             if item.get_closest_marker("realdata"):
                 item.add_marker(pytest.mark.skip(reason="no real data: set YISHENG_MIRROR to a mirror of the hub"))
+
+
+def _begin_with_long_files(items):
+    """Order the files: the long ones first, then those of many tests; the order within each stays."""
+    rank = {Path(__file__).parent / name: number for number, name in enumerate(LONG_FILES)}
+    counts = Counter(item.path for item in items)
+    items.sort(key=lambda item: (rank.get(item.path, len(rank)), -counts[item.path], str(item.path)))
 
 
 def _skip_without_gpus(items):
