@@ -71,10 +71,10 @@ def test_stages_are_the_rounds_of_one_training():
         "allow_writing_files": False,
         "logging_level": "Silent",
     }
-    whole = library.CatBoost(options).fit(series.pool)
+    trained_at_once = library.CatBoost(options).fit(series.pool)
     outputs = model(torch.from_numpy(rows.x))[:, 0].numpy()
     x = number_rows(series.columns, rows.x)
-    np.testing.assert_allclose(outputs, whole.predict(x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(outputs, trained_at_once.predict(x), rtol=1e-5, atol=1e-5)
 
 
 def test_many_categories_are_learned_by_their_means():

@@ -28,16 +28,16 @@ class NumberColumn:
     source: int
     values: np.ndarray | None = None
 
-    def list_left(self, border: float) -> np.ndarray:
+    def list_codes_left(self, border: float) -> np.ndarray:
         """Return which codes, and at the end whether missing ones, have at most a number, bool ``(C + 1,)``.
 
-        >>> NumberColumn(0, np.array([0.2, 0.9, 0.4])).list_left(0.5)
+        >>> NumberColumn(0, np.array([0.2, 0.9, 0.4])).list_codes_left(0.5)
         array([ True, False,  True])
         """
         if self.values is None:
             raise ValueError("a column of numbers has no codes")
-        left: np.ndarray = self.values <= border
-        return left
+        goes_left: np.ndarray = self.values <= border
+        return goes_left
 
 
 def number_categories(
@@ -104,9 +104,9 @@ def _average_out_of_fold(
 ) -> np.ndarray:
     numbers = np.zeros(len(codes))
     for fold in range(MEAN_FOLDS):
-        rows, others = folds == fold, folds != fold
-        if rows.any() and weight[others].sum() > 0:
-            numbers[rows] = _average(codes[others], target[others], weight[others], size)[codes[rows]]
+        rows, averaged = folds == fold, folds != fold
+        if rows.any() and weight[averaged].sum() > 0:
+            numbers[rows] = _average(codes[averaged], target[averaged], weight[averaged], size)[codes[rows]]
     return numbers
 
 

@@ -49,9 +49,9 @@ def _convert_tree(
         if column.values is None:
             threshold[level] = split["border"]
             continue
-        left = column.list_left(split["border"])
-        number[level], missing_left[level] = len(sets), left[-1]
-        sets.append(left[:-1])
+        goes_left = column.list_codes_left(split["border"])
+        number[level], missing_left[level] = len(sets), goes_left[-1]
+        sets.append(goes_left[:-1])
     width = max(map(len, sets), default=0)
     left_child, right_child, level_of_node, leaf_numbers = _lay_out(depth)
 
