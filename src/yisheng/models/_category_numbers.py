@@ -59,7 +59,7 @@ def number_categories(
 
     >>> x, y = np.array([[0.0], [1.0], [np.nan], [1.0]]), np.zeros((4, 1))
     >>> rows, columns = number_categories(x, y, {0: 2}, None, np.random.default_rng(0))
-    >>> rows[:, 0], columns[0].values
+    >>> rows[:, 1], columns[1].values  # the indicator of code 1, next to those of 0 and of missing values
     (array([0., 1., 0., 1.], dtype=float32), array([0., 1., 0.]))
     """
     weight = np.ones(len(x)) if weight is None else weight.astype(np.float64)

@@ -29,6 +29,8 @@ from yisheng.training.setup import Assembly, assemble
 Fit = Callable[[Assembly], Iterator[Event]]
 """Trains an assembly to its end, with the best epoch by its validation part."""
 ROWS_PER_PASS = 4096
+REPEATED_FRACTION = 0.05
+"""After a first epoch of at most this fraction of the time a second one tells how long the others will take."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def fit_member(
             if seconds > limits.deadline:  # in the middle of an epoch
                 break
             continue
-        if event.epoch == 1:
+        if is_telling(event.epoch, seconds - start, limits.end - seconds):
             _require_speed(seconds - start, seconds, assembly.config.epochs, limits)
         if 2 * seconds - start > limits.deadline:  # the next epoch takes about as long as this one
             break
@@ -154,6 +156,22 @@ def predict_rows(member: torch.nn.Module, x: np.ndarray, rows: np.ndarray, devic
             for part in np.split(rows, range(ROWS_PER_PASS, len(rows), ROWS_PER_PASS))
         ]
     return torch.cat(blocks)
+
+
+def is_telling(epoch: int, epoch_seconds: float, remaining: float) -> bool:
+    """Return whether it is to be judged after an epoch whether the others will end in time.
+
+    A short first one may have imported a package, which the others do not.
+
+    Args:
+        epoch: its number, from 1 on.
+        epoch_seconds: what it took.
+        remaining: seconds that are left for all.
+
+    >>> is_telling(1, 0.2, remaining=8.0), is_telling(2, 0.01, remaining=7.8), is_telling(1, 2.0, remaining=8.0)
+    (False, True, True)
+    """
+    return epoch == 2 or (epoch == 1 and epoch_seconds > REPEATED_FRACTION * remaining)
 
 
 def _require_speed(epoch_seconds: float, seconds: float, epochs: int, limits: Limits) -> None:
