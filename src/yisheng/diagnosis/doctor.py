@@ -38,6 +38,7 @@ from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.source_lines import find_source_of_error
 from yisheng.diagnosis.redrawn_inputs import CHECK as CHECK_OF_INPUTS
 from yisheng.diagnosis.redrawn_inputs import find_redrawn_inputs
+from yisheng.diagnosis.refuted_labels import find_refuted_labels
 from yisheng.diagnosis.regularized_line import find_overfitted_line
 from yisheng.diagnosis.restart import Beginning, copy_beginning
 from yisheng.diagnosis.row_checks import RowResults, examine_rows
@@ -58,6 +59,8 @@ from yisheng.diagnosis.unused_rows import CHECK as CHECK_OF_ROWS
 from yisheng.diagnosis.unused_rows import find_unused_rows
 from yisheng.diagnosis.wording import describe_defect
 
+CHECKS_OF_TWO_PARTS = (CHECK_OF_PARTS, CHECK_OF_ROWS, CHECK_OF_KIND, CHECK_OF_TREND, CHECK_OF_INPUTS, "label-noise")
+"""Checks that compare the rows to validate on with the training rows."""
 MIN_LEARNED_TO_DOUBT = 0.6
 """Fraction of the loss that must be gone before predictions that contradict a label speak against the label."""
 MIN_GAIN_OVER_GUESS = 0.05
@@ -76,11 +79,12 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         optimizer: what updates it.
         data: the training rows ``(x, y)``, a DataFrame, or another object that `yisheng.check_data` reads; they are
             checked when the diagnosis is first asked for.
-        validation: rows of the validation part, likewise.
-        test: rows of the test part, likewise.
+        validation: rows of the validation part, likewise. A loop that draws new rows for each batch has no training
+            rows: then these are given without `data`, and what compares both parts is left out.
+        test: rows of the test part, likewise; it is compared with the training rows.
 
     Raises:
-        UsageError: an argument is not a network or not an optimizer.
+        UsageError: an argument is not a network or not an optimizer, or rows to test on are given without `data`.
 
     >>> net = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> sgd = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -114,10 +118,10 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
                 ),
                 Message("write: with yisheng.doctor(model, optimizer) as dr: ..."),
             )
-        if data is None and not (validation is None and test is None):
+        if data is None and test is not None:
             raise UsageError(
-                Message("rows to validate or test on are given without the training rows"),
-                Message("write: yisheng.doctor(model, optimizer, data=(x, y), validation=(xv, yv))"),
+                Message("rows to test on are given without the training rows"),
+                Message("write: yisheng.doctor(model, optimizer, data=(x, y), validation=(xv, yv), test=(xt, yt))"),
             )
         self._recorder = Recorder(model, optimizer)
         self._data, self._validation, self._test = data, validation, test
@@ -228,10 +232,18 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         findings = [*explain_loop_error(self._error, case, diagnosis), *course, *selection, *counter]
         if rows is None:
             missing.append("data")
+            if self._validation is not None:
+                unchecked |= dict.fromkeys(CHECKS_OF_TWO_PARTS, Message("there are no training rows to compare with"))
+                has_error = any(finding.severity == "error" for finding in diagnosis.findings)
+                if case.is_finished and not has_error:
+                    findings += collect(CHECK_OF_SCORES, find_wrong_score, case, self._validation)
+                    findings += collect(CHECK_OF_BATCHES, find_batch_dependence, case, self._validation)
         else:
             examined.append("data")
             unchecked |= rows.unchecked
-            findings += select_for_loop(rows.findings, case, self._data)
+            refuted = collect("label-noise", find_refuted_labels, self._recorder.model, rows, self._validation)
+            row_findings = [finding for finding in rows.findings if finding not in refuted]
+            findings += select_for_loop(row_findings, case, self._data)
             findings += collect(CHECK_OF_PARTS, find_trained_validation_rows, case, self._data, self._validation)
             has_learned = not case.learned_less_than(MIN_LEARNED_TO_DOUBT) and _beats_guess(case) is not False
             if case.is_finished and has_learned:

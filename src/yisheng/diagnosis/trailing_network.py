@@ -23,6 +23,7 @@ from yisheng.diagnosis.given_rows import are_inputs, compare
 from yisheng.diagnosis.restart import MAX_REMAINING_AFTER_RESTART, Beginning, takes_too_long, train_again
 from yisheng.diagnosis.row_checks import RowResults
 from yisheng.diagnosis.sample import InconclusiveError, Sample
+from yisheng.diagnosis.trained_part import explain_trained_part
 from yisheng.diagnosis.training_state import preserve_training_state
 
 MAX_ROWS, MAX_FEATURES, TREES = 2000, 400, 60
@@ -248,6 +249,7 @@ def _explain_gap(
     is_class = sample.spec.task == "classification"
     network_score, quick_score = (float(part.mean()) + (0 if is_class else 1) for part in (network, quick.correct))
     values = {"name": quick.name, "score": f"{quick_score:.3g}", "network": f"{network_score:.3g}"}
+    frozen_remedy = "" if trains_on_other_rows else explain_trained_part(case)
     if trains_on_other_rows:
         remedy = Message(
             "look at what the loop trains on: rows and targets that are shuffled apart, augmentation that destroys the "
@@ -263,12 +265,12 @@ def _explain_gap(
         remedy = Message("use a larger network or more epochs, and try other learning rates")
     return Finding(
         "underfitting",
-        "warning",
+        "note" if frozen_remedy else "warning",
         {"network": network_score, quick.name: quick_score, "rows": len(network)},
         Message("{name} on the same rows: a held-out accuracy of {score}; the network: {network}", **values)
         if is_class
         else Message("{name} on the same rows: a held-out R² of {score}; the network: {network}", **values),
-        remedy,
+        frozen_remedy or remedy,
     )
 
 
