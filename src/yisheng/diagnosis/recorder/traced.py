@@ -35,6 +35,8 @@ ELEMENTWISE = frozenset(
 """Names of functions of two tensors that are broadcast to one shape."""
 MIN_BROADCAST, MAX_BROADCASTS = 4, 8
 """Rows of a broadcast that is noted, and how many are."""
+MIN_VALUE_AXES = 2
+"""Axes of the values of a row that is an image; those of a row of one axis may be features compared with centers."""
 MAX_REFERENCES = 4096
 """Traced tensors that are remembered in an evaluation before those that are gone are dropped."""
 
@@ -62,8 +64,9 @@ class Broadcast:
     """Values of the rows of a network's output that were combined with all rows of something else.
 
     Args:
-        output: shape of the output, or of what was computed from it: ``(N,)`` or ``(N, 1)``.
-        operand: shape of the other tensor: ``(N, 1)`` or ``(N,)``.
+        output: shape of the output, or of what was computed from it: ``(N,)`` or ``(N, 1)``, of images ``(N, H, W)`` or
+            ``(N, 1, H, W)``.
+        operand: shape of the other tensor: ``(N, 1)`` or ``(N,)``, of images ``(N, 1, H, W)`` or ``(N, H, W)``.
         source: file and line.
     """
 
@@ -179,18 +182,28 @@ def _note_number(name: str, args: Sequence[Any], result: Any) -> None:
 
 
 def _note_broadcast(args: Sequence[Any], result: Any) -> None:
-    """Note that rows were combined with all rows: ``(N,)`` and ``(N, 1)`` give ``(N, N)``."""
+    """Note that rows were combined with all rows: ``(N, ...)`` and ``(N, 1, ...)`` give ``(N, N, ...)``."""
     if len(args) < 2 or not isinstance(result, torch.Tensor) or not torch.is_grad_enabled():
+        return
+    if result.ndim < 2 or not MIN_BROADCAST <= result.shape[0] == result.shape[1]:
         return
     first, second = args[:2]
     if type(first) is type(second) or not (isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)):
         return  # two outputs may be compared pair by pair
-    count = first.numel()
+    rows, values = int(result.shape[0]), tuple(result.shape[2:])
     shapes = {tuple(first.shape), tuple(second.shape)}
-    if count < MIN_BROADCAST or shapes != {(count,), (count, 1)} or len(_local.broadcasts) >= MAX_BROADCASTS:
+    if shapes != {(rows, *values), (rows, 1, *values)} or len(_local.broadcasts) >= MAX_BROADCASTS:
         return
     output, operand = (first, second) if type(first) is TracedTensor else (second, first)
+    if values and (len(values) < MIN_VALUE_AXES or isinstance(operand, nn.Parameter) or _is_unsqueezed(output)):
+        return  # rows of features may be compared with as many centers
     _local.broadcasts.append(Broadcast(tuple(output.shape), tuple(operand.shape), find_source()))
+
+
+def _is_unsqueezed(output: torch.Tensor) -> bool:
+    """Return whether an axis was added to values on purpose, as to compare them pair by pair."""
+    node = output.grad_fn
+    return node is not None and node.name() == "UnsqueezeBackward0"
 
 
 def trace_evaluation(output: Any) -> None:

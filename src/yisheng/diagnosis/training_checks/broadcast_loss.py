@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
 from yisheng.core.findings import Finding
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
@@ -21,13 +23,17 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="first",
     cause="structure",
-    explains=("loss-pairing", "underfitting", "plateau", "low-learning-rate", "constant-outputs"),
+    explains=(
+        *("loss-pairing", "underfitting", "plateau", "low-learning-rate", "constant-outputs"),
+        *("saturated-activation", "memorization", "overfitting"),
+    ),
 )
 def broadcast_loss(case: Case) -> Iterator[Finding]:
     """Find an output ``(N,)`` that is multiplied with, or subtracted from, a column ``(N, 1)``, or the other way round.
 
-    The result is ``(N, N)``: each row is combined with the number of every other row, and a mean or a sum hides it. Two
-    outputs may be meant to be compared pair by pair; an output and given numbers are not.
+    The same holds for images ``(N, 1, H, W)`` and masks ``(N, H, W)``. The result is ``(N, N)``, or ``(N, N, H, W)``:
+    each row is combined with the number of every other row, and a mean or a sum hides it. Two outputs may be meant to
+    be compared pair by pair; an output and given numbers are not.
 
     Args:
         case: what its loss was computed from.
@@ -44,7 +50,7 @@ def broadcast_loss(case: Case) -> Iterator[Finding]:
             "shape {result}, each row with the number of every other row",
             output=first.output,
             other=first.operand,
-            result=(first.output[0], first.output[0]),
+            result=tuple(torch.broadcast_shapes(first.output, first.operand)),
         ),
         Message("give both the same shape: squeeze(1) or view_as before they are combined"),
         source=first.source,
