@@ -16,7 +16,7 @@ from yisheng.search.executors import cluster as clusters
 
 CANDIDATES = ("linear", "neighbors", "embedded-mlp")
 FOLDS = 3
-SETTINGS = ["data=wine", "model=ensemble", f"candidates={','.join(CANDIDATES)}", f"bag_folds={FOLDS}", "budget=600"]
+SETTINGS = ["data=wine", "model=ensemble", f"candidates={','.join(CANDIDATES)}", f"bag_folds={FOLDS}", "budget=6000"]
 SETTINGS += ["boosting=false", "ood=false", "quiet=true"]
 
 
