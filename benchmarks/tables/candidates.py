@@ -100,7 +100,7 @@ def make_outcome(table: str, data: Path, folds: int) -> Outcome:
 
 
 def _find_candidate(name: str, rows: FoldData) -> Candidate:
-    return make_candidate(name, rows.data.spec, len(rows.data), lightgbm=lightgbm.is_installed())
+    return make_candidate(name, rows.data.spec, len(rows.data), lightgbm=lightgbm.PACKAGE.is_installed())
 
 
 def _cache_path(name: str, table: str, rows: FoldData, cache: Path) -> Path:

@@ -7,7 +7,7 @@ import torch
 from tests.models.test_fitted_models import PORTS, SPECS, draw_rows
 from yisheng.core import registry
 from yisheng.core.columns import Column
-from yisheng.core.errors import DataError
+from yisheng.core.errors import DataError, StorageError
 from yisheng.core.spec import Spec
 from yisheng.models._category_numbers import MEAN_FOLDS, list_targets, number_categories
 from yisheng.models._fitted_model import FitRows
@@ -144,6 +144,12 @@ def test_splits_of_categories_by_the_library_are_refused():
     plain = {"oblivious_trees": [{"splits": [{"split_type": "OneHotFeature"}], "leaf_values": [0.0, 1.0]}]}
     with pytest.raises(ValueError, match="splits of categories"):
         convert_trees(plain, [], [0], 1)
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_with_its_path(monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    with pytest.raises(StorageError, match="/proc/nowhere"):
+        fit(SPECS["numbers"], draw_rows(SPECS["numbers"]))
 
 
 def test_rows_that_the_library_refuses_are_an_error_of_the_data():

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
-from yisheng.core.errors import DataError, MissingPartError
+from yisheng.core.errors import DataError
+from yisheng.core.files import explain_write_error
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.spec import Spec
@@ -20,9 +21,15 @@ from yisheng.models._boosted_trees import StagedTrees, TreeSeries
 from yisheng.models._category_numbers import NumberColumn, list_targets, number_categories
 from yisheng.models._fitted_model import CERTAIN_LOGIT, FitRows, FittedModel
 from yisheng.models._monotone import parse_monotone
+from yisheng.models._optional_package import OptionalPackage
 from yisheng.models._symmetric_trees import convert_trees
 from yisheng.models._trees import Tree
 
+PACKAGE = OptionalPackage(
+    "catboost",
+    Message("model=catboost needs CatBoost, which is not installed or cannot be loaded"),
+    Message("pip install 'yisheng[trees]', or use model=boosting"),
+)
 ROUNDS, MAX_ROUND_VALUES = 1000, 6000
 """Rounds by default, and numbers in the leaves of all rounds, for each leaf of a tree, at most."""
 
@@ -74,31 +81,6 @@ def catboost(
     return CatBoost(spec, rounds, options, parse_monotone(monotone, spec))
 
 
-def import_library() -> Any:
-    """Return the package ``catboost``.
-
-    Raises:
-        MissingPartError: it is not installed, or broken.
-    """
-    try:
-        import catboost as library
-    except Exception:  # missing, or without a library that it needs
-        raise MissingPartError(
-            Message("model=catboost needs CatBoost, which is not installed or cannot be loaded"),
-            Message("pip install 'yisheng[trees]', or use model=boosting"),
-        ) from None
-    return library
-
-
-def is_installed() -> bool:
-    """Return whether CatBoost can be imported."""
-    try:
-        import_library()
-    except MissingPartError:
-        return False
-    return True
-
-
 @dataclass
 class _Series:
     """The trees of one objective; see `yisheng.models._boosted_trees.TreeSeries`.
@@ -132,7 +114,7 @@ class _Series:
         count = rounds - len(self.trees)
         if count <= 0:
             return
-        library = import_library()
+        library = PACKAGE.load()
         model = library.CatBoost({**self.options, "iterations": count})
         try:
             model.fit(self.pool, init_model=self.model)
@@ -151,11 +133,19 @@ class _Series:
 
 
 def _read_plain(model: Any) -> dict[str, Any]:
-    """Return a model of CatBoost in its JSON format."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.json"
-        model.save_model(str(path), format="json")
-        plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    """Return a model of CatBoost in its JSON format, which it writes to files only.
+
+    Raises:
+        StorageError: the folder for temporary files cannot be written to.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.json"
+            model.save_model(str(path), format="json")
+            plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, PACKAGE.load().CatBoostError) as error:  # a full disk, above all
+        cause = error if isinstance(error, OSError) else OSError(str(error))
+        raise explain_write_error(cause, Path(tempfile.gettempdir())) from error
     return plain
 
 
@@ -176,7 +166,7 @@ class CatBoost(StagedTrees):
 
     def require_packages(self) -> None:
         """Check that CatBoost can be imported."""
-        import_library()
+        PACKAGE.load()
 
     def start_series(self, rows: FitRows, y: np.ndarray, outputs: list[int]) -> TreeSeries:
         """Return trees without a round."""
@@ -202,7 +192,7 @@ class CatBoost(StagedTrees):
                 int(self.directions[column.source]) if column.values is None else 0 for column in columns
             ]
         target = y.astype(np.int64) if is_classes else y.astype(np.float64)
-        pool = import_library().Pool(x, target, weight=rows.weight)
+        pool = PACKAGE.load().Pool(x, target, weight=rows.weight)
         return _Series(pool, columns, options, outputs, self.trees.values)
 
     def _choose_objective(self, rows: FitRows, classes: int) -> dict[str, Any]:

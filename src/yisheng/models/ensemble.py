@@ -55,8 +55,8 @@ FURTHER_COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], NumberCodes | Rotate
 """What a model of one fold may add to its rows, in this order, by the field that describes it."""
 CANDIDATES: tuple[Name, ...] = get_args(Name)
 """Names of the settings that are tried; `yisheng.training.portfolio.candidates` says what they are."""
-OPTIONAL = {"boosting-symmetric": catboost, "tabicl": tabicl}
-"""Modules of the candidates whose package may not be installed."""
+OPTIONAL = {"boosting-symmetric": catboost.PACKAGE, "tabicl": tabicl.PACKAGE}
+"""Packages of candidates that may not be installed."""
 MIN_PROBABILITY = 1e-9
 """A probability is at least this, so that no logit is infinite."""
 
@@ -213,7 +213,7 @@ class Ensemble(FittedModel):
         """Check that the package of a candidate that was named is installed; by default it would be left out."""
         for name, package in OPTIONAL.items():
             if name in self.names and self.names != CANDIDATES:
-                package.import_library()
+                package.load()
 
     @property
     def fold_models(self) -> list[FoldModels]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
-from yisheng.core.errors import DataError, MissingPartError
+from yisheng.core.errors import DataError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.spec import Spec
@@ -17,8 +17,14 @@ from yisheng.models._boosted_trees import StagedTrees, TreeSeries
 from yisheng.models._fitted_model import FitRows, FittedModel
 from yisheng.models._lightgbm_text import parse_trees
 from yisheng.models._monotone import parse_monotone
+from yisheng.models._optional_package import OptionalPackage
 from yisheng.models._trees import MAX_CATEGORIES, Tree, count_trees_of_round
 
+PACKAGE = OptionalPackage(
+    "lightgbm",
+    Message("model=lightgbm needs LightGBM, which is not installed or cannot be loaded"),
+    Message("pip install 'yisheng[trees]', or use model=boosting"),
+)
 MAX_TREES = 2000
 """Trees at most by default, over all outputs."""
 ROWS_PER_LEAF, MIN_LEAVES, MAX_LEAVES = 100, 8, 64
@@ -96,31 +102,6 @@ def lightgbm(
     return LightGBM(spec, rounds, options)
 
 
-def import_library() -> Any:
-    """Return the package ``lightgbm``.
-
-    Raises:
-        MissingPartError: it is not installed, or broken.
-    """
-    try:
-        import lightgbm as library
-    except Exception:  # missing, or without the library of threads that it needs
-        raise MissingPartError(
-            Message("model=lightgbm needs LightGBM, which is not installed or cannot be loaded"),
-            Message("pip install 'yisheng[trees]', or use model=boosting"),
-        ) from None
-    return library
-
-
-def is_installed() -> bool:
-    """Return whether LightGBM can be imported."""
-    try:
-        import_library()
-    except MissingPartError:
-        return False
-    return True
-
-
 @dataclass
 class _Series:
     """The trees of one objective; see `yisheng.models._boosted_trees.TreeSeries`.
@@ -171,14 +152,14 @@ class LightGBM(StagedTrees):
 
     def require_packages(self) -> None:
         """Check that LightGBM can be imported."""
-        import_library()
+        PACKAGE.load()
 
     def start_series(self, rows: FitRows, y: np.ndarray, outputs: list[int]) -> TreeSeries:
         """Return trees without a round."""
         return _Series(self._make_booster(rows, y, len(outputs)), outputs, self._categorical)
 
     def _make_booster(self, rows: FitRows, y: np.ndarray, classes: int) -> Any:
-        library = import_library()
+        library = PACKAGE.load()
         parameters = {**self._choose_parameters(rows), **self._choose_objective(rows, classes)}
         data = library.Dataset(
             rows.x.astype(np.float32),

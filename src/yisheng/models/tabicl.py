@@ -11,14 +11,20 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.cache_folder import get_set_folder
-from yisheng.core.errors import DataError, MissingPartError, UsageError
+from yisheng.core.errors import DataError, UsageError
 from yisheng.core.messages import Message
 from yisheng.core.registry import register
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.spec import Spec
 from yisheng.models._fitted_model import FitRows, FittedModel, make_certain_logits
+from yisheng.models._optional_package import OptionalPackage
 from yisheng.models._weights_file import require_uncompressed_zip
 
+PACKAGE = OptionalPackage(
+    "tabicl",
+    Message("model=tabicl needs the package tabicl, which is not installed or cannot be loaded"),
+    Message("pip install 'yisheng[tabicl]', or use model=boosting"),
+)
 HUB_SET = "tabicl"
 """The hub's set of its weights."""
 WEIGHTS_FILES = {
@@ -64,15 +70,6 @@ def tabicl(
     return TabICL(spec, estimators, None if checkpoint is None else Path(checkpoint))
 
 
-def is_installed() -> bool:
-    """Return whether the package ``tabicl`` can be imported."""
-    try:
-        import_library()
-    except MissingPartError:
-        return False
-    return True
-
-
 def has_weights(spec: Spec) -> bool:
     """Return whether the published weights for a task are in the cache.
 
@@ -80,22 +77,6 @@ def has_weights(spec: Spec) -> bool:
         spec: the contract of the data.
     """
     return (get_set_folder(HUB_SET) / WEIGHTS_FILES[spec.task]).is_file()
-
-
-def import_library() -> Any:
-    """Return the package ``tabicl``.
-
-    Raises:
-        MissingPartError: it is not installed, or broken.
-    """
-    try:
-        import tabicl as library  # type: ignore[import-untyped, import-not-found, unused-ignore]  # an extra
-    except Exception:  # missing, or without one of its own requirements
-        raise MissingPartError(
-            Message("model=tabicl needs the package tabicl, which is not installed or cannot be loaded"),
-            Message("pip install 'yisheng[tabicl]', or use model=boosting"),
-        ) from None
-    return library
 
 
 class TabICL(FittedModel):
@@ -127,7 +108,7 @@ class TabICL(FittedModel):
 
     def require_packages(self) -> None:
         """Check that the package can be imported."""
-        import_library()
+        PACKAGE.load()
 
     def require_size(self, rows: int, device: torch.device) -> None:
         """Check that the device bears so many training rows.
@@ -213,7 +194,7 @@ class TabICL(FittedModel):
         """Return the package's estimator with the training rows."""
         if self._estimator is not None and self._estimator[0] == device:
             return self._estimator[1]
-        library = import_library()
+        library = PACKAGE.load()
         if self._compute_digest() != bytes(self.digest.tolist()):
             raise DataError(
                 Message("{path} holds other weights than those that the model was trained with", path=self.path),

@@ -128,7 +128,7 @@ class Distillation:
             family = "tabm" if entry["name"] in ("tabm", "tabm-2", "embedded-mlp") else "boosting"
             losses[family] = min(losses.get(family, math.inf), self.measure_loss(prediction, index))
         name = min(losses, key=lambda family: losses[family])
-        candidate = make_candidate(name, spec, len(rows), lightgbm=lightgbm.is_installed())
+        candidate = make_candidate(name, spec, len(rows), lightgbm=lightgbm.PACKAGE.is_installed())
         linear = replace(make_candidate("linear", spec, len(rows)), model="ridge")  # logits are numbers, too
         return linear, replace(candidate, options=TABM_OPTIONS if name == "tabm" else _make_tree_options(spec))
 

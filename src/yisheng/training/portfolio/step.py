@@ -132,7 +132,7 @@ class Portfolio:
         return count_required_folds([len(rows) for rows in self.rows.validation_rows])
 
     def _make_candidate(self, name: str) -> Candidate:
-        return make_candidate(name, self.assembly.spec, len(self.rows.data), lightgbm=lightgbm.is_installed())
+        return make_candidate(name, self.assembly.spec, len(self.rows.data), lightgbm=lightgbm.PACKAGE.is_installed())
 
     @staticmethod
     def _list_installed(ensemble: Ensemble) -> list[str]:
