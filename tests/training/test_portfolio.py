@@ -148,6 +148,7 @@ def test_every_candidate_is_in_both_orders_and_has_settings():
             config = make_candidate(name, spec, 5000).make_config(Config(seed=3))
             assert config.model.name in (
                 "boosting",
+                "catboost",
                 "forest",
                 "ridge",
                 "logistic",
