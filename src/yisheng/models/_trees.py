@@ -28,6 +28,17 @@ def count_trees_of_round(spec: Spec) -> int:
     return 1 if spec.task == "classification" and len(spec.classes) == 2 else spec.outputs
 
 
+def list_category_columns(spec: Spec) -> list[int]:
+    """Return the columns whose categories are split by sets; those of more than `MAX_CATEGORIES` count as numbers.
+
+    >>> from yisheng.core.columns import Column
+    >>> few, many = (Column("c", "category", tuple(map(str, range(count)))) for count in (2, 1024))
+    >>> list_category_columns(Spec("regression", (3,), columns=(Column("a"), few, many)))
+    [1]
+    """
+    return [i for i, c in enumerate(spec.columns) if c.kind == "category" and len(c.categories) <= MAX_CATEGORIES]
+
+
 @dataclass(frozen=True)
 class Tree:
     """The nodes of one tree; node 0 is its root.

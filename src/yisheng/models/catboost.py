@@ -23,7 +23,7 @@ from yisheng.models._fitted_model import CERTAIN_LOGIT, FitRows, FittedModel
 from yisheng.models._monotone import parse_monotone
 from yisheng.models._optional_package import OptionalPackage
 from yisheng.models._symmetric_trees import convert_trees
-from yisheng.models._trees import Tree
+from yisheng.models._trees import Tree, list_category_columns
 
 PACKAGE = OptionalPackage(
     "catboost",
@@ -124,12 +124,13 @@ class _Series:
                 Message("CatBoost refuses {count} training rows: {reason}", count=self.pool.num_row(), reason=reason),
                 Message("use model=boosting, or more rows"),
             ) from None
-        if self.model is None:
-            self.base = np.array(_read_plain(model)["scale_and_bias"][1], np.float64)
-        self.model = model
         added = model.copy()
         added.shrink(ntree_end=model.tree_count_, ntree_start=len(self.trees))
-        self.trees += convert_trees(_read_plain(added), self.columns, self.outputs, self.values)
+        plain = _read_plain(added)
+        if self.model is None:
+            self.base = np.array(plain["scale_and_bias"][1], np.float64)
+        self.model = model
+        self.trees += convert_trees(plain, self.columns, self.outputs, self.values)
 
 
 def _read_plain(model: Any) -> dict[str, Any]:
@@ -162,7 +163,7 @@ class CatBoost(StagedTrees):
     def __init__(self, spec: Spec, rounds: int, options: dict[str, Any], directions: np.ndarray | None) -> None:
         super().__init__(spec, rounds, values=_count_values(spec))
         self.options, self.directions = options, directions
-        self._sizes = {i: len(c.categories) for i, c in enumerate(spec.columns) if c.kind == "category"}
+        self._sizes = {i: len(spec.columns[i].categories) for i in list_category_columns(spec)}
 
     def require_packages(self) -> None:
         """Check that CatBoost can be imported."""

@@ -18,7 +18,7 @@ from yisheng.models._fitted_model import FitRows, FittedModel
 from yisheng.models._lightgbm_text import parse_trees
 from yisheng.models._monotone import parse_monotone
 from yisheng.models._optional_package import OptionalPackage
-from yisheng.models._trees import MAX_CATEGORIES, Tree, count_trees_of_round
+from yisheng.models._trees import Tree, count_trees_of_round, list_category_columns
 
 PACKAGE = OptionalPackage(
     "lightgbm",
@@ -145,10 +145,7 @@ class LightGBM(StagedTrees):
     def __init__(self, spec: Spec, rounds: int, options: dict[str, Any]) -> None:
         super().__init__(spec, rounds)
         self.options = options
-        self._categorical = np.array(
-            [i for i, c in enumerate(spec.columns) if c.kind == "category" and len(c.categories) <= MAX_CATEGORIES],
-            np.int64,
-        )
+        self._categorical = np.array(list_category_columns(spec), np.int64)
 
     def require_packages(self) -> None:
         """Check that LightGBM can be imported."""
